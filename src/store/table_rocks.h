@@ -1,0 +1,18 @@
+/* The table on disk: RocksDB with its own log off (durability is the raft log's until a flush has ended).
+ *
+ * One database per replica; all of one process share a block cache and a write-buffer budget. */
+#ifndef RGKV_STORE_TABLE_ROCKS_H
+#define RGKV_STORE_TABLE_ROCKS_H
+
+#include "kv/table.h"
+
+struct table_rocks_shared;  /* cache, write buffer manager, background threads */
+
+struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes);
+void table_rocks_shared_free(struct table_rocks_shared *s);
+/* Opens or creates. `why` gets RocksDB's own words on failure (DAMAGED, IO, CONFLICT, NO_SPACE). */
+MUST_USE enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *shared, struct table **ret_t, struct buf *why);
+/* Makes everything written before the call durable. Blocks; may run on a pool thread while the loop reads and writes. */
+MUST_USE enum rgkv_err table_rocks_flush(struct table *t);
+
+#endif

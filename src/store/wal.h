@@ -1,0 +1,66 @@
+/* The write-ahead log of one replica: raft entries and hard state, in segments. See the head of wal.c for the format.
+ *
+ * One batch = one collect of the core: entries (truncating from the first one's index), hard state. A batch is
+ * written after the previous one's sync has returned (P22). wal_encode is cheap and runs on the loop; wal_commit writes and syncs
+ * and may run on a pool thread, one at a time; the two never touch the same memory at once: wal_encode fills the
+ * batch that the caller owns, wal_commit consumes it.
+ *
+ * Recovery (wal_open) reads all segments: hard state, entries after the compacted index, in memory as blobs.
+ * A torn last batch is cut off; any other damage: DAMAGED with a sentence (file, offset, what to do) in `ret_why`.
+ * P7: each segment begins with the hard state and the term of (first index - 1).
+ *
+ * A failed sync is final: after IO or NO_SPACE from a commit whose sync failed, the log refuses everything. A write that failed for
+ * want of space before any sync is undone (the file is cut back) and reported as NO_SPACE; the log stays usable. */
+#ifndef RGKV_STORE_WAL_H
+#define RGKV_STORE_WAL_H
+
+#include "raft/raft.h"
+#include "store/vfs.h"
+
+struct wal;
+
+struct wal_identity {          /* in every segment's header; a mismatch is CONFLICT with a sentence */
+    uint64_t cluster, group, incarnation, member;
+};
+
+struct wal_recovered {
+    struct raft_hard_state hard_state;
+    uint64_t compacted_index, compacted_term;
+    struct raft_entry *entries;    /* owned: wal_recovered_release */
+    unsigned n_entries;
+    uint64_t torn_bytes;           /* cut off at the end */
+};
+
+struct wal_options {
+    uint64_t segment_bytes;        /* start a new segment beyond this; default 16 MiB if 0 */
+};
+
+/* `dir` exists or is created. An empty directory is a new log. */
+MUST_USE enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal_identity *id, const struct wal_options *options,
+                                struct wal **ret_wal, struct wal_recovered *ret_recovered, struct buf *ret_why);
+void wal_close(struct wal *w);
+void wal_recovered_release(struct wal_recovered *r);
+
+struct wal_batch {
+    struct buf bytes;              /* encoded records; empty: nothing to write */
+    uint64_t last_index, last_term;/* of the entries in it, 0 if none */
+    struct raft_hard_state hard_state;
+    bool must_sync;
+};
+
+/* Adds entries and/or hard state to a batch that is being filled. hard_state NULL: unchanged. Several adds make
+ * one batch: their order is kept. */
+void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsigned n, const struct raft_hard_state *hard_state, bool must_sync);
+void wal_batch_release(struct wal_batch *b);
+/* Writes the batch, and syncs if it must. Blocks. */
+MUST_USE enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b);
+/* The log up to (index, term) is in a durable table: delete whole segments that are not needed (P7: starts a new segment,
+ * synced, first). Blocks; same thread rule as wal_commit. `keep_index` <= index may hold back entries for slow followers. */
+MUST_USE enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term);
+/* After a snapshot was installed, or when table and log disagree at start: forget all entries, begin after (index, term),
+ * keep hard state (its commit raised to index). Blocks. */
+MUST_USE enum rgkv_err wal_reset(struct wal *w, uint64_t index, uint64_t term);
+uint64_t wal_bytes(const struct wal *w);       /* on disk */
+const char *wal_error(const struct wal *w);    /* a sentence about the last failure */
+
+#endif
