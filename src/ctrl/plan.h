@@ -1,0 +1,50 @@
+/* What the controller's leader should do next: nodes' reports and the time in, commands out.
+ *
+ * Reports are hints that live in memory of the leader only; every decision made from them is a logged command that compares and
+ * sets (P17), so a report of yesterday does no harm. */
+#ifndef RGKV_CTRL_PLAN_H
+#define RGKV_CTRL_PLAN_H
+
+#include "ctrl/ctrl.h"
+#include "kv/kv.h"
+
+struct ctrl_report_shard {
+    uint32_t shard;
+    enum kv_shard_state state;
+    uint64_t epoch;
+    uint64_t keys, bytes;
+};
+struct ctrl_report_replica {
+    uint64_t gid, incarnation, member;
+    bool leader;                   /* only a leader that heard of a quorum lately says so; its shards are believed */
+    uint64_t term, applied, leader_member;
+    uint64_t log_bytes, disk_bytes;
+    unsigned n_shards;             /* only of leaders; shards that are not KV_NONE */
+    const struct ctrl_report_shard *shards;
+};
+struct ctrl_report {
+    uint64_t node;                 /* node id */
+    char addr[ADDR_BYTES_MAX];
+    char version[32];
+    uint64_t boot_us;              /* uptime */
+    uint64_t disk_free, disk_total;
+    unsigned n_replicas;
+    const struct ctrl_report_replica *replicas;
+};
+
+struct ctrl_plan;
+struct ctrl_plan *ctrl_plan_new(uint64_t now_us);
+void ctrl_plan_free(struct ctrl_plan *p);
+/* Copies what it keeps. A newer report of a node replaces the older. */
+void ctrl_plan_report(struct ctrl_plan *p, const struct ctrl_report *r, uint64_t now_us);
+/* The commands that are due now, at most `max`; none is repeated within 1 s unless the state changed. Called after reports, after applies
+ * and at ticks. Rules: bind free slots to the nodes that listen at their addresses (never a node twice in a group); prepare what
+ * the config wants, at most 4 moves per destination at once, only to a group whose leader reported within 3 s, holder
+ * active (P15, P16), first assignments included (P13); commit on a fresh prepared(e) report, active on serving(e); abort after 3 s without a
+ * report of the destination's leader or when the target is no longer wanted (P17: a target that is still wanted lives through new configs);
+ * dropped, retire, buried from reports. */
+unsigned ctrl_plan_next(struct ctrl_plan *p, const struct ctrl *c, uint64_t now_us, struct ctrl_command *ret_commands, unsigned max);
+/* A node's newest report (NULL: none) and its age; for status texts. `i` from 0. */
+const struct ctrl_report *ctrl_plan_node(const struct ctrl_plan *p, unsigned i, uint64_t now_us, uint64_t *ret_age_us);
+
+#endif

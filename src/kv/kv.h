@@ -1,0 +1,198 @@
+/* The shard state machine of one group: keys, values, directories, sessions and the shards themselves, over a
+ * table. Pure: everything it decides follows from the log (commands with their logged time) and the table.
+ *
+ * Commands are applied in log order into an unfinished batch that later commands of the same batch read through;
+ * kv_finish writes it to the table in one atomic write together with the row `applied`. Nothing may be answered to
+ * anybody before kv_finish returned OK.
+ *
+ * Names (FILESYSTEM.md section 1 of the specification; README "Promises"): a key is a path without the leading slash: components of
+ * 1–255 bytes, none "." or "..", no NUL, 1,024 bytes in all. Its shard is XXH3_64(first component) % nshards. A key's
+ * parent must exist and be a directory (the root always does).
+ *
+ * Rows: see the head of rows.h. A data row is named by (shard, generation, chunk, revision) and not by key, so a
+ * rename moves one meta row; the generation, the revision of the Put that made the value, is unique in its shard for ever. */
+#ifndef RGKV_KV_KV_H
+#define RGKV_KV_KV_H
+
+#include "base/bytes.h"
+#include "kv/table.h"
+
+/* ---- keys ---- */
+
+enum rgkv_err kv_key_check(struct bytes key);          /* OK, INVALID, NAME_TOO_LONG */
+uint32_t kv_key_shard(struct bytes key, uint32_t nshards); /* by the first component */
+
+/* ---- requests ---- */
+
+enum kv_op {
+    KV_PUT = 1,   /* whole value `data`; keeps mode/owner of an existing file, else takes them from the request */
+    KV_APPEND,    /* `data` at the end; creates the file */
+    KV_PATCH,     /* `ranges` of `data`, concatenated, and KV_TRUNCATE to `length` first; the file must exist */
+    KV_DELETE,    /* a file or symlink */
+    KV_SETATTR,   /* `set` says which of mode, uid, gid, atime, mtime */
+    KV_MKDIR,
+    KV_RMDIR,
+    KV_SYMLINK,   /* `data` is the target */
+    KV_RENAME,    /* key -> key2, same shard; replaces like rename(2); KV_CREATE_ONLY = NOREPLACE */
+    KV_EXCHANGE,  /* RENAME_EXCHANGE, same shard */
+    /* reads: never logged */
+    KV_STAT = 32, /* attr */
+    KV_GET,       /* attr and data [offset, offset + length); KV_IF_VERSION: of that version, or STALE */
+    KV_LIST,      /* children of `key` (empty: of the root, in this shard) after name `key2`; at most `length` */
+    KV_TIME,      /* only the shard's logged time: a client's first contact (P5) */
+};
+static inline bool kv_op_reads(enum kv_op op) { return op >= KV_STAT; }
+bool kv_op_known(uint32_t op);
+
+enum { /* flags */
+    KV_CREATE_ONLY = 1 << 0,   /* EXISTS if it is there */
+    KV_IF_VERSION = 1 << 1,    /* VERSION unless the key's version is `version` (0: must not exist) */
+    KV_MUST_EXIST = 1 << 2,    /* PUT, APPEND: NOT_FOUND instead of creating */
+    KV_TRUNCATE = 1 << 3,      /* PATCH: set the size to `length` (before the ranges are written) */
+    KV_CLEAR_SUID = 1 << 4,    /* a write by somebody but root: clears setuid, setgid */
+    KV_FLAGS_ALL = (1 << 5) - 1,
+};
+enum { KV_SET_MODE = 1, KV_SET_UID = 2, KV_SET_GID = 4, KV_SET_ATIME = 8, KV_SET_MTIME = 16, KV_SET_ALL = 31 };
+enum kv_type { KV_FILE = 1, KV_DIR, KV_LINK };
+
+struct kv_range {
+    uint64_t offset;
+    uint32_t len;
+};
+
+struct kv_request {
+    uint64_t client, seq;      /* sequence per (client, shard), from 1; 0 for reads */
+    uint64_t floor;            /* every lower sequence is answered or given up */
+    uint64_t born_us;          /* the newest shard time the client knew when it first sent this (P5) */
+    uint32_t shard;
+    enum kv_op op;
+    uint32_t flags, set;
+    struct bytes key, key2, data;
+    uint64_t version;
+    uint64_t offset, length;
+    uint32_t mode, uid, gid;   /* mode: permission bits only (07777) */
+    int64_t atime_ns, mtime_ns;
+    int64_t now_ns;            /* the client's wall clock: ctime, and mtime of writes */
+    unsigned n_ranges;
+    const struct kv_range *ranges;
+};
+/* Everything that can be said of a request without state: OK, INVALID, NAME_TOO_LONG, TOO_LARGE, CROSS_SHARD. */
+MUST_USE enum rgkv_err kv_request_check(const struct kv_request *q, uint32_t nshards);
+
+struct kv_attr {
+    enum kv_type type;
+    uint32_t mode, uid, gid;
+    uint64_t size;
+    uint64_t version;          /* revision of the last change: grows for ever, also over moves */
+    uint64_t ino;              /* given at creation, unique in the cluster: (shard + 1) << 40 ^ revision, stays over renames */
+    int64_t atime_ns, mtime_ns, ctime_ns;
+};
+
+struct kv_reply {
+    enum rgkv_err err;
+    uint64_t shard_time_us;    /* logged time of the shard */
+    struct kv_attr attr;       /* of the key after the change or at the read; type 0: none. A recorded result that is returned
+                                  to a retry holds only version, size and ino */
+    bool has_attr;
+    bool more;                 /* LIST: there are more; GET: the value goes on */
+    struct bytes data;         /* GET, LIST: see kv_dirent_next. Borrowed from the buffer given to kv_read */
+    uint64_t leader_member;    /* filled by the node on NOT_LEADER: 0 unknown */
+    char leader_addr[ADDR_BYTES_MAX];
+};
+
+/* LIST data: names with attributes, in byte order. */
+struct kv_dirent {
+    struct bytes name;
+    struct kv_attr attr;
+};
+void kv_dirent_append(struct buf *out, const struct kv_dirent *d);
+bool kv_dirent_next(struct reader *r, struct kv_dirent *ret_d); /* false: at the end, or r->ok is false */
+
+/* ---- commands: what the log holds ---- */
+
+enum kv_command_kind {
+    KV_REQUEST = 1,
+    KV_CLOCK,       /* time passes: expire what is due */
+    /* shard commands; each does nothing unless its epoch fits (P4, P9, P10, P14, P17) */
+    KV_IMPORT,      /* epoch > ours and not serving: clear the range, then importing (from == 0: prepared at once, empty) */
+    KV_CHUNK,       /* importing at exactly epoch, and `after` equals the cursor: rows */
+    KV_IMPORT_END,  /* count and hash equal ours: prepared. Carries revision and clock of the source */
+    KV_FREEZE,      /* serving or frozen, epoch > ours: frozen at epoch */
+    KV_ACTIVATE,    /* prepared at exactly epoch: serving */
+    KV_THAW,        /* frozen or serving, epoch > ours: serving at epoch */
+    KV_DROP,        /* frozen at <= epoch, or importing/prepared at < epoch: clear the range */
+};
+
+struct kv_command {
+    enum kv_command_kind kind;
+    uint64_t time_us;          /* group's logged time: never goes back (the machine takes the maximum) */
+    struct kv_request request; /* KV_REQUEST */
+    uint32_t shard;            /* shard commands */
+    uint64_t epoch;
+    uint64_t from;             /* KV_IMPORT: gid of the source or 0 */
+    struct bytes after;        /* KV_CHUNK: the cursor before */
+    struct bytes rows;         /* KV_CHUNK: as kv_pull wrote them */
+    uint64_t count, hash;      /* KV_IMPORT_END */
+    uint64_t revision, clock_us; /* KV_IMPORT_END */
+};
+
+struct kv_result {
+    enum rgkv_err err;         /* WRONG_GROUP and MOVING are not recorded in the session (P11) */
+    struct kv_reply reply;     /* for KV_REQUEST */
+    bool duplicate;            /* a recorded result was returned, nothing was executed */
+};
+
+/* ---- the machine ---- */
+
+enum kv_shard_state { KV_NONE, KV_IMPORTING, KV_PREPARED, KV_SERVING, KV_FROZEN };
+const char *kv_shard_state_name(enum kv_shard_state s);
+
+struct kv_shard_status {
+    enum kv_shard_state state;
+    uint64_t epoch;
+    uint64_t from;             /* KV_IMPORTING */
+    uint64_t revision, time_us;
+    uint64_t keys, bytes;      /* live keys and value bytes */
+    uint64_t import_rows, import_hash; /* so far */
+};
+
+struct kv;
+
+/* Takes over (not owns) the table. Reads the shard rows. nshards is fixed for the cluster and stored in the table when
+ * first opened; another number later: CONFLICT. */
+MUST_USE enum rgkv_err kv_open(struct table *t, uint64_t gid, uint32_t nshards, struct kv **ret_kv);
+void kv_free(struct kv *k);
+
+/* Applies one command to the unfinished batch. An error is the disk's (the result has the command's own): the machine must then
+ * be closed, nothing of the batch counts. May write a part of the batch that ends before this command with
+ * the previous `applied` row: `applied_before` is that row's value. */
+MUST_USE enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r);
+/* Writes the unfinished batch with the row `applied` (even if nothing else is in it). */
+MUST_USE enum rgkv_err kv_finish(struct kv *k, struct bytes applied);
+/* The row `applied` as last written (appended to out), NOT_FOUND on a blank table. Works on any table (ctrl's too). */
+MUST_USE enum rgkv_err kv_applied_row(struct table *t, struct buf *out);
+
+/* Serves a read from the finished state. WRONG_GROUP, MOVING as reply->err. Data goes into `out`. The return value is the disk's. */
+MUST_USE enum rgkv_err kv_read(struct kv *k, const struct kv_request *q, struct buf *out, struct kv_reply *ret_r);
+/* May this mutation be proposed? OK, WRONG_GROUP, MOVING, BUSY (outside the window, P12). Only an early answer: apply decides. */
+enum rgkv_err kv_may_propose(const struct kv *k, const struct kv_request *q);
+
+uint64_t kv_time_us(const struct kv *k);           /* newest logged time of the group */
+bool kv_clock_due(const struct kv *k, uint64_t time_us); /* would a KV_CLOCK at this time expire anything? */
+void kv_shard_status(const struct kv *k, uint32_t shard, struct kv_shard_status *ret_s);
+uint32_t kv_nshards(const struct kv *k);
+/* The cursor of an importing shard: key of the last row applied; empty at the start. Until the next apply. */
+struct bytes kv_import_cursor(const struct kv *k, uint32_t shard);
+
+/* The holder's side of a move: rows of a shard after the cursor, as KV_CHUNK takes them. Refused (MOVING) unless
+ * frozen at exactly `epoch` (P9). At the end done = true with the totals for KV_IMPORT_END. */
+struct kv_pulled {
+    bool done;
+    uint64_t count, hash, revision, clock_us;
+};
+MUST_USE enum rgkv_err kv_pull(struct kv *k, uint32_t shard, uint64_t epoch, struct bytes after, size_t bytes_max, struct buf *out, struct kv_pulled *ret_p);
+
+/* A checksum over the whole machine state (all rows): equal on all replicas at equal applied index. Slow: for tests. */
+MUST_USE enum rgkv_err kv_checksum(struct kv *k, uint64_t *ret_hash);
+
+#endif
