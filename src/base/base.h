@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/param.h> /* MIN, MAX */
 
 #include "base/limits.h"
 
@@ -20,8 +21,6 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 _Noreturn void base_fail(const char *file, int line, const char *function, const char *condition);
 

@@ -48,7 +48,8 @@ enum node_input_kind {
     NODE_CONN_CLOSED,         /* conn: pending replies are forgotten */
     NODE_MANIFEST_SAVED,      /* err */
     NODE_REPLICA_OPENED,      /* replica, err, why, recovered (borrowed), table */
-    NODE_COMMITTED,           /* replica, err, disk_bytes: the oldest NODE_COMMIT is done */
+    NODE_COMMITTED,           /* replica, err, disk_bytes: the oldest NODE_COMMIT is done. err NO_SPACE: it is not done, the
+                                 outside keeps it and tries again by itself (told once for each such batch) */
     NODE_FLUSHED,             /* replica, err */
     NODE_COMPACTED,           /* replica, err, disk_bytes */
     NODE_SNAPSHOT_OPENED,     /* replica, err, table: a blank one beside the real one */
@@ -79,6 +80,7 @@ enum node_effect_kind {
     NODE_COMMIT,              /* replica, batch: taken, wal_batch_release it after wal_commit */
     NODE_FLUSH,               /* replica: make the table durable */
     NODE_COMPACT,             /* replica, index, term: wal_compact */
+    NODE_RESET_LOG,           /* replica, index, term: wal_reset; answered by NODE_COMPACTED (P23, at start) */
     NODE_SNAPSHOT_OPEN,       /* replica: make a blank table in a temporary place (discarding an older such) */
     NODE_SNAPSHOT_INSTALL,    /* replica, index, term: flush that table, put it in place of the real one, wal_reset (P23) */
     NODE_SNAPSHOT_DISCARD,    /* replica */
