@@ -6,7 +6,9 @@
  *     8  u64 request id: a reply echoes its request's; 0 where no reply is expected
  *    16  u64 cluster id: 0 only between strangers (HELLO, FOUND_*, a client's first messages)
  *    24  u32 body bytes      28  u32 bulk bytes
- *    32  u64 XXH3 of bytes 0..31 and 40..47 and body and bulk      40  u64 reserved (0)
+ *    32  u64 checksum                                             40  u64 reserved (0)
+ *
+ * The checksum is XXH3 of body and bulk, seeded with XXH3 of bytes 0..31 and 40..47: every other byte is under it.
  *
  * The body is one tpl image of fixed-width numbers whose format is the kind's; strings and values are the bulk, with
  * their lengths in the body, so that nothing is copied through tpl. Lengths are compared with limits.h before anything
@@ -22,6 +24,10 @@
 
 #define FRAME_HEADER_BYTES 48u
 #define WIRE_VERSION 1
+
+/* Bounds of what travels that limits.h does not know. */
+#define VIEW_TOMBSTONES_MAX 2048u           /* a view carries the first so many: the others come when those are buried */
+#define REPORT_SHARDS_MAX (3 * NSHARDS_MAX) /* of all replicas of a report; see codec_view.c for what happens beyond */
 
 enum msg_kind {
     MSG_HELLO = 1,      /* first on every connection, both ways: who I am */
@@ -217,6 +223,9 @@ void msg_encode(const struct msg *m, struct buf *out);
 /* `frame` is one whole frame. PROTOCOL: checksum, kind, guard, counts, lengths, enum values, NULs in strings, anything.
  * Numbers are in range for their C type and enums known; whether they make sense is the receiver's business. */
 MUST_USE enum rgkv_err msg_decode(struct bytes frame, struct arena *a, struct msg *ret_m);
+/* Drops the references that a decoded message holds: a RAFT message's entries have payloads of their own (blobs), so
+ * that the log can keep them. For every other kind there is nothing to do, and twice is as good as once. */
+void msg_release(struct msg *m);
 
 /* ---- log entries' payloads ---- */
 
