@@ -1,0 +1,317 @@
+/* The controller's leader: administrators' commands, the nodes' polls, reads of the controller, and the plan.
+ *
+ * Views are answers to polls: held until there is a newer one (P30), given only by a leader that heard of a quorum lately. */
+#include "node/internal.h"
+
+#include <stdio.h>
+
+#include "ctrl/text.h"
+
+#define PLAN_GAP_US 10000u
+#define HOLD_US_MAX 5000000u
+#define POLLS_MAX 4096u
+#define PLAN_COMMANDS_MAX 64u
+
+static struct replica *controller(struct node *n)
+{
+    struct replica *r = node_group(n, 0);
+    return r && r->ctrl ? r : NULL;
+}
+
+static void put_leader(struct node *n, const struct replica *r, char to[ADDR_BYTES_MAX])
+{
+    if (r)
+        strncpy(to, replica_leader_addr(n, r, NULL), ADDR_BYTES_MAX - 1);
+}
+
+/* ---- Join, Leave, Move ---- */
+
+static void admin_reply(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, const struct ctrl_result *result)
+{
+    struct msg m = {.kind = MSG_ADMIN_REPLY, .admin_reply = {.result = *result}};
+    if (result->err == RGKV_NOT_LEADER)
+        put_leader(n, r, m.admin_reply.leader_addr);
+    node_reply(n, conn, request_id, &m);
+}
+
+static enum rgkv_err check(const struct ctrl_command *c, struct ctrl_result *result)
+{
+    struct buf why = {0};
+    enum rgkv_err err = ctrl_op_admin(c->op) ? ctrl_command_check(c, &why) : RGKV_INVALID;
+    if (err)
+        snprintf(result->why, sizeof(result->why), "%.*s", (int)why.len, why.len ? (const char *)why.data : "");
+    buf_release(&why);
+    return err;
+}
+
+void admin_request(struct node *n, uint64_t conn, const struct msg *m)
+{
+    struct replica *r = controller(n);
+    struct ctrl_result result = {.err = RGKV_NOT_LEADER};
+    if (r && replica_is_leader(r) && !n->stopping) {
+        struct ctrl_command c = m->admin_request.command;
+        c.time_us = replica_time_us(n, r);
+        result.err = check(&c, &result);
+        if (!result.err)
+            result.err = replica_propose(n, r, ctrl_command_encode(&c), conn, m->id);
+    }
+    if (result.err)
+        admin_reply(n, r, conn, m->id, &result);
+}
+
+void admin_applied(struct node *n, struct replica *r, const struct waiter *w, const struct ctrl_result *result)
+{
+    admin_reply(n, r, w->conn, w->request_id, result);
+}
+
+void admin_lost(struct node *n, struct replica *r, const struct waiter *w)
+{
+    admin_reply(n, r, w->conn, w->request_id, &(struct ctrl_result){.err = RGKV_NOT_LEADER});
+}
+
+/* ---- the view ---- */
+
+static void refresh_view(struct node *n, struct replica *r)
+{
+    const struct ctrl_view *v = ctrl_view(r->ctrl);
+    const struct raft_config *c = raft_config(r->raft);
+    ctrl_view_release(&n->ctl_view);
+    ctrl_view_copy(v, &n->ctl_view);
+    n->ctl_view.n_controllers = c->n;
+    for (unsigned i = 0; i < c->n; i++) {
+        struct ctrl_member *m = &n->ctl_view.controllers[i];
+        *m = (struct ctrl_member){.id = c->members[i].id, .node = c->members[i].node, .founding = true};
+        memcpy(m->addr, c->members[i].addr, sizeof(m->addr));
+    }
+}
+
+static const struct ctrl_view *current_view(struct node *n, struct replica *r)
+{
+    const struct ctrl_view *v = ctrl_view(r->ctrl);
+    if (n->ctl_view.version != v->version || n->ctl_view.cluster != v->cluster)
+        refresh_view(n, r);
+    return &n->ctl_view;
+}
+
+static void send_view(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, uint64_t have)
+{
+    struct msg m = {.kind = MSG_VIEW};
+    const struct ctrl_view *v = current_view(n, r);
+    m.view.changed = v->version > have;
+    if (m.view.changed)
+        m.view.view = *v;
+    node_reply(n, conn, request_id, &m);
+}
+
+static void refuse_poll(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id)
+{
+    struct msg m = {.kind = MSG_VIEW, .view = {.err = RGKV_NOT_LEADER}};
+    put_leader(n, r, m.view.leader_addr);
+    node_reply(n, conn, request_id, &m);
+}
+
+static void release_polls(struct node *n, struct replica *r, bool all)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n->n_polls; i++) {
+        const struct held_poll p = n->polls[i];
+        if (!all && ctrl_view(r->ctrl)->version <= p.version && n->now_us < p.deadline_us) {
+            n->polls[kept++] = p;
+            continue;
+        }
+        if (replica_leads(n, r))
+            send_view(n, r, p.conn, p.request_id, p.version);
+        else
+            refuse_poll(n, r, p.conn, p.request_id);
+    }
+    n->n_polls = kept;
+}
+
+/* A node's newer poll replaces its held one: the old one is answered and forgotten there. */
+static void hold_poll(struct node *n, uint64_t conn, const struct msg *m)
+{
+    if (n->n_polls == n->polls_cap) {
+        n->polls_cap = MAX(16u, n->polls_cap * 2);
+        n->polls = mem_realloc(n->polls, n->polls_cap * sizeof(*n->polls));
+    }
+    for (unsigned i = 0; i < n->n_polls; i++)
+        if (n->polls[i].conn == conn && m->poll.has_report) {
+            n->polls[i] = n->polls[--n->n_polls];
+            break;
+        }
+    n->polls[n->n_polls++] = (struct held_poll){conn, m->id, m->poll.version, n->now_us + MIN(m->poll.hold_us, HOLD_US_MAX)};
+}
+
+void admin_poll(struct node *n, uint64_t conn, const struct msg *m)
+{
+    struct replica *r = controller(n);
+    if (!r || !replica_leads(n, r) || !ctrl_initialised(r->ctrl) || n->stopping) {
+        refuse_poll(n, r, conn, m->id);
+        return;
+    }
+    if (m->poll.has_report && r->plan) {
+        ctrl_plan_report(r->plan, &m->poll.report, n->now_us);
+        n->plan_next_us = n->now_us;
+    }
+    if (m->poll.hold_us == 0) {
+        if (serve_read_begin(n, r, conn, m))
+            refuse_poll(n, r, conn, m->id);
+    } else if (ctrl_view(r->ctrl)->version > m->poll.version || n->n_polls >= POLLS_MAX) {
+        send_view(n, r, conn, m->id, m->poll.version);
+    } else {
+        hold_poll(n, conn, m);
+    }
+}
+
+/* ---- reads as text ---- */
+
+void admin_read(struct node *n, uint64_t conn, const struct msg *m)
+{
+    struct replica *r = controller(n);
+    enum rgkv_err err = r && replica_is_leader(r) && !n->stopping ? serve_read_begin(n, r, conn, m) : RGKV_NOT_LEADER;
+    if (!err)
+        return;
+    struct msg reply = {.kind = MSG_CTRL_TEXT, .ctrl_text = {.err = RGKV_NOT_LEADER}};
+    put_leader(n, r, reply.ctrl_text.leader_addr);
+    node_reply(n, conn, m->id, &reply);
+}
+
+static enum rgkv_err print_config(struct replica *r, uint64_t number, struct buf *out)
+{
+    struct ctrl_config c;
+    enum rgkv_err err = ctrl_query(r->ctrl, number, &c);
+    if (err)
+        return err;
+    ctrl_print_config(&c, out);
+    ctrl_config_release(&c);
+    return RGKV_OK;
+}
+
+static enum rgkv_err print_leader(struct node *n, struct replica *r, uint64_t gid, struct buf *out)
+{
+    const struct ctrl_report *report;
+    uint64_t age_us;
+    if (gid == 0) {
+        struct raft_status s;
+        raft_status(r->raft, &s);
+        buf_printf(out, "%llu %s\n", (unsigned long long)s.id, n->manifest.addr);
+        return RGKV_OK;
+    }
+    if (!ctrl_view_group(current_view(n, r), gid))
+        return RGKV_NOT_FOUND;
+    for (unsigned i = 0; (report = ctrl_plan_node(r->plan, i, n->now_us, &age_us)); i++)
+        for (unsigned k = 0; age_us < 3000000 && k < report->n_replicas; k++)
+            if (report->replicas[k].gid == gid && report->replicas[k].leader) {
+                buf_printf(out, "%llu %s\n", (unsigned long long)report->replicas[k].member, report->addr);
+                return RGKV_OK;
+            }
+    buf_printf(out, "none\n");
+    return RGKV_OK;
+}
+
+static enum rgkv_err print(struct node *n, struct replica *r, const struct msg_ctrl_read *q, struct buf *out)
+{
+    const struct ctrl_view *v = current_view(n, r);
+    switch (q->what) {
+    case CTRL_READ_CONFIG: return print_config(r, q->number, out);
+    case CTRL_READ_SHARDS: ctrl_print_shards(v, out); break;
+    case CTRL_READ_MOVES: ctrl_print_moves(v, r->plan, n->now_us, out); break;
+    case CTRL_READ_SETTLED:
+        if (!ctrl_settled(v))
+            return RGKV_MOVING;
+        buf_printf(out, "ok\n");
+        break;
+    case CTRL_READ_STATUS: ctrl_print_status(v, r->plan, n->now_us, out); break;
+    case CTRL_READ_NODES: ctrl_print_nodes(v, r->plan, n->now_us, out); break;
+    case CTRL_READ_MEMBERS:
+        if (q->number && !ctrl_view_group(v, q->number))
+            return RGKV_NOT_FOUND;
+        ctrl_print_members(v, q->number, r->plan, out);
+        break;
+    case CTRL_READ_LEADER: return print_leader(n, r, q->number, out);
+    case CTRL_READ_COUNT: return RGKV_INVALID;
+    }
+    return RGKV_OK;
+}
+
+void admin_serve_read(struct node *n, struct replica *r, const struct read_wait *w)
+{
+    if (w->request->kind == MSG_POLL) {
+        send_view(n, r, w->conn, w->request_id, w->request->poll.version);
+        return;
+    }
+    struct msg m = {.kind = MSG_CTRL_TEXT};
+    buf_clear(&n->scratch);
+    m.ctrl_text.err = r->plan ? print(n, r, &w->request->ctrl_read, &n->scratch) : RGKV_NOT_LEADER;
+    m.ctrl_text.text = buf_bytes(&n->scratch);
+    if (m.ctrl_text.text.len > DATA_BYTES_MAX)
+        m.ctrl_text.text.len = DATA_BYTES_MAX;
+    node_reply(n, w->conn, w->request_id, &m);
+}
+
+/* ---- leading ---- */
+
+void admin_role_changed(struct node *n, struct replica *r)
+{
+    bool leads = replica_is_leader(r);
+    if (leads && !r->plan)
+        r->plan = ctrl_plan_new(n->now_us);
+    if (leads)
+        return;
+    if (r->plan)
+        ctrl_plan_free(r->plan);
+    r->plan = NULL;
+    release_polls(n, r, true);
+}
+
+static void propose(struct node *n, struct replica *r, struct ctrl_command *c)
+{
+    c->time_us = replica_time_us(n, r);
+    enum rgkv_err err = replica_propose(n, r, ctrl_command_encode(c), 0, 0);
+    (void)err; /* refused: the plan says it again */
+}
+
+static void initialise(struct node *n, struct replica *r)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    if (s.commit < s.last_index)
+        return; /* it may be under way */
+    propose(n, r, &(struct ctrl_command){.op = CTRL_INIT, .cluster = n->manifest.cluster, .nshards = r->desc.nshards});
+}
+
+static void run_plan(struct node *n, struct replica *r)
+{
+    struct ctrl_command *commands = mem_alloc(PLAN_COMMANDS_MAX * sizeof(*commands));
+    unsigned count = ctrl_plan_next(r->plan, r->ctrl, n->now_us, commands, PLAN_COMMANDS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        propose(n, r, &commands[i]);
+    mem_free(commands);
+}
+
+void admin_tick(struct node *n, struct replica *r)
+{
+    release_polls(n, r, !replica_leads(n, r));
+    if (!replica_leads(n, r) || !r->plan || n->now_us < n->plan_next_us || n->stopping)
+        return;
+    n->plan_next_us = n->now_us + 10 * PLAN_GAP_US;
+    if (ctrl_initialised(r->ctrl))
+        run_plan(n, r);
+    else
+        initialise(n, r);
+}
+
+void admin_view_changed(struct node *n, struct replica *r)
+{
+    if (n->n_polls)
+        release_polls(n, r, false);
+    n->plan_next_us = MIN(n->plan_next_us, n->now_us + PLAN_GAP_US);
+}
+
+uint64_t admin_deadline_us(const struct node *n, const struct replica *r)
+{
+    uint64_t at = replica_is_leader(r) ? n->plan_next_us : UINT64_MAX;
+    for (unsigned i = 0; i < n->n_polls; i++)
+        at = MIN(at, n->polls[i].deadline_us);
+    return at;
+}

@@ -1,0 +1,246 @@
+/* What the files of this folder share: the node, its replicas, and who does what.
+ *
+ * One replica's pipeline, from a client's request to its answer:
+ *
+ *     serve/admin ──propose──▶ raft ──collect──▶ NODE_COMMIT (one batch at a time; the next fills behind it)
+ *                                │                    │ NODE_COMMITTED: held frames go out, RAFT_PERSISTED
+ *                                └──committed──▶ machine (kv or ctrl) ──finish──▶ waiters are answered, reads are served
+ */
+#ifndef RGKV_NODE_INTERNAL_H
+#define RGKV_NODE_INTERNAL_H
+
+#include "base/prng.h"
+#include "node/node.h"
+
+/* ---- out.c: frames by destination, and the queue of effects ---- */
+
+struct out_buf {
+    char addr[ADDR_BYTES_MAX]; /* "" : a connection */
+    uint64_t conn;
+    struct buf frames;
+};
+struct out {
+    struct out_buf *bufs;      /* in the order of first use in this turn */
+    unsigned n, cap, given;    /* given: how many of them node_next has handed out */
+    uint64_t *slots;           /* open-addressed index: hash -> position + 1 */
+    unsigned slots_cap;
+    struct node_effect *effects;
+    unsigned n_effects, effects_cap, effects_given;
+    char **texts;              /* sentences that effects point to, freed with the turn */
+    unsigned n_texts, texts_cap;
+};
+void out_release(struct out *o);
+void out_turn(struct out *o);  /* forget what was handed out */
+struct buf *out_to_addr(struct out *o, const char *addr);
+struct buf *out_to_conn(struct out *o, uint64_t conn);
+void out_effect(struct out *o, const struct node_effect *e); /* `why` is copied */
+bool out_next(struct out *o, struct node_effect *ret_e);
+
+/* ---- replica.c ---- */
+
+struct waiter {                /* somebody waits for the outcome of a proposed entry */
+    uint64_t index, term;
+    uint64_t conn, request_id;
+};
+struct read_wait {             /* a linearizable read: first its round, then its index (P24) */
+    uint64_t read_id, index;   /* index 0: the round is not confirmed yet */
+    uint64_t conn, request_id;
+    struct msg *request;       /* own copy */
+};
+struct held_frame {
+    char addr[ADDR_BYTES_MAX];
+    size_t offset, len;
+};
+struct batch {                 /* one write of the log and what may be sent once it is durable */
+    struct wal_batch wal;
+    struct buf frames;
+    struct held_frame *held;
+    unsigned n_held, held_cap;
+};
+
+struct pulling {               /* one shard that this group imports */
+    uint32_t shard;
+    uint64_t epoch, request_id, sent_us, deadline_us;
+    unsigned member;           /* which member of the source to ask */
+    char addr[ADDR_BYTES_MAX]; /* or this one: a hint */
+    bool waiting;              /* an answer is due */
+};
+struct nudge {                 /* the last command proposed for a shard: not again before `until_us` */
+    uint64_t epoch, until_us;
+    enum kv_command_kind kind;
+    uint64_t cursor_hash;
+};
+
+struct outgoing;               /* transfer.c: a snapshot on its way to a peer */
+struct incoming;               /* … and from the leader */
+
+enum replica_state { REPLICA_OPENING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DELETING, REPLICA_REFUSED };
+
+struct replica {
+    uint32_t id;
+    enum replica_state state;
+    struct manifest_replica desc;
+    struct raft *raft;
+    struct table *table;
+    struct kv *kv;             /* exactly one of the two */
+    struct ctrl *ctrl;
+    bool dirty, snapshot_accepted;
+
+    struct batch batches[2];
+    unsigned filling;          /* the other one is being committed if `committing` */
+    bool committing, disk_full;
+
+    struct buf applied_row;    /* as last finished */
+    uint64_t applied, applied_term;
+    struct raft_config applied_config;
+    bool flushing;
+    uint64_t flush_index, flush_term, disk_bytes;
+    struct raft_config flush_config;
+    uint64_t installed_at_us;
+
+    struct waiter *waiters;    /* ring, indexes ascending */
+    unsigned waiters_head, waiters_n, waiters_cap;
+    struct read_wait *reads;
+    unsigned n_reads, reads_cap;
+    uint64_t next_read_id;
+
+    enum raft_role role;
+    uint64_t role_term;
+    uint64_t time_base_us, mono_base_us; /* leader: logged time goes on from here (P18) */
+
+    struct ctrl_plan *plan;    /* group 0, leader only */
+    struct nudge *nudges;      /* per shard */
+    struct pulling *pulls;
+    unsigned n_pulls, pulls_cap;
+    struct outgoing *outgoing; /* list */
+    struct incoming *incoming; /* or NULL */
+};
+
+struct held_poll {
+    uint64_t conn, request_id, version, deadline_us;
+};
+
+/* ---- node.c ---- */
+
+struct node {
+    struct node_options options; /* manifest pointer: NULL */
+    struct manifest manifest;
+    bool manifest_saving, manifest_dirty; /* saved one at a time */
+    struct prng prng;
+    uint64_t now_us;
+    struct out out;
+    struct arena arena;          /* for decoding log entries */
+    struct buf scratch;
+    bool failed;
+
+    struct replica **replicas;
+    unsigned n_replicas;
+    uint32_t next_replica;
+    uint64_t next_request;       /* ids of our own requests */
+
+    struct founder *founder;     /* founding.c, while blank */
+    /* poll.c */
+    struct ctrl_view view;       /* the newest; version 0: none */
+    uint64_t poll_id, poll_deadline_us, poll_next_us, report_next_us;
+    unsigned poll_member;
+    char poll_addr[ADDR_BYTES_MAX];
+    bool report_due;
+    uint64_t disk_free, disk_total;
+    /* admin.c */
+    struct ctrl_view ctl_view;   /* leader of group 0: with the controllers' list */
+    uint64_t ctl_view_version;
+    struct held_poll *polls;
+    unsigned n_polls, polls_cap;
+    uint64_t plan_next_us;
+
+    bool stopping;
+    uint64_t stop_deadline_us;
+    uint64_t tick_next_us;       /* housekeeping that is not raft's */
+    uint64_t dropped;            /* messages for somebody else */
+};
+
+void node_event(struct node *n, const char *format, ...) PRINTF(2, 3);
+void node_fail(struct node *n, const char *format, ...) PRINTF(2, 3);
+void node_save_manifest(struct node *n);       /* asks for it; coalesced */
+struct replica *node_replica(struct node *n, uint32_t id);
+struct replica *node_group(struct node *n, uint64_t gid);  /* the running replica of a group, newest incarnation; or NULL */
+void node_send(struct node *n, const char *addr, struct msg *m);   /* fills in the cluster */
+void node_reply(struct node *n, uint64_t conn, uint64_t request_id, struct msg *m);
+void node_refuse(struct node *n, uint64_t conn, uint64_t request_id, enum rgkv_err err, const char *why);
+
+/* replica.c */
+struct replica *replica_create(struct node *n, const struct manifest_replica *desc);
+void replica_free(struct replica *r);
+void replica_opened(struct node *n, struct replica *r, const struct node_input *i);
+void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
+void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
+void replica_collect(struct node *n, struct replica *r);
+bool replica_idle_on_disk(const struct replica *r);     /* nothing written or about to be */
+enum rgkv_err replica_step(struct node *n, struct replica *r, struct raft_input *in); /* marks it dirty */
+/* Proposes one command; on OK the waiter (conn may be 0: nobody) is answered when it is applied. */
+enum rgkv_err replica_propose(struct node *n, struct replica *r, struct blob *payload, uint64_t conn, uint64_t request_id);
+uint64_t replica_time_us(const struct node *n, const struct replica *r); /* the leader's logged time now */
+bool replica_leads(const struct node *n, const struct replica *r);       /* and heard of a quorum lately */
+bool replica_is_leader(const struct replica *r);
+const char *replica_leader_addr(const struct node *n, const struct replica *r, uint64_t *ret_member);
+const char *replica_member_addr(const struct node *n, const struct replica *r, uint64_t member); /* NULL: unknown */
+enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* table -> kv or ctrl, applied row */
+void replica_close_machine(struct replica *r);
+void replica_drop_waiters(struct replica *r);
+void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);
+enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t *ret_term, struct raft_config *ret_config);
+
+/* serve.c */
+void serve_kv(struct node *n, uint64_t conn, const struct msg *m);
+void serve_kv_applied(struct node *n, struct replica *r, const struct waiter *w, const struct kv_result *result);
+void serve_kv_lost(struct node *n, struct replica *r, const struct waiter *w);
+enum rgkv_err serve_read_begin(struct node *n, struct replica *r, uint64_t conn, const struct msg *m);
+void serve_reads(struct node *n, struct replica *r);     /* those whose index is applied */
+void serve_read_result(struct node *n, struct replica *r, const struct raft_read_result *result);
+void serve_drop_reads(struct node *n, struct replica *r, bool answer);
+void serve_conn_closed(struct node *n, uint64_t conn);
+
+/* founding.c */
+void founding_start(struct node *n);           /* a blank controller */
+void founding_free(struct founder *f);
+void founding_tick(struct node *n);
+void founding_receive(struct node *n, uint64_t conn, const struct msg *m);
+void founding_manifest_saved(struct node *n);
+uint64_t founding_deadline_us(const struct node *n);
+
+/* poll.c */
+void poll_tick(struct node *n);
+void poll_view(struct node *n, const struct msg *m);
+void poll_changed(struct node *n);             /* something the controller wants to know */
+uint64_t poll_deadline_us(const struct node *n);
+
+/* moves.c */
+void moves_tick(struct node *n, struct replica *r);
+void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m);
+void moves_pull_reply(struct node *n, const struct msg *m);
+uint64_t moves_deadline_us(const struct node *n, const struct replica *r);
+
+/* transfer.c */
+void transfer_start(struct node *n, struct replica *r, uint64_t peer);
+void transfer_tick(struct node *n, struct replica *r);
+void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const struct msg *m);
+void transfer_ack(struct node *n, struct replica *r, const struct msg *m);
+void transfer_opened(struct node *n, struct replica *r, const struct node_input *i);
+void transfer_installed(struct node *n, struct replica *r, const struct node_input *i);
+void transfer_try_install(struct node *n, struct replica *r); /* once the log's pipeline is empty */
+void transfer_free(struct node *n, struct replica *r);
+uint64_t transfer_deadline_us(const struct node *n, const struct replica *r);
+
+/* admin.c */
+void admin_request(struct node *n, uint64_t conn, const struct msg *m);
+void admin_applied(struct node *n, struct replica *r, const struct waiter *w, const struct ctrl_result *result);
+void admin_lost(struct node *n, struct replica *r, const struct waiter *w);
+void admin_poll(struct node *n, uint64_t conn, const struct msg *m);
+void admin_read(struct node *n, uint64_t conn, const struct msg *m);
+void admin_serve_read(struct node *n, struct replica *r, const struct read_wait *w);
+void admin_role_changed(struct node *n, struct replica *r);
+void admin_tick(struct node *n, struct replica *r);
+void admin_view_changed(struct node *n, struct replica *r);  /* after a finish */
+uint64_t admin_deadline_us(const struct node *n, const struct replica *r);
+
+#endif

@@ -1,0 +1,278 @@
+/* Shard moves, seen from a group: what the controller's view makes its leader log, and the pulling of rows.
+ *
+ *   view says (holder h, epoch e, target t)     ours: state st at epoch ep          the leader logs
+ *   ------------------------------------------  ----------------------------------  ------------------------------
+ *   t = us, h ≠ us                              e > ep                              import(e, from h; h = 0: empty)
+ *   h = us, t = none                            prepared at ep = e                  activate(e)
+ *                                               frozen or serving, e > ep           thaw(e)          (P14)
+ *   neither                                     frozen, e ≥ ep                      drop(e)          (P4)
+ *                                               importing or prepared, e > ep       drop(e)
+ *
+ * and when the destination asks (MSG_PULL at epoch e) and we serve at ep < e: freeze(e).
+ * All of it is level-triggered: the same view gives the same command until the state has changed; apply decides (P11, P17). */
+#include "node/internal.h"
+
+#define NUDGE_US 300000u       /* a command that had no effect is proposed again after this */
+#define PULL_TIMEOUT_US 1000000u
+#define PULL_RETRY_US 5000u
+#define PULLS_MAX 8u           /* under way at once in one replica */
+
+/* ---- commands ---- */
+
+static bool nudged(struct node *n, struct replica *r, const struct kv_command *c)
+{
+    if (!r->nudges)
+        r->nudges = mem_zalloc(kv_nshards(r->kv) * sizeof(*r->nudges));
+    struct nudge *g = &r->nudges[c->shard];
+    uint64_t cursor = c->kind == KV_CHUNK ? hash64(c->after) : 0;
+    if (g->kind == c->kind && g->epoch == c->epoch && g->cursor_hash == cursor && n->now_us < g->until_us)
+        return true;
+    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .cursor_hash = cursor};
+    return false;
+}
+
+static void log_command(struct node *n, struct replica *r, struct kv_command *c)
+{
+    if (nudged(n, r, c))
+        return;
+    c->time_us = replica_time_us(n, r);
+    enum rgkv_err err = replica_propose(n, r, kv_command_encode(c), 0, 0);
+    if (err)
+        r->nudges[c->shard].until_us = n->now_us;
+}
+
+static void log_shard(struct node *n, struct replica *r, enum kv_command_kind kind, uint32_t shard, uint64_t epoch, uint64_t from)
+{
+    log_command(n, r, &(struct kv_command){.kind = kind, .shard = shard, .epoch = epoch, .from = from});
+}
+
+/* ---- the table at the head of this file ---- */
+
+static void react_as_holder(struct node *n, struct replica *r, uint32_t s, const struct ctrl_shard *v, const struct kv_shard_status *st)
+{
+    if (v->target)
+        return; /* the destination asks for what it needs */
+    if (st->state == KV_PREPARED && st->epoch == v->epoch)
+        log_shard(n, r, KV_ACTIVATE, s, v->epoch, 0);
+    else if ((st->state == KV_FROZEN || st->state == KV_SERVING) && v->epoch > st->epoch)
+        log_shard(n, r, KV_THAW, s, v->epoch, 0);
+}
+
+static void react(struct node *n, struct replica *r, uint32_t s)
+{
+    const struct ctrl_shard *v = &n->view.shards[s];
+    struct kv_shard_status st;
+    uint64_t us = r->desc.gid;
+    kv_shard_status(r->kv, s, &st);
+    if (v->holder == us) {
+        react_as_holder(n, r, s, v, &st);
+    } else if (v->target == us) {
+        if (v->epoch > st.epoch)
+            log_shard(n, r, KV_IMPORT, s, v->epoch, v->holder);
+    } else if ((st.state == KV_FROZEN && v->epoch >= st.epoch) ||
+               ((st.state == KV_IMPORTING || st.state == KV_PREPARED) && v->epoch > st.epoch)) {
+        log_shard(n, r, KV_DROP, s, v->epoch, 0);
+    }
+}
+
+/* ---- pulling ---- */
+
+static struct pulling *pulling_of(struct replica *r, uint32_t shard)
+{
+    for (unsigned i = 0; i < r->n_pulls; i++)
+        if (r->pulls[i].shard == shard)
+            return &r->pulls[i];
+    return NULL;
+}
+
+static void pull_end(struct replica *r, struct pulling *p)
+{
+    *p = r->pulls[--r->n_pulls];
+}
+
+static struct pulling *pull_begin(struct replica *r, uint32_t shard, uint64_t epoch)
+{
+    if (r->n_pulls == PULLS_MAX)
+        return NULL;
+    if (r->n_pulls == r->pulls_cap) {
+        r->pulls_cap = PULLS_MAX;
+        r->pulls = mem_realloc(r->pulls, r->pulls_cap * sizeof(*r->pulls));
+    }
+    struct pulling *p = &r->pulls[r->n_pulls++];
+    *p = (struct pulling){.shard = shard, .epoch = epoch};
+    return p;
+}
+
+static void pull_send(struct node *n, struct replica *r, struct pulling *p, uint64_t source)
+{
+    const struct ctrl_group *g = ctrl_view_group(&n->view, source);
+    p->deadline_us = n->now_us + PULL_TIMEOUT_US;
+    if (!g || g->n == 0)
+        return;
+    const char *addr = p->addr[0] ? p->addr : g->members[p->member % g->n].addr;
+    if (!addr[0])
+        return;
+    struct msg m = {.kind = MSG_PULL, .id = n->next_request++,
+                    .pull = {.gid = g->gid, .incarnation = g->incarnation, .shard = p->shard, .epoch = p->epoch,
+                             .after = kv_import_cursor(r->kv, p->shard)}};
+    p->request_id = m.id;
+    p->sent_us = n->now_us;
+    p->waiting = true;
+    node_send(n, addr, &m);
+}
+
+static void pull_elsewhere(struct node *n, struct pulling *p, const char *hint)
+{
+    p->waiting = false;
+    p->deadline_us = n->now_us + PULL_RETRY_US;
+    if (hint[0] && strcmp(hint, p->addr) != 0) {
+        strncpy(p->addr, hint, sizeof(p->addr) - 1);
+        return;
+    }
+    p->addr[0] = 0;
+    p->member++;
+}
+
+static void pull(struct node *n, struct replica *r, uint32_t s, const struct kv_shard_status *st)
+{
+    struct pulling *p = pulling_of(r, s);
+    if (p && p->epoch != st->epoch) {
+        pull_end(r, p);
+        p = NULL;
+    }
+    if (!p && !(p = pull_begin(r, s, st->epoch)))
+        return;
+    if (n->now_us < p->deadline_us)
+        return;
+    if (p->waiting)
+        pull_elsewhere(n, p, "");
+    pull_send(n, r, p, st->from);
+}
+
+/* Those that are not importing any more need nothing. */
+static void pulls_prune(struct replica *r)
+{
+    for (unsigned i = 0; i < r->n_pulls;) {
+        struct kv_shard_status st;
+        kv_shard_status(r->kv, r->pulls[i].shard, &st);
+        if (st.state != KV_IMPORTING || st.epoch != r->pulls[i].epoch)
+            pull_end(r, &r->pulls[i]);
+        else
+            i++;
+    }
+}
+
+void moves_pull_reply(struct node *n, const struct msg *m)
+{
+    const struct msg_pull_reply *a = &m->pull_reply;
+    for (unsigned i = 0; i < n->n_replicas; i++) {
+        struct replica *r = n->replicas[i];
+        struct pulling *p = r->state == REPLICA_RUNNING && r->kv ? pulling_of(r, a->shard) : NULL;
+        if (!p || !p->waiting || p->request_id != m->id)
+            continue;
+        if (a->err == RGKV_MOVING) {
+            p->waiting = false;
+            p->deadline_us = n->now_us + PULL_RETRY_US;
+        } else if (a->err) {
+            pull_elsewhere(n, p, a->leader_addr);
+        } else if (replica_is_leader(r) && p->epoch == a->epoch) {
+            p->waiting = false;
+            p->deadline_us = n->now_us + PULL_TIMEOUT_US; /* sooner if the chunk is applied: see moves_tick */
+            struct kv_command c = {.kind = KV_CHUNK, .shard = a->shard, .epoch = a->epoch, .after = a->after, .rows = a->rows};
+            if (a->rows.len)
+                log_command(n, r, &c);
+            if (a->pulled.done) {
+                struct kv_command end = {.kind = KV_IMPORT_END, .shard = a->shard, .epoch = a->epoch,
+                                         .count = a->pulled.count, .hash = a->pulled.hash,
+                                         .revision = a->pulled.revision, .clock_us = a->pulled.clock_us};
+                log_command(n, r, &end);
+            }
+        }
+        return;
+    }
+}
+
+/* ---- the source's side ---- */
+
+static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct msg_pull *q, struct msg_pull_reply *a)
+{
+    struct kv_shard_status st;
+    if (!r || !r->kv || r->desc.incarnation != q->incarnation || q->shard >= kv_nshards(r->kv))
+        return RGKV_WRONG_GROUP;
+    if (!replica_is_leader(r))
+        return RGKV_NOT_LEADER;
+    kv_shard_status(r->kv, q->shard, &st);
+    if ((st.state == KV_SERVING || st.state == KV_FROZEN) && q->epoch > st.epoch) {
+        log_shard(n, r, KV_FREEZE, q->shard, q->epoch, 0);
+        return RGKV_MOVING;
+    }
+    if (st.state != KV_FROZEN || st.epoch != q->epoch)
+        return RGKV_WRONG_GROUP;
+    buf_clear(&n->scratch);
+    enum rgkv_err err = kv_pull(r->kv, q->shard, q->epoch, q->after, PULL_CHUNK_BYTES, &n->scratch, &a->pulled);
+    a->rows = buf_bytes(&n->scratch);
+    return err;
+}
+
+void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m)
+{
+    struct replica *r = node_group(n, m->pull.gid);
+    struct msg reply = {.kind = MSG_PULL_REPLY, .pull_reply = {.shard = m->pull.shard, .epoch = m->pull.epoch, .after = m->pull.after}};
+    reply.pull_reply.err = answer_pull(n, r, &m->pull, &reply.pull_reply);
+    if (reply.pull_reply.err)
+        reply.pull_reply.rows = BYTES_EMPTY;
+    if (reply.pull_reply.err == RGKV_NOT_LEADER)
+        strncpy(reply.pull_reply.leader_addr, replica_leader_addr(n, r, NULL), ADDR_BYTES_MAX - 1);
+    node_reply(n, conn, m->id, &reply);
+}
+
+/* ---- time, applies, new views ---- */
+
+static bool view_is_of(const struct node *n, const struct replica *r)
+{
+    const struct ctrl_group *g = n->view.version ? ctrl_view_group(&n->view, r->desc.gid) : NULL;
+    return g && g->incarnation == r->desc.incarnation && n->view.nshards == kv_nshards(r->kv);
+}
+
+static void cursor_moved(struct node *n, struct replica *r)
+{
+    for (unsigned i = 0; i < r->n_pulls; i++) {
+        struct pulling *p = &r->pulls[i];
+        const struct nudge *g = r->nudges ? &r->nudges[p->shard] : NULL;
+        if (!p->waiting && g && g->kind == KV_CHUNK && g->cursor_hash != hash64(kv_import_cursor(r->kv, p->shard)))
+            p->deadline_us = n->now_us;
+    }
+}
+
+void moves_tick(struct node *n, struct replica *r)
+{
+    if (!replica_is_leader(r) || !view_is_of(n, r) || n->stopping) {
+        r->n_pulls = 0;
+        return;
+    }
+    pulls_prune(r);
+    cursor_moved(n, r);
+    for (uint32_t s = 0; s < n->view.nshards; s++) {
+        struct kv_shard_status st;
+        react(n, r, s);
+        kv_shard_status(r->kv, s, &st);
+        if (st.state == KV_IMPORTING && st.from)
+            pull(n, r, s, &st);
+    }
+    uint64_t time_us = replica_time_us(n, r);
+    struct raft_status status;
+    raft_status(r->raft, &status);
+    if (kv_clock_due(r->kv, time_us) && status.commit == status.last_index) {
+        struct kv_command c = {.kind = KV_CLOCK, .time_us = time_us};
+        enum rgkv_err err = replica_propose(n, r, kv_command_encode(&c), 0, 0);
+        (void)err; /* the next tick says it again */
+    }
+}
+
+uint64_t moves_deadline_us(const struct node *n, const struct replica *r)
+{
+    uint64_t at = UINT64_MAX;
+    for (unsigned i = 0; i < r->n_pulls; i++)
+        at = MIN(at, r->pulls[i].deadline_us);
+    return replica_is_leader(r) ? MIN(at, n->now_us + 200000) : at;
+}

@@ -1,0 +1,238 @@
+/* This node and the controller: a long poll for the newest view, carrying a report of what is here.
+ *
+ * One poll is under way at a time. Something worth telling ends the wait: a new poll replaces the held one (the
+ * controller answers the old one, which we no longer know). A controller that does not answer in time is left for the
+ * next in the list (P30). */
+#include "node/internal.h"
+
+#include <stdio.h>
+
+#define POLL_HOLD_US 1000000u
+#define POLL_TIMEOUT_US 1600000u
+#define POLL_RETRY_US 50000u
+#define REPORT_GAP_US 20000u   /* changes within this travel in one report */
+
+void poll_changed(struct node *n)
+{
+    n->report_due = true;
+}
+
+uint64_t poll_deadline_us(const struct node *n)
+{
+    if (n->founder || n->manifest.n_controllers == 0)
+        return UINT64_MAX;
+    uint64_t at = n->poll_id ? n->poll_deadline_us : n->poll_next_us;
+    return n->report_due ? MIN(at, n->report_next_us) : at;
+}
+
+/* ---- the report ---- */
+
+static unsigned report_shards(const struct replica *r, struct ctrl_report_shard *to)
+{
+    unsigned count = 0;
+    for (uint32_t s = 0; s < kv_nshards(r->kv); s++) {
+        struct kv_shard_status status;
+        kv_shard_status(r->kv, s, &status);
+        if (status.state != KV_NONE)
+            to[count++] = (struct ctrl_report_shard){s, status.state, status.epoch, status.keys, status.bytes};
+    }
+    return count;
+}
+
+static void report_replica(const struct node *n, const struct replica *r, struct arena *a, struct ctrl_report_replica *to)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    *to = (struct ctrl_report_replica){
+        .gid = r->desc.gid, .incarnation = r->desc.incarnation, .member = r->desc.member, .leader = replica_leads(n, r),
+        .term = s.term, .applied = r->applied, .leader_member = s.leader, .log_bytes = s.log_bytes, .disk_bytes = r->disk_bytes,
+    };
+    if (!to->leader || !r->kv)
+        return;
+    struct ctrl_report_shard *shards = arena_alloc(a, kv_nshards(r->kv) * sizeof(*shards));
+    to->n_shards = report_shards(r, shards);
+    to->shards = shards;
+}
+
+static void make_report(struct node *n, struct arena *a, struct ctrl_report *to)
+{
+    *to = (struct ctrl_report){.node = n->manifest.node, .boot_us = n->now_us - n->options.now_us,
+                               .disk_free = n->disk_free, .disk_total = n->disk_total};
+    memcpy(to->addr, n->manifest.addr, sizeof(to->addr));
+    memcpy(to->version, n->options.version, sizeof(to->version));
+    struct ctrl_report_replica *replicas = arena_alloc(a, (n->n_replicas + 1) * sizeof(*replicas));
+    for (unsigned i = 0; i < n->n_replicas; i++) {
+        const struct replica *r = n->replicas[i];
+        if (r->state == REPLICA_RUNNING)
+            report_replica(n, r, a, &replicas[to->n_replicas++]);
+        else if (r->state != REPLICA_REFUSED)
+            replicas[to->n_replicas++] = (struct ctrl_report_replica){
+                .gid = r->desc.gid, .incarnation = r->desc.incarnation, .member = r->desc.member};
+    }
+    to->replicas = replicas;
+}
+
+/* ---- asking ---- */
+
+static const char *controller_addr(const struct node *n)
+{
+    if (n->poll_addr[0])
+        return n->poll_addr;
+    return n->manifest.controllers[n->poll_member % n->manifest.n_controllers];
+}
+
+static void poll_send(struct node *n)
+{
+    struct msg m = {.kind = MSG_POLL, .id = n->next_request++,
+                    .poll = {.version = n->view.version, .hold_us = POLL_HOLD_US, .has_report = true}};
+    arena_reset(&n->arena);
+    make_report(n, &n->arena, &m.poll.report);
+    n->poll_id = m.id;
+    n->poll_deadline_us = n->now_us + POLL_TIMEOUT_US;
+    n->report_due = false;
+    n->report_next_us = n->now_us + REPORT_GAP_US;
+    node_send(n, controller_addr(n), &m);
+}
+
+static void poll_elsewhere(struct node *n, const char *hint)
+{
+    n->poll_id = 0;
+    n->poll_next_us = n->now_us + (hint[0] ? 1000 : POLL_RETRY_US);
+    if (hint[0] && strcmp(hint, controller_addr(n)) != 0) {
+        strncpy(n->poll_addr, hint, sizeof(n->poll_addr) - 1);
+        return;
+    }
+    n->poll_addr[0] = 0;
+    n->poll_member++;
+    n->poll_next_us = n->now_us + POLL_RETRY_US;
+}
+
+void poll_tick(struct node *n)
+{
+    if (n->manifest.n_controllers == 0 || n->founder)
+        return;
+    if (n->poll_id && n->now_us >= n->poll_deadline_us)
+        poll_elsewhere(n, "");
+    if (!n->poll_id ? n->now_us >= n->poll_next_us : n->report_due && n->now_us >= n->report_next_us)
+        poll_send(n);
+}
+
+/* ---- the view ---- */
+
+static void learn_controllers(struct node *n)
+{
+    struct manifest *m = &n->manifest;
+    bool same = m->n_controllers == n->view.n_controllers;
+    for (unsigned i = 0; same && i < m->n_controllers; i++)
+        same = strcmp(m->controllers[i], n->view.controllers[i].addr) == 0;
+    if (same || n->view.n_controllers == 0)
+        return;
+    m->n_controllers = n->view.n_controllers;
+    for (unsigned i = 0; i < m->n_controllers; i++)
+        memcpy(m->controllers[i], n->view.controllers[i].addr, ADDR_BYTES_MAX);
+    node_save_manifest(n);
+}
+
+static struct replica *replica_of(struct node *n, uint64_t gid, uint64_t incarnation, uint64_t member)
+{
+    for (unsigned i = 0; i < n->n_replicas; i++) {
+        const struct manifest_replica *d = &n->replicas[i]->desc;
+        if (d->gid == gid && d->incarnation == incarnation && d->member == member)
+            return n->replicas[i];
+    }
+    return NULL;
+}
+
+static void host(struct node *n, const struct ctrl_group *g, const struct ctrl_member *me)
+{
+    if (n->manifest.n_replicas == REPLICAS_MAX) {
+        node_event(n, "group %llu: this node holds %u replicas already and takes no more", (unsigned long long)g->gid, REPLICAS_MAX);
+        return;
+    }
+    struct manifest_replica *m = &n->manifest.replicas[n->manifest.n_replicas++];
+    *m = (struct manifest_replica){.gid = g->gid, .incarnation = g->incarnation, .member = me->id,
+                                   .nshards = n->view.nshards, .blank = true};
+    for (unsigned i = 0; me->founding && i < g->n; i++) {
+        if (!g->members[i].founding)
+            continue;
+        struct raft_member *to = &m->founding.members[m->founding.n++];
+        *to = (struct raft_member){.id = g->members[i].id, .node = g->members[i].node, .voter = true};
+        memcpy(to->addr, g->members[i].addr, ADDR_BYTES_MAX);
+    }
+    replica_create(n, m);
+    node_event(n, "group %llu: this node becomes member %llu", (unsigned long long)g->gid, (unsigned long long)me->id);
+    node_save_manifest(n);
+}
+
+/* The controller says what this node hosts (P1: only slots bound to our node id). */
+static void host_what_is_ours(struct node *n)
+{
+    for (unsigned i = 0; i < n->view.n_groups; i++) {
+        const struct ctrl_group *g = &n->view.groups[i];
+        for (unsigned k = 0; g->founded && k < g->n; k++)
+            if (g->members[k].node == n->manifest.node && !replica_of(n, g->gid, g->incarnation, g->members[k].id))
+                host(n, g, &g->members[k]);
+    }
+}
+
+/* A replica is deleted only on a committed tombstone that names it (P4). */
+static void bury(struct node *n)
+{
+    for (unsigned i = 0; i < n->view.n_tombstones; i++) {
+        const struct ctrl_tombstone *t = &n->view.tombstones[i];
+        struct replica *r = t->node == n->manifest.node ? replica_of(n, t->gid, t->incarnation, t->member) : NULL;
+        if (!r || r->state != REPLICA_RUNNING || r->flushing || !replica_idle_on_disk(r))
+            continue;
+        node_event(n, "group %llu: it left and holds nothing: deleting member %llu's files", (unsigned long long)t->gid,
+                   (unsigned long long)t->member);
+        serve_drop_reads(n, r, true);
+        transfer_free(n, r);
+        replica_close_machine(r);
+        r->state = REPLICA_DELETING;
+        out_effect(&n->out, &(struct node_effect){.kind = NODE_DELETE_REPLICA, .replica = r->id});
+    }
+}
+
+static bool adopt_cluster(struct node *n, const struct msg *m)
+{
+    uint64_t cluster = m->view.view.cluster;
+    if (n->manifest.cluster == cluster)
+        return true;
+    if (n->manifest.cluster || cluster == 0 || n->founder)
+        return false;
+    n->manifest.cluster = cluster;
+    node_save_manifest(n);
+    node_event(n, "this node is part of cluster %016llx now", (unsigned long long)cluster);
+    return true;
+}
+
+static void take_view(struct node *n, const struct msg *m)
+{
+    if (!adopt_cluster(n, m) || m->view.view.version <= n->view.version)
+        return;
+    ctrl_view_release(&n->view);
+    ctrl_view_copy(&m->view.view, &n->view);
+    learn_controllers(n);
+    host_what_is_ours(n);
+    for (unsigned i = 0; i < n->n_replicas; i++)
+        if (n->replicas[i]->state == REPLICA_RUNNING && n->replicas[i]->kv)
+            moves_tick(n, n->replicas[i]);
+}
+
+void poll_view(struct node *n, const struct msg *m)
+{
+    if (m->id != n->poll_id || m->id == 0)
+        return;
+    if (m->view.err) {
+        poll_elsewhere(n, m->view.leader_addr);
+        return;
+    }
+    n->poll_id = 0;
+    n->poll_next_us = n->now_us;
+    if (m->view.changed)
+        take_view(n, m);
+    host_what_is_ours(n);
+    bury(n);
+    if (!n->report_due || n->now_us >= n->report_next_us)
+        poll_send(n);
+}

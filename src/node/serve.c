@@ -1,0 +1,209 @@
+/* Clients' requests for a group's keys: checked, proposed or read, answered.
+ *
+ * A refusal here speaks for this copy of the request only (P28): nothing of it was logged. */
+#include "node/internal.h"
+
+#define DISK_LOW_WATER_BYTES (64ull << 20) /* below this, writes that grow are refused (P29) */
+#define READS_MAX 65536u
+
+static void reply_err(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, enum rgkv_err err)
+{
+    struct msg m = {.kind = MSG_KV_REPLY, .kv_reply = {.err = err}};
+    if (r && err == RGKV_NOT_LEADER)
+        strncpy(m.kv_reply.leader_addr, replica_leader_addr(n, r, &m.kv_reply.leader_member),
+                sizeof(m.kv_reply.leader_addr) - 1);
+    node_reply(n, conn, request_id, &m);
+}
+
+static bool grows(enum kv_op op)
+{
+    return op == KV_PUT || op == KV_APPEND || op == KV_PATCH || op == KV_MKDIR || op == KV_SYMLINK;
+}
+
+static bool disk_is_full(const struct node *n, const struct replica *r)
+{
+    return r->disk_full || (n->disk_total && n->disk_free < DISK_LOW_WATER_BYTES);
+}
+
+static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
+{
+    const struct kv_request *q = &m->kv_request.request;
+    enum rgkv_err err = kv_may_propose(r->kv, q);
+    if (err)
+        return err;
+    if (grows(q->op) && disk_is_full(n, r))
+        return RGKV_NO_SPACE;
+    struct kv_command c = {.kind = KV_REQUEST, .time_us = replica_time_us(n, r), .request = *q};
+    return replica_propose(n, r, kv_command_encode(&c), conn, m->id);
+}
+
+void serve_kv(struct node *n, uint64_t conn, const struct msg *m)
+{
+    const struct kv_request *q = &m->kv_request.request;
+    struct replica *r = node_group(n, m->kv_request.gid);
+    enum rgkv_err err;
+    if (!r || !r->kv || !replica_is_leader(r) || n->stopping)
+        err = RGKV_NOT_LEADER;
+    else if (!(err = kv_request_check(q, kv_nshards(r->kv))))
+        err = kv_op_reads(q->op) ? serve_read_begin(n, r, conn, m) : propose(n, r, conn, m);
+    if (err)
+        reply_err(n, r && r->kv ? r : NULL, conn, m->id, err);
+}
+
+void serve_kv_applied(struct node *n, struct replica *r, const struct waiter *w, const struct kv_result *result)
+{
+    struct msg m = {.kind = MSG_KV_REPLY, .kv_reply = result->reply};
+    m.kv_reply.err = result->err;
+    m.kv_reply.data = BYTES_EMPTY;
+    node_reply(n, w->conn, w->request_id, &m);
+}
+
+void serve_kv_lost(struct node *n, struct replica *r, const struct waiter *w)
+{
+    reply_err(n, r, w->conn, w->request_id, RGKV_NOT_LEADER);
+}
+
+/* ---- linearizable reads (6.4; P24) ---- */
+
+static struct msg *copy_request(const struct msg *m)
+{
+    if (m->kind != MSG_KV_REQUEST) {
+        struct msg *c = mem_alloc(sizeof(*c));
+        *c = *m;
+        return c;
+    }
+    const struct kv_request *q = &m->kv_request.request;
+    struct msg *c = mem_alloc(sizeof(*c) + q->key.len + q->key2.len);
+    *c = *m;
+    struct kv_request *to = &c->kv_request.request;
+    uint8_t *bytes = (uint8_t *)(c + 1);
+    if (q->key.len)
+        memcpy(bytes, q->key.data, q->key.len);
+    if (q->key2.len)
+        memcpy(bytes + q->key.len, q->key2.data, q->key2.len);
+    to->key = bytes_of(bytes, q->key.len);
+    to->key2 = bytes_of(bytes + q->key.len, q->key2.len);
+    to->data = BYTES_EMPTY;
+    to->n_ranges = 0;
+    to->ranges = NULL;
+    return c;
+}
+
+enum rgkv_err serve_read_begin(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
+{
+    if (r->n_reads >= READS_MAX)
+        return RGKV_BUSY;
+    uint64_t id = ++r->next_read_id;
+    struct raft_input in = {.kind = RAFT_READ, .read_id = id};
+    enum rgkv_err err = replica_step(n, r, &in);
+    if (err)
+        return err;
+    if (r->n_reads == r->reads_cap) {
+        r->reads_cap = MAX(64u, r->reads_cap * 2);
+        r->reads = mem_realloc(r->reads, r->reads_cap * sizeof(*r->reads));
+    }
+    r->reads[r->n_reads++] = (struct read_wait){.read_id = id, .conn = conn, .request_id = m->id, .request = copy_request(m)};
+    return RGKV_OK;
+}
+
+static void read_refused(struct node *n, struct replica *r, const struct read_wait *w)
+{
+    switch (w->request->kind) {
+    case MSG_KV_REQUEST:
+        reply_err(n, r, w->conn, w->request_id, RGKV_NOT_LEADER);
+        break;
+    case MSG_POLL: {
+        struct msg m = {.kind = MSG_VIEW, .view = {.err = RGKV_NOT_LEADER}};
+        strncpy(m.view.leader_addr, replica_leader_addr(n, r, NULL), sizeof(m.view.leader_addr) - 1);
+        node_reply(n, w->conn, w->request_id, &m);
+        break;
+    }
+    default: {
+        struct msg m = {.kind = MSG_CTRL_TEXT, .ctrl_text = {.err = RGKV_NOT_LEADER}};
+        strncpy(m.ctrl_text.leader_addr, replica_leader_addr(n, r, NULL), sizeof(m.ctrl_text.leader_addr) - 1);
+        node_reply(n, w->conn, w->request_id, &m);
+        break;
+    }
+    }
+}
+
+static void serve_one(struct node *n, struct replica *r, const struct read_wait *w)
+{
+    if (r->ctrl) {
+        admin_serve_read(n, r, w);
+        return;
+    }
+    struct msg m = {.kind = MSG_KV_REPLY};
+    buf_clear(&n->scratch);
+    enum rgkv_err err = kv_read(r->kv, &w->request->kv_request.request, &n->scratch, &m.kv_reply);
+    if (err) {
+        node_event(n, "group %llu: a read failed: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
+        m.kv_reply = (struct kv_reply){.err = err};
+    }
+    node_reply(n, w->conn, w->request_id, &m);
+}
+
+/* Reads are confirmed in the order of their ids, so a search from the front is short. */
+void serve_read_result(struct node *n, struct replica *r, const struct raft_read_result *result)
+{
+    for (unsigned i = 0; i < r->n_reads; i++) {
+        struct read_wait *w = &r->reads[i];
+        if (w->read_id != result->read_id)
+            continue;
+        if (result->index) {
+            w->index = result->index;
+            return;
+        }
+        read_refused(n, r, w);
+        mem_free(w->request);
+        memmove(w, w + 1, (r->n_reads - i - 1) * sizeof(*w));
+        r->n_reads--;
+        return;
+    }
+}
+
+void serve_reads(struct node *n, struct replica *r)
+{
+    unsigned kept = 0;
+    if (r->n_reads == 0)
+        return;
+    /* A served read may make nobody read again here, so the array does not grow while we walk. */
+    for (unsigned i = 0; i < r->n_reads; i++) {
+        struct read_wait *w = &r->reads[i];
+        if (w->index == 0 || w->index > r->applied) {
+            r->reads[kept++] = *w;
+            continue;
+        }
+        serve_one(n, r, w);
+        mem_free(w->request);
+    }
+    r->n_reads = kept;
+}
+
+void serve_drop_reads(struct node *n, struct replica *r, bool answer)
+{
+    for (unsigned i = 0; i < r->n_reads; i++) {
+        if (answer)
+            read_refused(n, r, &r->reads[i]);
+        mem_free(r->reads[i].request);
+    }
+    r->n_reads = 0;
+}
+
+/* Answers to a closed connection go nowhere: the outside drops them. */
+void serve_conn_closed(struct node *n, uint64_t conn)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n->n_polls; i++)
+        if (n->polls[i].conn != conn)
+            n->polls[kept++] = n->polls[i];
+    n->n_polls = kept;
+    for (unsigned k = 0; k < n->n_replicas; k++) {
+        struct replica *r = n->replicas[k];
+        for (unsigned i = 0; i < r->waiters_n; i++) {
+            struct waiter *w = &r->waiters[(r->waiters_head + i) % r->waiters_cap];
+            if (w->conn == conn)
+                w->conn = 0;
+        }
+    }
+}

@@ -1,0 +1,359 @@
+/* Raft snapshots on the wire: the whole table of a replica, chunk by chunk, one chunk under way at a time.
+ *
+ * The leader reads a table snapshot (nothing stops meanwhile); the follower writes the rows into a second table and, at
+ * the end, puts it in place of its own (P23). A chunk that is lost is asked for again; a transfer resumes only with the
+ * same (snapshot id, boot). Rows: {u16 key length, u32 value length, key, value}, keys ascending. */
+#include "node/internal.h"
+
+#define CHUNK_TIMEOUT_US 500000u
+#define GIVE_UP_US 30000000u
+#define FAST_RETRY_US 20000u
+
+struct outgoing {
+    struct outgoing *next;
+    uint64_t peer, id;
+    struct table_snapshot *snapshot;
+    struct table_iter *iter;
+    uint64_t index, term;
+    struct raft_config config;
+    uint64_t number, rows, hash;       /* of the chunk under way; totals up to its end */
+    bool done;
+    struct buf chunk;
+    uint64_t sent_us, progress_us;
+};
+
+struct incoming {
+    uint64_t id, boot, from;
+    struct table *table;               /* NULL: being opened */
+    uint64_t number, rows, hash;       /* next chunk; totals so far */
+    bool complete, installing;
+    uint64_t index, term;
+    struct raft_config config;
+    struct raft_message header;        /* of the last chunk */
+    char addr[ADDR_BYTES_MAX];
+};
+
+/* ---- rows ---- */
+
+static void row_put(struct buf *out, struct bytes key, struct bytes value)
+{
+    buf_put_le16(out, (uint16_t)key.len);
+    buf_put_le32(out, (uint32_t)value.len);
+    buf_put(out, key);
+    buf_put(out, value);
+}
+
+static uint64_t rows_hash(uint64_t hash, struct bytes rows) { return hash64_seeded(rows, hash); }
+
+/* ---- leader ---- */
+
+static void outgoing_free(struct replica *r, struct outgoing *o)
+{
+    struct outgoing **at = &r->outgoing;
+    while (*at != o)
+        at = &(*at)->next;
+    *at = o->next;
+    r->table->ops->iter_free(o->iter);
+    table_snapshot_free(r->table, o->snapshot);
+    buf_release(&o->chunk);
+    mem_free(o);
+}
+
+static void chunk_fill(struct replica *r, struct outgoing *o)
+{
+    buf_clear(&o->chunk);
+    while (o->chunk.len < SNAPSHOT_CHUNK_BYTES) {
+        if (!r->table->ops->iter_next(o->iter)) {
+            o->done = r->table->ops->iter_error(o->iter) == RGKV_OK;
+            break;
+        }
+        row_put(&o->chunk, r->table->ops->iter_key(o->iter), r->table->ops->iter_value(o->iter));
+        o->rows++;
+    }
+    o->hash = rows_hash(o->hash, buf_bytes(&o->chunk));
+}
+
+static void chunk_send(struct node *n, struct replica *r, struct outgoing *o)
+{
+    struct raft_status s;
+    const char *addr = replica_member_addr(n, r, o->peer);
+    raft_status(r->raft, &s);
+    o->sent_us = n->now_us;
+    if (!addr)
+        return;
+    struct msg m = {.kind = MSG_SNAPSHOT_CHUNK, .snapshot_chunk = {
+        .envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, o->peer},
+        .header = {.kind = RAFT_SNAPSHOT, .from = r->desc.member, .to = o->peer, .term = s.term,
+                   .log_index = o->index, .log_term = o->term, .commit = o->index},
+        .snapshot_id = o->id, .boot = n->options.boot, .number = o->number, .done = o->done,
+        .rows_total = o->rows, .hash = o->hash, .rows = buf_bytes(&o->chunk)}};
+    node_send(n, addr, &m);
+}
+
+static struct outgoing *outgoing_to(struct replica *r, uint64_t peer)
+{
+    struct outgoing *o = r->outgoing;
+    while (o && o->peer != peer)
+        o = o->next;
+    return o;
+}
+
+static void give_up(struct node *n, struct replica *r, struct outgoing *o)
+{
+    struct raft_input in = {.kind = RAFT_SNAPSHOT_FAILED, .peer = o->peer};
+    outgoing_free(r, o);
+    enum rgkv_err err = replica_step(n, r, &in);
+    (void)err; /* not leading any more */
+}
+
+void transfer_start(struct node *n, struct replica *r, uint64_t peer)
+{
+    struct outgoing *o = outgoing_to(r, peer);
+    if (o)
+        outgoing_free(r, o);
+    o = mem_zalloc(sizeof(*o));
+    o->next = r->outgoing;
+    r->outgoing = o;
+    o->peer = peer;
+    o->id = prng_next(&n->prng) | 1;
+    o->snapshot = table_snapshot(r->table);
+    o->iter = table_iter(r->table, o->snapshot, BYTES_EMPTY, BYTES_EMPTY);
+    /* The machine finished its batch before this: the snapshot is at exactly `applied`. */
+    o->index = r->applied;
+    o->term = r->applied_term;
+    o->progress_us = n->now_us;
+    node_event(n, "group %llu: sending member %llu a snapshot at %llu", (unsigned long long)r->desc.gid,
+               (unsigned long long)peer, (unsigned long long)o->index);
+    chunk_fill(r, o);
+    chunk_send(n, r, o);
+}
+
+void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
+{
+    const struct msg_snapshot_ack *a = &m->snapshot_ack;
+    struct outgoing *o = outgoing_to(r, a->envelope.from);
+    if (!o || o->id != a->snapshot_id || !replica_is_leader(r))
+        return;
+    if (a->installed) {
+        struct raft_input in = {.kind = RAFT_SNAPSHOT_SENT, .peer = o->peer, .log_index = o->index};
+        outgoing_free(r, o);
+        enum rgkv_err err = replica_step(n, r, &in);
+        (void)err;
+    } else if (a->refused) {
+        give_up(n, r, o);
+    } else if (a->next == o->number + 1 && !o->done) {
+        o->number++;
+        o->progress_us = n->now_us;
+        chunk_fill(r, o);
+        chunk_send(n, r, o);
+    } else if (a->next == o->number && n->now_us >= o->sent_us + FAST_RETRY_US / 4) {
+        chunk_send(n, r, o);
+    }
+}
+
+static void tick_outgoing(struct node *n, struct replica *r, struct outgoing *o)
+{
+    if (!replica_is_leader(r))
+        outgoing_free(r, o);
+    else if (n->now_us >= o->progress_us + GIVE_UP_US)
+        give_up(n, r, o);
+    else if (n->now_us >= o->sent_us + CHUNK_TIMEOUT_US)
+        chunk_send(n, r, o);
+}
+
+void transfer_tick(struct node *n, struct replica *r)
+{
+    for (struct outgoing *o = r->outgoing, *next; o; o = next) {
+        next = o->next;
+        tick_outgoing(n, r, o);
+    }
+    if (r->incoming)
+        transfer_try_install(n, r);
+}
+
+uint64_t transfer_deadline_us(const struct node *n, const struct replica *r)
+{
+    uint64_t at = UINT64_MAX;
+    for (const struct outgoing *o = r->outgoing; o; o = o->next)
+        at = MIN(at, o->sent_us + CHUNK_TIMEOUT_US);
+    return at;
+}
+
+/* ---- follower ---- */
+
+static void ack(struct node *n, struct replica *r, const struct incoming *in, bool installed, bool refused)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    struct msg m = {.kind = MSG_SNAPSHOT_ACK, .snapshot_ack = {
+        .envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, in->from}, .term = s.term, .snapshot_id = in->id,
+        .next = in->number, .installed = installed, .refused = refused, .log_index = in->index}};
+    const char *addr = replica_member_addr(n, r, in->from);
+    if (addr)
+        node_send(n, addr, &m);
+}
+
+static void incoming_drop(struct node *n, struct replica *r)
+{
+    mem_free(r->incoming);
+    r->incoming = NULL;
+    out_effect(&n->out, &(struct node_effect){.kind = NODE_SNAPSHOT_DISCARD, .replica = r->id});
+}
+
+static void incoming_begin(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
+{
+    if (!r->incoming)
+        r->incoming = mem_zalloc(sizeof(*r->incoming));
+    struct incoming *in = r->incoming;
+    *in = (struct incoming){.id = c->snapshot_id, .boot = c->boot, .from = c->envelope.from,
+                            .index = c->header.log_index, .term = c->header.log_term};
+    out_effect(&n->out, &(struct node_effect){.kind = NODE_SNAPSHOT_OPEN, .replica = r->id});
+}
+
+static enum rgkv_err write_rows(struct incoming *in, struct bytes rows)
+{
+    struct table_change changes[256];
+    struct reader reader = reader_of(rows);
+    unsigned count = 0;
+    enum rgkv_err err = RGKV_OK;
+    while (reader.rest.len && !err) {
+        uint16_t key_len = read_le16(&reader);
+        uint32_t value_len = read_le32(&reader);
+        struct bytes key = read_bytes(&reader, key_len), value = read_bytes(&reader, value_len);
+        if (!reader.ok || key.len == 0)
+            return RGKV_DAMAGED;
+        changes[count++] = (struct table_change){.kind = TABLE_PUT, .key = key, .value = value};
+        in->rows++;
+        if (count == ARRAY_LEN(changes) || reader.rest.len == 0) {
+            err = table_write(in->table, changes, count);
+            count = 0;
+        }
+    }
+    return err;
+}
+
+/* What arrived must be what was sent, and its row `applied` what the header says. */
+static enum rgkv_err check_complete(struct node *n, struct incoming *in, const struct msg_snapshot_chunk *c)
+{
+    uint64_t index, term;
+    if (in->rows != c->rows_total || in->hash != c->hash)
+        return RGKV_DAMAGED;
+    buf_clear(&n->scratch);
+    enum rgkv_err err = kv_applied_row(in->table, &n->scratch);
+    if (!err)
+        err = applied_row_decode(buf_bytes(&n->scratch), &index, &term, &in->config);
+    return err ? err : index == in->index && term == in->term ? RGKV_OK : RGKV_DAMAGED;
+}
+
+static void take_chunk(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
+{
+    struct incoming *in = r->incoming;
+    enum rgkv_err err = write_rows(in, c->rows);
+    in->hash = rows_hash(in->hash, c->rows);
+    in->number++;
+    if (!err && c->done)
+        err = check_complete(n, in, c);
+    if (err) {
+        node_event(n, "group %llu: a snapshot from member %llu is refused: %s", (unsigned long long)r->desc.gid,
+                   (unsigned long long)in->from, rgkv_err_sentence(err));
+        ack(n, r, in, false, true);
+        incoming_drop(n, r);
+        return;
+    }
+    in->complete = c->done;
+    if (in->complete)
+        transfer_try_install(n, r);
+    else
+        ack(n, r, in, false, false);
+}
+
+void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
+{
+    const struct msg_snapshot_chunk *c = &m->snapshot_chunk;
+    if (c->header.kind != RAFT_SNAPSHOT || c->header.from != c->envelope.from || c->header.to != c->envelope.to)
+        return;
+    struct raft_input in = {.kind = RAFT_RECEIVED, .message = &c->header};
+    enum rgkv_err err = replica_step(n, r, &in);
+    ASSERT(err == RGKV_OK);
+    replica_collect(n, r);
+    if (n->failed || !r->snapshot_accepted)
+        return;
+    struct incoming *now = r->incoming;
+    if (!now || now->id != c->snapshot_id || now->boot != c->boot) {
+        incoming_begin(n, r, c);
+        return;
+    }
+    if (!now->table || now->complete)
+        return;
+    if (c->number == now->number)
+        take_chunk(n, r, c);
+    else
+        ack(n, r, now, false, false);
+}
+
+void transfer_opened(struct node *n, struct replica *r, const struct node_input *i)
+{
+    struct incoming *in = r->incoming;
+    if (!in)
+        return;
+    if (i->err) {
+        node_event(n, "group %llu: no place for a snapshot: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(i->err));
+        ack(n, r, in, false, true);
+        incoming_drop(n, r);
+        return;
+    }
+    in->table = i->table;
+    ack(n, r, in, false, false);
+}
+
+/* The log's pipeline must be empty: nothing of before may be written after the log was reset. */
+void transfer_try_install(struct node *n, struct replica *r)
+{
+    struct incoming *in = r->incoming;
+    if (!in->complete || in->installing || r->flushing || r->committing)
+        return;
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    if (in->index <= s.commit && in->index <= r->applied) {
+        ack(n, r, in, true, false); /* the log overtook it */
+        incoming_drop(n, r);
+        return;
+    }
+    while (r->outgoing)
+        outgoing_free(r, r->outgoing); /* they read the table that goes away */
+    r->state = REPLICA_INSTALLING;
+    in->installing = true;
+    serve_drop_reads(n, r, true);
+    replica_drop_waiters(r);
+    replica_close_machine(r);
+    out_effect(&n->out, &(struct node_effect){.kind = NODE_SNAPSHOT_INSTALL, .replica = r->id, .index = in->index, .term = in->term});
+}
+
+void transfer_installed(struct node *n, struct replica *r, const struct node_input *i)
+{
+    struct incoming *in = r->incoming;
+    ASSERT(in && in->installing);
+    r->table = i->table;
+    if (i->err || replica_open_machine(n, r)) {
+        node_fail(n, "group %llu: a received snapshot could not be put in place: %s", (unsigned long long)r->desc.gid,
+                  i->why ? i->why : rgkv_err_sentence(i->err));
+        return;
+    }
+    r->state = REPLICA_RUNNING;
+    struct raft_input step = {.kind = RAFT_SNAPSHOT_INSTALLED, .log_index = in->index, .log_term = in->term, .config = &in->config};
+    enum rgkv_err err = replica_step(n, r, &step);
+    ASSERT(err == RGKV_OK);
+    node_event(n, "group %llu: installed a snapshot at %llu", (unsigned long long)r->desc.gid, (unsigned long long)in->index);
+    ack(n, r, in, true, false);
+    mem_free(in);
+    r->incoming = NULL;
+    poll_changed(n);
+}
+
+void transfer_free(struct node *n, struct replica *r)
+{
+    while (r->outgoing)
+        outgoing_free(r, r->outgoing);
+    mem_free(r->incoming);
+    r->incoming = NULL;
+}
