@@ -13,6 +13,9 @@
 
 #include "base/bytes.h"
 
+/* The row `applied` of every machine's table (kv_applied_row reads it): sorts after all their other rows. */
+#define TABLE_APPLIED_KEY "\xff" "applied"
+
 struct table;
 struct table_snapshot; /* the table at one moment: stays readable while the table goes on */
 struct table_iter;
