@@ -10,7 +10,8 @@
  * Order is data. Of one ready, in this order:
  *   1. `messages` may be sent at once;
  *   2. `append` (truncating the log from append[0].index on) and `hard_state` are written as one batch;
- *      if `must_sync`, that batch is made durable;
+ *      if `must_sync`, that batch is made durable (with nothing to write, too: then it is an earlier batch,
+ *      still on its way, that must be durable before 3);
  *   3. only then `messages_after_sync` may be sent (votes, acknowledgements), and RAFT_PERSISTED is stepped
  *      with the last appended (index, term). Batches are synced in the order of their collects; a later ready
  *      may be collected while an earlier one's sync is still running, as often as the outside likes;
@@ -25,7 +26,8 @@
  * (blob_ref), messages copied. What a ready points to is valid until the next raft_step, raft_collect or
  * raft_free; who wants to keep a payload takes a reference.
  *
- * A member that is not in the configuration in force never campaigns. Learners replicate and never vote.
+ * A member that is not a voter of the configuration in force never campaigns. Learners replicate and are never
+ * asked for a vote; who is asked answers (its own log may not say yet that it was promoted).
  * The configuration in force is the newest in the log, committed or not (P8). */
 #ifndef RGKV_RAFT_RAFT_H
 #define RGKV_RAFT_RAFT_H
@@ -74,8 +76,10 @@ enum raft_message_kind {
     RAFT_APPEND_REPLY,     /* accepted: log_index/log_term = last entry known to match, durable;
                               rejected: log_index = the rejected previous index, hint_index/hint_term = where
                               to back up to */
-    RAFT_HEARTBEAT,        /* commit = min(match, commit); round = newest read round (6.4) */
-    RAFT_HEARTBEAT_REPLY,  /* echoes round */
+    RAFT_HEARTBEAT,        /* commit = log_index = min(match, commit), log_term = its term; round = newest read
+                              round (6.4) */
+    RAFT_HEARTBEAT_REPLY,  /* echoes round; log_index/log_term = last durable entry of this term (or 0);
+                              hint_index = last entry known to match, durable or not */
     RAFT_SNAPSHOT,         /* the header of one chunk of a snapshot at (log_index, log_term): the data part is
                               the outside's, see RAFT_SNAPSHOT_* inputs */
     RAFT_TIMEOUT_NOW,      /* 3.10 */
@@ -102,12 +106,15 @@ enum raft_input_kind {
     RAFT_READ,              /* read_id: a linearizable read (6.4); confirmed or failed in a ready */
     RAFT_PERSISTED,         /* log_index, log_term: everything up to here is durable */
     RAFT_APPLIED,           /* log_index: everything up to here is applied */
-    RAFT_COMPACTED,         /* log_index, log_term, config: entries up to here may be forgotten (they are in a
-                               durable table); config is the one in force at that index */
+    RAFT_COMPACTED,         /* log_index, log_term: entries up to here may be forgotten (they are in a durable
+                               table); the configuration in force there is known here, `config` is not read */
     RAFT_SNAPSHOT_SENT,     /* peer, log_index: the peer has installed the snapshot at log_index (its node said so) */
     RAFT_SNAPSHOT_FAILED,   /* peer: given up, probe again */
     RAFT_SNAPSHOT_INSTALLED,/* log_index, log_term, config: the table now is that snapshot, durably; the log is
-                               reset to start after it */
+                               reset to start after it. If the log holds that very entry by now, what follows
+                               stays, since it may have been acknowledged (then raft_status.last_index >
+                               log_index): the outside must not drop it either; it is in the next `append` once
+                               more. Ask raft_wants_snapshot before replacing the table */
     RAFT_TRANSFER,          /* peer: hand leadership to it, 0 = the best follower */
 };
 
@@ -154,7 +161,8 @@ struct raft_options {
     uint64_t seed;
     uint64_t election_us;   /* timeouts are random in [election_us, 2 * election_us) */
     uint64_t heartbeat_us;
-    bool no_noop;           /* tests that count indexes: a leader appends no entry of its own */
+    bool no_noop;           /* tests that count indexes: a leader appends no entry of its own (a single voter
+                               does all the same: it leads once that entry, hence its vote, is durable) */
     uint64_t now_us;
 };
 
@@ -172,8 +180,10 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
 void raft_free(struct raft *r);
 
 /* On any error nothing has changed. RAFT_PROPOSED, RAFT_CONFIG_PROPOSED, RAFT_READ: NOT_LEADER; BUSY when
- * too much is in flight, a transfer runs, or (config) another change is unfinished or no entry of this term is
- * committed (P8); RAFT_TRANSFER: NOT_LEADER, BUSY, INVALID (not a voter).
+ * too much is in flight, a transfer runs (not RAFT_READ), or (config) another change is unfinished or no entry of
+ * this term is committed (P8); RAFT_PROPOSED: TOO_LARGE; RAFT_CONFIG_PROPOSED: INVALID (no voter, more than one
+ * voter changed, ids not unique); RAFT_TRANSFER: NOT_LEADER, BUSY (another runs; 0: no follower was heard of
+ * lately), INVALID (not another voter).
  * RAFT_RECEIVED never fails: nonsense is ignored and counted (raft_status.ignored).
  * The indexes that RAFT_PROPOSED was given are last_index + 1 … of raft_status before the call. */
 MUST_USE enum rgkv_err raft_step(struct raft *r, const struct raft_input *input);
@@ -193,6 +203,8 @@ const struct raft_config *raft_config(const struct raft *r); /* in force; until 
 uint64_t raft_config_index(const struct raft *r);            /* its log index */
 /* Term of the entry at `index` if it is in the log (or is the compacted one), else 0. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
+/* Is a snapshot at (index, term) news? False if it is committed here, or the log holds that entry. */
+bool raft_wants_snapshot(const struct raft *r, uint64_t index, uint64_t term);
 /* The entry itself, or NULL. Until the next step. */
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index);
 /* Leader: what it knows of a peer. */
