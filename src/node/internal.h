@@ -95,8 +95,6 @@ struct replica {
     struct raft_config applied_config;
     bool flushing;
     uint64_t flush_index, flush_term, disk_bytes;
-    struct raft_config flush_config;
-    uint64_t installed_at_us;
 
     struct waiter *waiters;    /* ring, indexes ascending */
     unsigned waiters_head, waiters_n, waiters_cap;

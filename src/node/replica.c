@@ -307,12 +307,15 @@ static void commit_next(struct node *n, struct replica *r)
     struct batch *b = filling(r);
     if (r->committing)
         return;
-    if (!b->wal.must_sync && r->state != REPLICA_INSTALLING) {
+    if (!b->wal.must_sync) {
         release_held(n, b); /* nothing in it needs the disk; a moved commit index is written with the next batch */
         return;
     }
-    if (b->wal.bytes.len == 0 && !b->wal.must_sync)
+    if (b->wal.bytes.len == 0) {
+        release_held(n, b); /* what had to be durable first was an earlier batch, and it is */
+        b->wal.must_sync = false;
         return;
+    }
     r->committing = true;
     r->filling = !r->filling;
     struct batch *c = committing(r);
@@ -496,7 +499,6 @@ static void maybe_flush(struct node *n, struct replica *r)
     r->flushing = true;
     r->flush_index = r->applied;
     r->flush_term = r->applied_term;
-    r->flush_config = r->applied_config;
     out_effect(&n->out, &(struct node_effect){.kind = NODE_FLUSH, .replica = r->id});
 }
 
@@ -504,8 +506,7 @@ static void maybe_flush(struct node *n, struct replica *r)
 static uint64_t compaction_index(const struct node *n, const struct replica *r, const struct raft_status *s)
 {
     uint64_t index = r->flush_index;
-    if (s->role != RAFT_LEADER || s->log_bytes > 4 * (uint64_t)n->options.snapshot_bytes ||
-        raft_config_index(r->raft) >= s->first_index)
+    if (s->role != RAFT_LEADER || s->log_bytes > 4 * (uint64_t)n->options.snapshot_bytes)
         return index;
     const struct raft_config *c = raft_config(r->raft);
     for (unsigned i = 0; i < c->n; i++) {
@@ -530,7 +531,7 @@ void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err)
     uint64_t index = compaction_index(n, r, &s), term = raft_term_at(r->raft, index);
     if (index < s.first_index || term == 0)
         return;
-    struct raft_input in = {.kind = RAFT_COMPACTED, .log_index = index, .log_term = term, .config = &r->flush_config};
+    struct raft_input in = {.kind = RAFT_COMPACTED, .log_index = index, .log_term = term};
     if (replica_step(n, r, &in) == RGKV_OK)
         out_effect(&n->out, &(struct node_effect){.kind = NODE_COMPACT, .replica = r->id, .index = index, .term = term});
 }

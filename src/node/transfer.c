@@ -312,9 +312,7 @@ void transfer_try_install(struct node *n, struct replica *r)
     struct incoming *in = r->incoming;
     if (!in->complete || in->installing || r->flushing || r->committing)
         return;
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    if (in->index <= s.commit && in->index <= r->applied) {
+    if (!raft_wants_snapshot(r->raft, in->index, in->term)) {
         ack(n, r, in, true, false); /* the log overtook it */
         incoming_drop(n, r);
         return;
