@@ -16,10 +16,12 @@ struct net_client_options {
 };
 /* The client id is drawn from the system's randomness. */
 MUST_USE enum rgkv_err net_client_new(uv_loop_t *loop, const struct net_client_options *o, struct net_client **ret_c);
-/* Closes its links; what is in flight is completed CANCELLED before `closed` is called; then the memory is gone. */
+/* Closes its links; what is in flight is completed CANCELLED, here, before this returns; `closed` is called later, from the
+ * loop, and the memory is gone then. Nothing is submitted any more. */
 void net_client_close(struct net_client *c, void (*closed)(void *arg), void *arg);
 
-/* `e` is a CLIENT_DONE effect, borrowed for the call. */
+/* `e` is a CLIENT_DONE effect, borrowed for the call, and no longer than until the next submit or cancel in it: read the answer
+ * first, then ask the next question. */
 typedef void net_client_done(void *arg, const struct client_effect *e);
 
 /* timeout_us 0: wait for ever. q->tag and q->deadline_us are ignored. Copies what it keeps. Returns an id for cancel. */

@@ -1,0 +1,55 @@
+#include "net/clock.h"
+
+void clock_arm(uv_timer_t *timer, uv_timer_cb fired, uint64_t due_us)
+{
+    uint64_t now = clock_now_us();
+    uint64_t delay_ms = due_us > now ? (due_us - now + 999) / 1000 : 0;
+    uv_update_time(timer->loop); /* uv_timer_start counts from the loop's own, older time */
+    int rc = uv_timer_start(timer, fired, delay_ms, 0);
+    ASSERT(rc == 0);
+}
+
+uint64_t clock_random(void)
+{
+    uint64_t value = 0;
+    while (value == 0) {
+        int rc = uv_random(NULL, NULL, &value, sizeof(value), 0, NULL);
+        ASSERT(rc == 0);
+    }
+    return value;
+}
+
+static void on_ticker(uv_timer_t *timer)
+{
+    struct ticker *t = timer->data;
+    t->armed_us = UINT64_MAX;
+    t->ticked_us = clock_now_us();
+    t->tick(t->arg);
+}
+
+void ticker_init(struct ticker *t, uv_loop_t *loop, void (*tick)(void *arg), void *arg)
+{
+    *t = (struct ticker){.armed_us = UINT64_MAX, .tick = tick, .arg = arg};
+    int rc = uv_timer_init(loop, &t->timer);
+    ASSERT(rc == 0);
+    t->timer.data = t;
+}
+
+/* A later deadline leaves the timer as it is: it fires, finds nothing due, and is armed again. That is one spare
+ * tick now and then instead of a heap operation per batch. */
+void ticker_set(struct ticker *t, uint64_t deadline_us)
+{
+    if (deadline_us == UINT64_MAX || uv_is_closing((uv_handle_t *)&t->timer))
+        return;
+    uint64_t due = MAX(deadline_us, t->ticked_us + TICK_US);
+    if (due >= t->armed_us)
+        return;
+    t->armed_us = due;
+    clock_arm(&t->timer, on_ticker, due);
+}
+
+void ticker_close(struct ticker *t, uv_close_cb closed)
+{
+    if (!uv_is_closing((uv_handle_t *)&t->timer))
+        uv_close((uv_handle_t *)&t->timer, closed);
+}

@@ -1,0 +1,64 @@
+/* Framed TCP connections, accepted and own, of one loop.
+ *
+ * Frames that are sent during one round of the loop leave together at conns_flush. Each connection's queue is bounded:
+ * a peer that does not read is closed. So is one that sends what is no frame, that does not say HELLO within 5 s, or that takes
+ * a minute for one frame; each is counted, and one line a second at most tells of them.
+ *
+ * The first frame each way is a HELLO; `hello` and `message` are called for what comes in, `closed` once, from the
+ * loop, after which the connection is gone. Nothing is called for a connection after conn_close but `closed`. */
+#ifndef RGKV_NET_CONN_H
+#define RGKV_NET_CONN_H
+
+#include <uv.h>
+
+#include "net/line_limit.h"
+#include "wire/msg.h"
+
+#define CONN_HELLO_US (5u * 1000000u)
+#define CONN_FRAME_US (60u * 1000000u)
+#define CONN_DEAD_MS 2000u                  /* TCP_USER_TIMEOUT: unacknowledged for so long is dead */
+#define CONNS_OUT_BYTES_MAX (512u << 20)    /* queued on all connections: beyond, the ones that hold much are closed */
+#define CONNS_IN_BYTES_MAX (512u << 20)     /* held of unfinished large frames on all connections */
+
+struct conns;
+struct conn;
+
+struct conn_events {
+    void (*hello)(void *owner, struct conn *c, const struct msg *m);
+    void (*message)(void *owner, struct conn *c, const struct msg *m); /* borrowed for the call */
+    void (*closed)(void *owner, struct conn *c);
+};
+
+struct conn_counters {
+    uint64_t accepted, refused_full, bad_frames, strangers, slow, unread, greedy;
+};
+
+struct conns *conns_new(uv_loop_t *loop);
+/* When all are closed and uv_run has returned. */
+void conns_free(struct conns *s);
+void conns_log(struct conns *s, void (*line)(void *arg, const char *text), void *arg);
+void conns_limit(struct conns *s, unsigned max);  /* default CONNS_MAX */
+const struct conn_counters *conns_counters(const struct conns *s);
+unsigned conns_count(const struct conns *s);
+void conns_close_all(struct conns *s);
+/* Writes what was queued since the last flush. At the end of every round. */
+void conns_flush(struct conns *s);
+/* Closes strangers and the slow; about once a second. */
+void conns_sweep(struct conns *s, uint64_t now_us);
+
+/* Takes the next connection of a listening stream; NULL: refused (too many) or gone already. */
+struct conn *conns_accept(struct conns *s, uv_stream_t *listener, const struct conn_events *events, void *owner);
+/* NULL: the system refuses even to try. What is sent before TCP is connected waits, within bounds. */
+struct conn *conns_connect(struct conns *s, const struct sockaddr *to, const struct conn_events *events, void *owner);
+struct conn *conns_find(const struct conns *s, uint64_t id); /* NULL: gone */
+
+uint64_t conn_id(const struct conn *c);            /* never used twice; not 0 */
+void conn_send(struct conn *c, struct bytes frames);
+void conn_send_msg(struct conn *c, const struct msg *m);
+/* `why` NULL: nobody's fault, no line about it. */
+void conn_close(struct conn *c, const char *why);
+/* Its owner goes away: closes, and calls nothing of it any more. */
+void conn_abandon(struct conn *c);
+size_t conn_queued(const struct conn *c);
+
+#endif

@@ -1,0 +1,49 @@
+/* The files of one replica: its log, its table, the table that a snapshot is received into. Every call blocks.
+ *
+ *     DIR/wal/        the write-ahead log
+ *         table.N/    the table: RocksDB
+ *         current     small file: N, le64; absent: 1
+ *
+ * A snapshot is received into table.(N+1), flushed, and becomes the table when `current` is replaced (atomically,
+ * durably); then the log is reset (P23). A crash before leaves a stray directory, which the next open removes; a crash
+ * between the two leaves a log that lacks the table's position: the node sees that at open and asks for
+ * NODE_RESET_LOG. No directory is ever renamed below an open database. A deleted replica's directory is renamed to
+ * DIR.dead first, so that half of it is never opened again.
+ *
+ * On an error `why` has a sentence. */
+#ifndef RGKV_NET_REPLICA_FILES_H
+#define RGKV_NET_REPLICA_FILES_H
+
+#include "store/table_rocks.h"
+#include "store/wal.h"
+
+#define REPLICA_PATH_BYTES 4096u
+#define REPLICA_DEAD ".dead"
+
+struct replica_files {
+    struct vfs *vfs;
+    struct table_rocks_shared *shared;
+    struct wal_identity identity;
+    char dir[REPLICA_PATH_BYTES];
+    struct wal *wal;                /* these four: NULL or 0 until opened */
+    struct table *table;
+    struct table *incoming;         /* a snapshot's, at number + 1 */
+    uint64_t number;                /* table.N */
+};
+
+/* The set's directory: made if need be, and what deletions left there is cleared away. */
+MUST_USE enum rgkv_err replica_files_prepare(struct vfs *v, const char *dir, struct buf *why);
+MUST_USE enum rgkv_err replica_files_open(struct replica_files *f, struct wal_recovered *ret_recovered, struct buf *why);
+void replica_files_close(struct replica_files *f);
+/* Closes, and removes all. One that is gone already is OK. */
+MUST_USE enum rgkv_err replica_files_delete(struct replica_files *f, struct buf *why);
+
+/* A blank table beside the real one; an older such is discarded. */
+MUST_USE enum rgkv_err replica_files_incoming(struct replica_files *f, struct buf *why);
+MUST_USE enum rgkv_err replica_files_discard(struct replica_files *f, struct buf *why);
+/* The incoming table is the table now. The old one is given to the caller, still open: whoever used it has to hear of the new one
+ * first; then replica_files_retire. After an error: if *ret_old is not NULL, the new table is in place and only the log failed. */
+MUST_USE enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct table **ret_old, struct buf *why);
+MUST_USE enum rgkv_err replica_files_retire(struct replica_files *f, struct table *old, uint64_t number, struct buf *why);
+
+#endif

@@ -1,0 +1,286 @@
+#include "net/replica_store.h"
+
+#include <stdio.h>
+
+#include "net/clock.h"
+#include "net/disk.h"
+#include "net/replica_files.h"
+
+#define uthash_malloc(bytes) mem_alloc(bytes)
+#define uthash_free(p, bytes) mem_free(p)
+#include <uthash.h>
+
+struct replica_stores {
+    struct replica_stores_options options;
+    char *dir;
+    struct table_rocks_shared *shared;
+    struct store *by_replica;     /* uthash */
+    unsigned n_jobs;
+    bool closing;
+};
+
+struct store {
+    uint32_t replica;
+    UT_hash_handle hh;
+    struct replica_stores *set;
+    struct disk_lane lane;
+    struct replica_files files;   /* the lane's jobs', never the loop's while one runs */
+    bool deleted;
+    uint64_t retry_us;            /* the lane is held until then; 0: it is not */
+};
+
+/* One effect on its way through the pool. */
+struct job {
+    struct disk_job disk;
+    struct store *store;
+    const struct row *row;
+    struct wal_batch batch;
+    uint64_t index, term;
+    bool told_full;
+    enum rgkv_err err;
+    struct buf why;
+    struct wal_recovered recovered;
+    struct table *table;          /* what the node is told of */
+    struct table *old;            /* replaced, to be closed */
+    uint64_t old_number;
+    uint64_t disk_bytes;
+};
+
+/* ---- the work, on a pool thread ---- */
+
+static enum rgkv_err open_work(struct job *j)
+{
+    enum rgkv_err err = replica_files_open(&j->store->files, &j->recovered, &j->why);
+    j->table = j->store->files.table;
+    return err;
+}
+
+static enum rgkv_err logged(struct job *j, enum rgkv_err err)
+{
+    struct wal *w = j->store->files.wal;
+    if (err)
+        buf_printf(&j->why, "%s", wal_error(w));
+    j->disk_bytes = wal_bytes(w);
+    return err;
+}
+
+static enum rgkv_err commit_work(struct job *j) { return logged(j, wal_commit(j->store->files.wal, &j->batch)); }
+static enum rgkv_err compact_work(struct job *j) { return logged(j, wal_compact(j->store->files.wal, j->index, j->term)); }
+static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
+
+static enum rgkv_err flush_work(struct job *j) { return table_rocks_flush(j->store->files.table); }
+static enum rgkv_err discard_work(struct job *j) { return replica_files_discard(&j->store->files, &j->why); }
+
+static enum rgkv_err incoming_work(struct job *j)
+{
+    enum rgkv_err err = replica_files_incoming(&j->store->files, &j->why);
+    j->table = j->store->files.incoming;
+    return err;
+}
+
+static enum rgkv_err install_work(struct job *j)
+{
+    struct replica_files *f = &j->store->files;
+    j->old_number = f->number;
+    enum rgkv_err err = replica_files_install(f, j->index, j->term, &j->old, &j->why);
+    j->table = f->table;
+    return err;
+}
+
+static enum rgkv_err retire_work(struct job *j)
+{
+    return replica_files_retire(&j->store->files, j->old, j->old_number, &j->why);
+}
+
+static enum rgkv_err delete_work(struct job *j) { return replica_files_delete(&j->store->files, &j->why); }
+
+/* ---- effects to jobs, jobs to inputs ---- */
+
+static const struct row {
+    enum node_effect_kind effect;  /* 0: our own */
+    enum disk_kind lane;
+    enum node_input_kind outcome;  /* 0: nobody is told */
+    enum rgkv_err (*work)(struct job *j);
+} rows[] = {
+    {NODE_OPEN_REPLICA, DISK_ORDERED, NODE_REPLICA_OPENED, open_work},
+    {NODE_COMMIT, DISK_ORDERED, NODE_COMMITTED, commit_work},
+    {NODE_FLUSH, DISK_BESIDE, NODE_FLUSHED, flush_work},
+    {NODE_COMPACT, DISK_ORDERED, NODE_COMPACTED, compact_work},
+    {NODE_RESET_LOG, DISK_ORDERED, NODE_COMPACTED, reset_work},
+    {NODE_SNAPSHOT_OPEN, DISK_ORDERED, NODE_SNAPSHOT_OPENED, incoming_work},
+    {NODE_SNAPSHOT_INSTALL, DISK_ALONE, NODE_SNAPSHOT_INSTALLED, install_work},
+    {NODE_SNAPSHOT_DISCARD, DISK_ORDERED, 0, discard_work},
+    {NODE_DELETE_REPLICA, DISK_ALONE, NODE_REPLICA_DELETED, delete_work},
+};
+static const struct row retire_row = {0, DISK_ALONE, 0, retire_work};
+
+static const struct row *row_of(enum node_effect_kind kind)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].effect == kind)
+            return &rows[i];
+    return NULL;
+}
+
+static void on_work(struct disk_job *d)
+{
+    struct job *j = (struct job *)d;
+    j->err = j->row->work(j);
+}
+
+static void tell(struct job *j)
+{
+    struct replica_stores *s = j->store->set;
+    if (j->row->outcome == 0 || s->closing)
+        return;
+    buf_put_u8(&j->why, 0);
+    struct node_input in = {.kind = j->row->outcome, .replica = j->store->replica, .err = j->err,
+                            .why = j->why.len > 1 ? (const char *)j->why.data : rgkv_err_sentence(j->err),
+                            .recovered = &j->recovered, .table = j->table, .disk_bytes = j->disk_bytes};
+    s->options.step(s->options.arg, &in);
+}
+
+static void job_free(struct job *j)
+{
+    j->store->set->n_jobs--;
+    wal_batch_release(&j->batch);
+    wal_recovered_release(&j->recovered);
+    buf_release(&j->why);
+    mem_free(j);
+}
+
+static void on_done(struct disk_job *d);
+
+static void job_start(struct store *s, struct job with)
+{
+    struct job *j = mem_alloc(sizeof(*j));
+    *j = with;
+    j->store = s;
+    j->disk = (struct disk_job){.kind = with.row->lane, .urgent = with.row->effect == NODE_COMPACT, .work = on_work, .done = on_done};
+    s->set->n_jobs++;
+    disk_run(&s->lane, &j->disk);
+}
+
+/* Not done, and nothing written: the same again as long as it takes (the node knows, and tells who asks). */
+static bool wait_for_space(struct job *j)
+{
+    struct store *s = j->store;
+    if (j->row->effect != NODE_COMMIT || j->err != RGKV_NO_SPACE || s->set->closing)
+        return false;
+    if (!j->told_full)
+        tell(j);
+    j->told_full = true;
+    buf_clear(&j->why);
+    s->retry_us = clock_now_us() + REPLICA_STORE_RETRY_US;
+    disk_put_back(&s->lane, &j->disk);
+    return true;
+}
+
+static void on_done(struct disk_job *d)
+{
+    struct job *j = (struct job *)d;
+    struct store *s = j->store;
+    if (wait_for_space(j))
+        return;
+    tell(j);
+    if (j->old && j->row != &retire_row)
+        job_start(s, (struct job){.row = &retire_row, .old = j->old, .old_number = j->old_number});
+    if (j->row->effect == NODE_DELETE_REPLICA && !j->err)
+        s->deleted = true;
+    job_free(j);
+}
+
+/* ---- the set ---- */
+
+enum rgkv_err replica_stores_new(const struct replica_stores_options *o, struct replica_stores **ret_s, struct buf *why)
+{
+    enum rgkv_err err = replica_files_prepare(o->vfs, o->dir, why);
+    if (err)
+        return err;
+    struct replica_stores *s = mem_zalloc(sizeof(*s));
+    s->options = *o;
+    s->options.dir = s->dir = mem_strdup(o->dir);
+    s->shared = table_rocks_shared_new(o->table_budget_bytes);
+    *ret_s = s;
+    return RGKV_OK;
+}
+
+static struct store *find(struct replica_stores *s, uint32_t replica)
+{
+    struct store *t;
+    HASH_FIND(hh, s->by_replica, &replica, sizeof(replica), t);
+    return t;
+}
+
+static struct store *store_new(struct replica_stores *s, const struct node_effect *e)
+{
+    const struct manifest_replica *d = e->descriptor;
+    struct store *t = mem_zalloc(sizeof(*t));
+    t->replica = e->replica;
+    t->set = s;
+    t->files.vfs = s->options.vfs;
+    t->files.shared = s->shared;
+    t->files.identity = (struct wal_identity){e->cluster, d->gid, d->incarnation, d->member};
+    int len = snprintf(t->files.dir, sizeof(t->files.dir), "%s/%llu-%llu-%llu", s->dir, (unsigned long long)d->gid,
+                       (unsigned long long)d->incarnation, (unsigned long long)d->member);
+    ASSERT(len > 0 && (unsigned)len < sizeof(t->files.dir) - sizeof(REPLICA_DEAD) - 40);
+    disk_lane_init(&t->lane, s->options.loop);
+    HASH_ADD(hh, s->by_replica, replica, sizeof(t->replica), t);
+    return t;
+}
+
+bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
+{
+    const struct row *row = row_of(e->kind);
+    if (!row)
+        return false;
+    struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
+    ASSERT(t && !t->deleted);
+    struct job j = {.row = row, .index = e->index, .term = e->term};
+    if (e->kind == NODE_COMMIT)
+        j.batch = e->batch;
+    job_start(t, j);
+    return true;
+}
+
+static void store_free(struct store *t)
+{
+    HASH_DEL(t->set->by_replica, t);
+    replica_files_close(&t->files);
+    mem_free(t);
+}
+
+void replica_stores_sweep(struct replica_stores *s, uint64_t now_us)
+{
+    struct store *t, *next;
+    HASH_ITER(hh, s->by_replica, t, next) {
+        if (t->retry_us && now_us >= t->retry_us) {
+            t->retry_us = 0;
+            disk_lane_release(&t->lane);
+        }
+        if (t->deleted && disk_lane_idle(&t->lane))
+            store_free(t);
+    }
+}
+
+bool replica_stores_idle(const struct replica_stores *s) { return s->n_jobs == 0; }
+
+/* What waits for space gets one more try, and then its end. */
+void replica_stores_close(struct replica_stores *s)
+{
+    s->closing = true;
+    replica_stores_sweep(s, UINT64_MAX);
+}
+
+void replica_stores_free(struct replica_stores *s)
+{
+    if (!s)
+        return;
+    ASSERT(replica_stores_idle(s));
+    struct store *t, *next;
+    HASH_ITER(hh, s->by_replica, t, next)
+        store_free(t);
+    table_rocks_shared_free(s->shared);
+    mem_free(s->dir);
+    mem_free(s);
+}

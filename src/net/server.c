@@ -1,0 +1,346 @@
+#include "net/server.h"
+
+#include <stdio.h>
+
+#include "net/clock.h"
+#include "net/disk.h"
+#include "net/link.h"
+#include "net/listener.h"
+#include "net/replica_store.h"
+#include "store/smallfile.h"
+
+#define SWEEP_MS 1000u
+#define PATH_BYTES 4096u
+
+struct server {
+    uv_loop_t *loop;
+    struct vfs *vfs;
+    struct server_events events;
+    void *arg;
+    char *data_dir;
+    char addr[ADDR_BYTES_MAX], advertise[ADDR_BYTES_MAX];
+    char version[32];
+    struct node *node;
+    bool dirty;                   /* inputs since the last collect */
+    bool closing, failed;
+
+    uv_tcp_t listener;
+    struct conns *conns;
+    struct links *links;
+    struct replica_stores *stores;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t sweep;
+    struct ticker ticker;
+
+    /* the data directory's own jobs: the manifest (one at a time, the node sees to that) and the space */
+    struct disk_lane lane;
+    struct disk_job save, space;
+    struct buf manifest;
+    enum rgkv_err save_err, space_err;
+    uint64_t space_free, space_total;
+    bool asking_space;
+};
+
+/* ---- inputs ---- */
+
+static void step(struct server *s, struct node_input *in)
+{
+    if (s->closing)
+        return;
+    in->now_us = clock_now_us();
+    s->dirty = true;
+    node_step(s->node, in);
+}
+
+static void on_stored(void *arg, struct node_input *in) { step(arg, in); }
+static void on_tick(void *arg) { step(arg, &(struct node_input){.kind = NODE_TICK}); }
+
+static void received(struct server *s, struct conn *c, const struct msg *m)
+{
+    step(s, &(struct node_input){.kind = NODE_RECEIVED, .conn = conn_id(c), .message = m});
+}
+
+static void gone(struct server *s, uint64_t conn)
+{
+    step(s, &(struct node_input){.kind = NODE_CONN_CLOSED, .conn = conn});
+}
+
+/* ---- connections ---- */
+
+static void fill_hello(void *arg, struct msg *m)
+{
+    const struct server *s = arg;
+    m->kind = MSG_HELLO;
+    m->cluster = node_cluster(s->node);
+    m->hello.node = node_id(s->node);
+    memcpy(m->hello.addr, s->advertise, sizeof(m->hello.addr));
+    memcpy(m->hello.version, s->version, sizeof(m->hello.version));
+}
+
+static void on_conn_message(void *owner, struct conn *c, const struct msg *m) { received(owner, c, m); }
+static void on_conn_closed(void *owner, struct conn *c) { gone(owner, conn_id(c)); }
+static const struct conn_events conn_events = {on_conn_message, on_conn_message, on_conn_closed};
+
+static void on_link_message(void *arg, const char *addr, struct conn *c, const struct msg *m) { received(arg, c, m); }
+static void on_link_conn_closed(void *arg, uint64_t conn) { gone(arg, conn); }
+static const struct links_events links_events = {
+    .hello = fill_hello, .message = on_link_message, .conn_closed = on_link_conn_closed};
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct server *s = listener->data;
+    struct conn *c = status < 0 ? NULL : conns_accept(s->conns, listener, &conn_events, s);
+    if (!c)
+        return;
+    struct msg m = {.kind = MSG_HELLO};
+    fill_hello(s, &m);
+    conn_send_msg(c, &m);
+}
+
+/* ---- the data directory ---- */
+
+static void path_of(char path[static PATH_BYTES], const char *dir, const char *name)
+{
+    int len = snprintf(path, PATH_BYTES, "%s/%s", dir, name);
+    ASSERT(len > 0 && (unsigned)len < PATH_BYTES);
+}
+
+enum rgkv_err server_manifest_load(struct vfs *v, const char *data_dir, struct manifest *ret_m, struct buf *why)
+{
+    char path[PATH_BYTES];
+    struct buf content = {0};
+    path_of(path, data_dir, "manifest");
+    enum rgkv_err err = small_file_read(v, path, &content, why);
+    if (!err && (err = manifest_decode(buf_bytes(&content), ret_m)))
+        buf_printf(why, "%s is damaged or of another release", path);
+    buf_release(&content);
+    return err;
+}
+
+static void save_work(struct disk_job *j)
+{
+    struct server *s = (struct server *)((char *)j - offsetof(struct server, save));
+    char path[PATH_BYTES];
+    path_of(path, s->data_dir, "manifest");
+    s->save_err = small_file_write(s->vfs, path, buf_bytes(&s->manifest), NULL);
+}
+
+static void save_done(struct disk_job *j)
+{
+    struct server *s = (struct server *)((char *)j - offsetof(struct server, save));
+    step(s, &(struct node_input){.kind = NODE_MANIFEST_SAVED, .err = s->save_err, .why = rgkv_err_sentence(s->save_err)});
+}
+
+static void save_manifest(struct server *s, const struct manifest *m)
+{
+    buf_clear(&s->manifest);
+    manifest_encode(m, &s->manifest);
+    disk_run(&s->lane, &s->save);
+}
+
+static void space_work(struct disk_job *j)
+{
+    struct server *s = (struct server *)((char *)j - offsetof(struct server, space));
+    s->space_err = s->vfs->ops->free_space(s->vfs, s->data_dir, &s->space_free, &s->space_total);
+}
+
+static void space_done(struct disk_job *j)
+{
+    struct server *s = (struct server *)((char *)j - offsetof(struct server, space));
+    s->asking_space = false;
+    if (!s->space_err)
+        step(s, &(struct node_input){.kind = NODE_DISK_SPACE, .disk_free = s->space_free, .disk_total = s->space_total});
+}
+
+static void ask_space(struct server *s)
+{
+    if (s->asking_space)
+        return; /* the disk hangs: one question is enough */
+    s->asking_space = true;
+    disk_run(&s->lane, &s->space);
+}
+
+/* ---- effects ---- */
+
+static void fail(struct server *s, const char *why)
+{
+    if (!s->failed)
+        s->events.failed(s->arg, why);
+    s->failed = true;
+}
+
+static void reply(struct server *s, const struct node_effect *e)
+{
+    struct conn *c = conns_find(s->conns, e->conn);
+    if (c)
+        conn_send(c, e->frames);
+}
+
+static void carry_out(struct server *s, struct node_effect *e)
+{
+    switch (e->kind) {
+    case NODE_SEND: links_send(s->links, e->addr, e->frames); break;
+    case NODE_REPLY: reply(s, e); break;
+    case NODE_SAVE_MANIFEST: save_manifest(s, e->manifest); break;
+    case NODE_EVENT: s->events.line(s->arg, e->why); break;
+    case NODE_FAILED: fail(s, e->why); break;
+    case NODE_STOPPED: s->events.stopped(s->arg); break;
+    case NODE_OPEN_REPLICA: case NODE_COMMIT: case NODE_FLUSH: case NODE_COMPACT: case NODE_RESET_LOG:
+    case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_INSTALL: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA: {
+        bool ours = replica_stores_effect(s->stores, e);
+        ASSERT(ours);
+        break;
+    }
+    }
+}
+
+static void round_end(struct server *s)
+{
+    struct node_effect e;
+    if (s->dirty && !s->closing) {
+        s->dirty = false;
+        node_collect(s->node);
+        while (node_next(s->node, &e))
+            carry_out(s, &e);
+        ticker_set(&s->ticker, node_deadline_us(s->node));
+    }
+    conns_flush(s->conns);
+}
+
+/* After the poll, for what came from it; before it, for what timers and closings did: nothing waits through a sleep. */
+static void on_check(uv_check_t *handle) { round_end(handle->data); }
+static void on_prepare(uv_prepare_t *handle) { round_end(handle->data); }
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    uint64_t now = clock_now_us();
+    conns_sweep(s->conns, now);
+    links_sweep(s->links, now);
+    replica_stores_sweep(s->stores, now);
+    ask_space(s);
+}
+
+/* ---- beginning and end ---- */
+
+static enum rgkv_err start_node(struct server *s, const struct server_options *o, struct buf *why)
+{
+    struct node_options n = o->node;
+    memcpy(n.addr, s->advertise, sizeof(n.addr));
+    memcpy(s->version, n.version, sizeof(s->version));
+    n.seed = clock_random();
+    n.boot = clock_random();
+    n.now_us = clock_now_us();
+    return node_new(&n, &s->node, why);
+}
+
+static enum rgkv_err start_stores(struct server *s, const struct server_options *o, struct buf *why)
+{
+    char dir[PATH_BYTES];
+    path_of(dir, s->data_dir, "replicas");
+    return replica_stores_new(&(struct replica_stores_options){.loop = s->loop, .vfs = s->vfs, .dir = dir,
+        .table_budget_bytes = o->table_budget_bytes, .step = on_stored, .arg = s}, &s->stores, why);
+}
+
+static enum rgkv_err start_listener(struct server *s, const struct server_options *o, struct buf *why)
+{
+    struct listener_options l = {.addr = o->listen, .beyond_loopback = o->beyond_loopback};
+    enum rgkv_err err = listener_bind(s->loop, &s->listener, &l, s->addr, why);
+    s->listener.data = s;
+    if (err)
+        return err;
+    const char *name = o->advertise ? o->advertise : s->addr;
+    memcpy(s->advertise, name, strlen(name) + 1);
+    return listener_start(&s->listener, on_connection, why);
+}
+
+static void start_loop(struct server *s)
+{
+    uv_prepare_init(s->loop, &s->prepare);
+    uv_check_init(s->loop, &s->check);
+    uv_timer_init(s->loop, &s->sweep);
+    s->prepare.data = s->check.data = s->sweep.data = s;
+    uv_prepare_start(&s->prepare, on_prepare);
+    uv_check_start(&s->check, on_check);
+    uv_timer_start(&s->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    ticker_init(&s->ticker, s->loop, on_tick, s);
+    disk_lane_init(&s->lane, s->loop);
+    s->save = (struct disk_job){.kind = DISK_ORDERED, .work = save_work, .done = save_done};
+    s->space = (struct disk_job){.kind = DISK_BESIDE, .work = space_work, .done = space_done};
+    s->conns = conns_new(s->loop);
+    s->links = links_new(s->loop, s->conns, &links_events, s);
+    conns_log(s->conns, s->events.line, s->arg);
+}
+
+/* After the loop's handles, so that a failure of any step is undone in one way. */
+static enum rgkv_err start(struct server *s, const struct server_options *o, struct buf *why)
+{
+    enum rgkv_err err = start_listener(s, o, why);
+    if (!err)
+        err = start_stores(s, o, why);
+    return err ? err : start_node(s, o, why);
+}
+
+enum rgkv_err server_new(const struct server_options *o, struct server **ret_s, struct buf *why)
+{
+    struct server *s = mem_zalloc(sizeof(*s));
+    s->loop = o->loop;
+    s->vfs = o->vfs;
+    s->events = o->events;
+    s->arg = o->arg;
+    s->data_dir = mem_strdup(o->data_dir);
+    start_loop(s);
+    enum rgkv_err err = start(s, o, why);
+    if (err) {
+        server_close(s);
+        uv_run(s->loop, UV_RUN_DEFAULT);
+        server_free(s);
+        return err;
+    }
+    s->dirty = true; /* a new node has effects already */
+    ask_space(s);
+    *ret_s = s;
+    return RGKV_OK;
+}
+
+const char *server_addr(const struct server *s) { return s->addr; }
+const struct conn_counters *server_counters(const struct server *s) { return conns_counters(s->conns); }
+void server_stop(struct server *s) { step(s, &(struct node_input){.kind = NODE_STOP}); }
+
+static void close_handle(void *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void server_close(struct server *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    conns_flush(s->conns); /* the last words: votes for a successor */
+    close_handle(&s->listener);
+    close_handle(&s->prepare);
+    close_handle(&s->check);
+    close_handle(&s->sweep);
+    ticker_close(&s->ticker, NULL);
+    links_close(s->links);
+    conns_close_all(s->conns);
+    if (s->stores)
+        replica_stores_close(s->stores);
+}
+
+void server_free(struct server *s)
+{
+    if (!s)
+        return;
+    ASSERT(s->closing && disk_lane_idle(&s->lane));
+    node_free(s->node);
+    replica_stores_free(s->stores);
+    links_free(s->links);
+    conns_free(s->conns);
+    buf_release(&s->manifest);
+    mem_free(s->data_dir);
+    mem_free(s);
+}
