@@ -80,6 +80,7 @@ struct ctrl_view {
 void ctrl_view_release(struct ctrl_view *v);
 void ctrl_view_copy(const struct ctrl_view *from, struct ctrl_view *ret_to);
 const struct ctrl_group *ctrl_view_group(const struct ctrl_view *v, uint64_t gid); /* or NULL */
+bool ctrl_group_has_node(const struct ctrl_group *g, uint64_t node);
 
 /* ---- commands: what the log of group 0 holds ---- */
 
@@ -133,7 +134,8 @@ struct ctrl_result {
 struct ctrl;
 MUST_USE enum rgkv_err ctrl_open(struct table *t, struct ctrl **ret_c); /* reads its state from the table */
 void ctrl_free(struct ctrl *c);
-/* As kv_apply / kv_finish: an error is the disk's. */
+/* As kv_apply / kv_finish: an error is the disk's. What the command was answered is in the result: commands of the
+ * controller itself that do not fit the state (any more) change nothing and give STALE, BUSY, NOT_FOUND or CONFLICT. */
 MUST_USE enum rgkv_err ctrl_apply(struct ctrl *c, const struct ctrl_command *command, struct ctrl_result *ret_r);
 MUST_USE enum rgkv_err ctrl_finish(struct ctrl *c, struct bytes applied);
 

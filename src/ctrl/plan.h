@@ -27,6 +27,7 @@ struct ctrl_report {
     char addr[ADDR_BYTES_MAX];
     char version[32];
     uint64_t boot_us;              /* uptime */
+    uint64_t view;                 /* placement version that the node had when it made this; 0: not told (then only times count) */
     uint64_t disk_free, disk_total;
     unsigned n_replicas;
     const struct ctrl_report_replica *replicas;
@@ -35,14 +36,15 @@ struct ctrl_report {
 struct ctrl_plan;
 struct ctrl_plan *ctrl_plan_new(uint64_t now_us);
 void ctrl_plan_free(struct ctrl_plan *p);
-/* Copies what it keeps. A newer report of a node replaces the older. */
+/* Copies what it keeps. A newer report of a node replaces the older. One without node id or beyond the limits is ignored. */
 void ctrl_plan_report(struct ctrl_plan *p, const struct ctrl_report *r, uint64_t now_us);
 /* The commands that are due now, at most `max`; none is repeated within 1 s unless the state changed. Called after reports, after applies
  * and at ticks. Rules: bind free slots to the nodes that listen at their addresses (never a node twice in a group); prepare what
  * the config wants, at most 4 moves per destination at once, only to a group whose leader reported within 3 s, holder
  * active (P15, P16), first assignments included (P13); commit on a fresh prepared(e) report, active on serving(e); abort after 3 s without a
  * report of the destination's leader or when the target is no longer wanted (P17: a target that is still wanted lives through new configs);
- * dropped, retire, buried from reports. */
+ * dropped, retire, buried from reports. A move whose copy makes no progress for 10 s is aborted too, with back-off, and none is
+ * prepared while its holder does not answer (P16): it would only wait. time_us of the commands is the proposer's to set. */
 unsigned ctrl_plan_next(struct ctrl_plan *p, const struct ctrl *c, uint64_t now_us, struct ctrl_command *ret_commands, unsigned max);
 /* A node's newest report (NULL: none) and its age; for status texts. `i` from 0. */
 const struct ctrl_report *ctrl_plan_node(const struct ctrl_plan *p, unsigned i, uint64_t now_us, uint64_t *ret_age_us);

@@ -99,7 +99,6 @@ bool ctrl_view_group_holds(const struct ctrl_view *v, uint64_t gid);
 void ctrl_view_tombstone_add(struct ctrl_view *v, const struct ctrl_tombstone *t);
 bool ctrl_view_tombstone_remove(struct ctrl_view *v, const struct ctrl_tombstone *t);
 struct ctrl_member *ctrl_group_member(struct ctrl_group *g, uint64_t id);
-bool ctrl_group_has_node(const struct ctrl_group *g, uint64_t node);
 /* wanted and in_config, anew from the newest config. */
 void ctrl_view_follow_config(struct ctrl *c);
 
