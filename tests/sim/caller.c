@@ -1,0 +1,356 @@
+/* One client engine with a few logical clients: appends and reads of lists, puts and reads of registers; one of the callers is the
+ * administrator. What they saw goes into the history. */
+#include "tests/sim/sim.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#define LIST_KEYS 6u
+#define REGISTER_KEYS 8u
+#define REGISTER_OPS_MAX 56u
+
+static unsigned entity(const struct sim_caller *c) { return SIM_MACHINES_MAX + c->index; }
+
+void caller_init(struct sim *s, unsigned index, bool admin)
+{
+    struct sim_caller *c = &s->callers[index];
+    struct client_options o = {.client = prng_next(&s->prng) | 1, .seed = prng_next(&s->prng), .now_us = s->now_us,
+                               .n_controllers = s->n_controllers};
+    for (unsigned i = 0; i < s->n_controllers; i++)
+        memcpy(o.controllers[i], s->machines[i].addr, ADDR_BYTES_MAX);
+    *c = (struct sim_caller){.index = index, .admin = admin, .parallel = admin ? 1 : (unsigned)prng_between(&s->prng, 1, SIM_OPS_MAX)};
+    c->client = client_new(&o);
+    for (unsigned i = 0; i < SIM_OPS_MAX; i++)
+        c->ops[i].slot = i;
+    for (unsigned i = 0; i < c->parallel && !admin; i++)
+        sim_at(s, prng_below(&s->prng, 2000000), (struct sim_event){.kind = SIM_CALLER_OP, .who = entity(c), .replica = i});
+}
+
+void caller_release(struct sim_caller *c) { client_free(c->client); }
+
+bool caller_quiet(const struct sim_caller *c)
+{
+    for (unsigned i = 0; i < SIM_OPS_MAX; i++)
+        if (c->ops[i].busy)
+            return false;
+    return true;
+}
+
+/* ---- links: a connection comes up if the machine is there and can be reached ---- */
+
+static void link_later(struct sim *s, struct sim_caller *c, unsigned machine, uint64_t delay_us)
+{
+    sim_at(s, delay_us, (struct sim_event){.kind = SIM_LINK, .who = entity(c), .from = machine});
+}
+
+static void drain(struct sim *s, struct sim_caller *c);
+
+static void link_event(struct sim *s, struct sim_caller *c, unsigned machine)
+{
+    const struct sim_machine *m = &s->machines[machine];
+    bool up = m->node && !s->network.cut[entity(c)][machine] && !s->network.cut[machine][entity(c)];
+    if (!c->wanted[machine] || c->links[machine])
+        return;
+    c->links[machine] = up;
+    struct client_input in = {.kind = up ? CLIENT_LINK_UP : CLIENT_LINK_DOWN, .now_us = s->now_us, .addr = m->addr};
+    client_step(c->client, &in);
+    if (!up)
+        link_later(s, c, machine, prng_between(&s->prng, 10000, 300000));
+    drain(s, c);
+}
+
+void caller_machine_died(struct sim *s, unsigned machine)
+{
+    for (unsigned i = 0; i < s->n_callers; i++) {
+        struct sim_caller *c = &s->callers[i];
+        if (!c->links[machine])
+            continue;
+        c->links[machine] = false;
+        client_step(c->client, &(struct client_input){.kind = CLIENT_LINK_DOWN, .now_us = s->now_us, .addr = s->machines[machine].addr});
+        link_later(s, c, machine, prng_between(&s->prng, 10000, 300000));
+        drain(s, c);
+    }
+}
+
+/* ---- outcomes ---- */
+
+static bool is_list(const char *key) { return key[0] == 'l'; }
+
+static char *text_of(const struct client_effect *e)
+{
+    if (!e->reply || e->err || !e->reply->data.len)
+        return mem_strdup("");
+    char *text = mem_alloc(e->reply->data.len + 1);
+    memcpy(text, e->reply->data.data, e->reply->data.len);
+    text[e->reply->data.len] = 0;
+    return text;
+}
+
+static enum history_outcome outcome_of(enum rgkv_err err)
+{
+    switch (err) {
+    case RGKV_OK: case RGKV_NOT_FOUND: return HISTORY_DONE; /* no such key is an answer to a read */
+    case RGKV_UNREACHABLE: case RGKV_NO_GROUP: return HISTORY_NOT_DONE;
+    default: return HISTORY_UNKNOWN;
+    }
+}
+
+static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const struct client_effect *e)
+{
+    o->busy = false;
+    c->done++;
+    s->counts.ops++;
+    if (o->admin) {
+        sim_trace(s, "admin: %s %s", rgkv_err_name(e->err), e->why);
+        for (unsigned i = 0; i < s->n_groups; i++)
+            if (s->groups[i].gid == o->gid && (e->err == RGKV_OK || e->err == RGKV_EXISTS || e->err == RGKV_NOT_FOUND))
+                s->groups[i].joined = o->command.op == CTRL_JOIN;
+        return;
+    }
+    enum history_outcome outcome = outcome_of(e->err);
+    s->counts.unknown += outcome == HISTORY_UNKNOWN;
+    char *text = text_of(e);
+    history_end(&s->history, o->history, outcome, text, s->now_us);
+    sim_trace(s, "caller %u: %s %s %s", c->index, o->key, rgkv_err_name(e->err), o->value);
+    mem_free(text);
+    if (!c->idle)
+        sim_at(s, prng_below(&s->prng, 300000), (struct sim_event){.kind = SIM_CALLER_OP, .who = entity(c), .replica = o->slot});
+}
+
+/* ---- effects ---- */
+
+static void send(struct sim *s, struct sim_caller *c, const struct client_effect *e)
+{
+    struct buf frame = {0};
+    unsigned to = sim_machine_at(s, e->addr);
+    if (to != UINT_MAX && c->links[to]) {
+        msg_encode(e->message, &frame);
+        network_send(s, entity(c), to, buf_bytes(&frame));
+    }
+    buf_release(&frame);
+}
+
+static void effect(struct sim *s, struct sim_caller *c, const struct client_effect *e)
+{
+    unsigned machine;
+    switch (e->kind) {
+    case CLIENT_CONNECT:
+        machine = sim_machine_at(s, e->addr);
+        if (machine != UINT_MAX && !c->wanted[machine]) {
+            c->wanted[machine] = true;
+            link_later(s, c, machine, prng_between(&s->prng, 50, 1000));
+        }
+        break;
+    case CLIENT_DISCONNECT:
+        machine = sim_machine_at(s, e->addr);
+        if (machine != UINT_MAX)
+            c->wanted[machine] = c->links[machine] = false;
+        break;
+    case CLIENT_SEND: send(s, c, e); break;
+    case CLIENT_DONE: op_done(s, c, e->tag, e); break;
+    }
+}
+
+static void tick_at(struct sim *s, struct sim_caller *c)
+{
+    uint64_t at = client_deadline_us(c->client);
+    if (at == UINT64_MAX)
+        return;
+    at = MAX(at, s->now_us + 500);
+    if (c->tick_at_us > s->now_us && c->tick_at_us <= at)
+        return;
+    c->tick_at_us = at;
+    sim_at(s, at - s->now_us, (struct sim_event){.kind = SIM_CALLER_TICK, .who = entity(c)});
+}
+
+static void drain(struct sim *s, struct sim_caller *c)
+{
+    struct client_effect e;
+    while (client_next(c->client, &e))
+        effect(s, c, &e);
+    tick_at(s, c);
+}
+
+/* ---- work ---- */
+
+static uint64_t deadline(struct sim *s)
+{
+    return prng_chance(&s->prng, 1, 3) ? s->now_us + prng_between(&s->prng, 100000, 3000000) : 0;
+}
+
+static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct kv_request *q, enum history_kind kind, uint64_t deadline_us)
+{
+    o->busy = true;
+    o->admin = false;
+    o->history = history_begin(&s->history, kind, o->key, kind == HISTORY_GET ? NULL : o->value, s->now_us);
+    q->key = bytes_str(o->key);
+    q->data = kind == HISTORY_GET ? BYTES_EMPTY : bytes_str(o->value);
+    q->mode = 0644;
+    if (kind == HISTORY_GET)
+        q->length = DATA_BYTES_MAX;
+    struct client_request r = {.kind = CLIENT_KV, .deadline_us = deadline_us, .tag = o, .kv = q};
+    o->id = client_submit(c->client, &r, s->now_us);
+    drain(s, c);
+}
+
+/* A register is used by two callers only and not often: then its history can be decided. */
+static unsigned register_ops(const struct sim *s, const char *key)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < s->history.n; i++)
+        count += strcmp(s->history.ops[i].key, key) == 0;
+    return count;
+}
+
+static void start_op(struct sim *s, struct sim_caller *c, struct sim_op *o)
+{
+    struct kv_request q = {0};
+    bool write = prng_chance(&s->prng, 1, 2);
+    snprintf(o->value, sizeof(o->value), "%u.%u,", c->index, c->element++);
+    if (prng_chance(&s->prng, 1, 4)) {
+        snprintf(o->key, sizeof(o->key), "r%u", (unsigned)prng_below(&s->prng, REGISTER_KEYS));
+        if (register_ops(s, o->key) < REGISTER_OPS_MAX - 4) {
+            q.op = write ? KV_PUT : KV_GET;
+            submit(s, c, o, &q, write ? HISTORY_PUT : HISTORY_GET, deadline(s));
+            return;
+        }
+    }
+    snprintf(o->key, sizeof(o->key), "l%u", (unsigned)prng_below(&s->prng, LIST_KEYS));
+    q.op = write ? KV_APPEND : KV_GET;
+    submit(s, c, o, &q, write ? HISTORY_APPEND : HISTORY_GET, deadline(s));
+}
+
+void caller_read_everything(struct sim *s)
+{
+    struct sim_caller *c = &s->callers[1];
+    for (unsigned k = 0; k < LIST_KEYS + REGISTER_KEYS; k++) {
+        struct sim_op *o = &c->ops[0];
+        struct kv_request q = {.op = KV_GET};
+        snprintf(o->key, sizeof(o->key), "%c%u", k < LIST_KEYS ? 'l' : 'r', k < LIST_KEYS ? k : k - LIST_KEYS);
+        if (!o->busy)
+            submit(s, c, o, &q, HISTORY_GET, 0);
+        return;
+    }
+}
+
+/* ---- the administrator ---- */
+
+static void admin_submit(struct sim *s, struct sim_op *o)
+{
+    struct sim_caller *c = &s->callers[0];
+    o->busy = o->admin = true;
+    struct client_request r = {.kind = CLIENT_ADMIN, .tag = o, .admin = &o->command};
+    o->id = client_submit(c->client, &r, s->now_us);
+    drain(s, c);
+}
+
+static struct sim_op *admin_op(struct sim *s, uint64_t gid)
+{
+    struct sim_op *o = &s->callers[0].ops[0];
+    if (o->busy)
+        return NULL;
+    o->gid = gid;
+    o->command = (struct ctrl_command){0};
+    return o;
+}
+
+void caller_admin_join(struct sim *s, uint64_t gid)
+{
+    struct sim_op *o = admin_op(s, gid);
+    for (unsigned i = 0; o && i < s->n_groups; i++) {
+        if (s->groups[i].gid != gid)
+            continue;
+        o->group = (struct ctrl_join_group){.gid = gid, .n = s->groups[i].n};
+        for (unsigned k = 0; k < s->groups[i].n; k++)
+            memcpy(o->group.addrs[k], s->machines[s->groups[i].first + k].addr, ADDR_BYTES_MAX);
+        o->command = (struct ctrl_command){.op = CTRL_JOIN, .n_groups = 1, .groups = &o->group};
+        admin_submit(s, o);
+    }
+}
+
+static void admin_leave(struct sim *s, uint64_t gid)
+{
+    struct sim_op *o = admin_op(s, gid);
+    if (!o)
+        return;
+    o->command = (struct ctrl_command){.op = CTRL_LEAVE, .n_gids = 1, .gids = &o->gid};
+    admin_submit(s, o);
+}
+
+static void admin_move(struct sim *s, uint64_t gid)
+{
+    struct sim_op *o = admin_op(s, gid);
+    if (!o)
+        return;
+    o->command = (struct ctrl_command){.op = CTRL_MOVE, .shard = (uint32_t)prng_below(&s->prng, s->nshards), .gid = gid};
+    admin_submit(s, o);
+}
+
+static void admin_something(struct sim *s)
+{
+    unsigned i = (unsigned)prng_below(&s->prng, s->n_groups), joined = 0;
+    for (unsigned k = 0; k < s->n_groups; k++)
+        joined += s->groups[k].joined;
+    if (!s->groups[i].joined)
+        caller_admin_join(s, s->groups[i].gid);
+    else if (prng_chance(&s->prng, 1, 2))
+        admin_move(s, s->groups[i].gid);
+    else if (joined > 1 || prng_chance(&s->prng, 1, 4))
+        admin_leave(s, s->groups[i].gid);
+}
+
+bool caller_settled(struct sim *s)
+{
+    const struct ctrl_view *v = client_view(s->callers[0].client);
+    for (unsigned i = 0; i < s->n_machines; i++) {
+        struct node_replica_info info;
+        for (unsigned k = 0; s->machines[i].node && node_replica_info(s->machines[i].node, k, &info); k++) {
+            struct raft_status status;
+            if (!info.ctrl)
+                continue;
+            raft_status(info.raft, &status);
+            if (status.role == RAFT_LEADER)
+                v = ctrl_view(info.ctrl);
+        }
+    }
+    for (uint32_t i = 0; v && i < v->nshards; i++)
+        if (v->shards[i].target || (v->shards[i].wanted && v->shards[i].wanted != v->shards[i].holder) ||
+            (v->shards[i].holder && !v->shards[i].active))
+            return false;
+    return v && v->version > 0;
+}
+
+/* ---- events ---- */
+
+void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, struct bytes frame)
+{
+    struct arena arena = {0};
+    struct msg msg;
+    enum rgkv_err err = msg_decode(frame, &arena, &msg);
+    ASSERT(err == RGKV_OK);
+    client_step(c->client, &(struct client_input){.kind = CLIENT_RECEIVED, .now_us = s->now_us, .addr = s->machines[from].addr, .message = &msg});
+    msg_release(&msg);
+    arena_release(&arena);
+    drain(s, c);
+}
+
+void caller_event(struct sim *s, const struct sim_event *e)
+{
+    struct sim_caller *c = &s->callers[e->who - SIM_MACHINES_MAX];
+    switch (e->kind) {
+    case SIM_LINK: link_event(s, c, e->from); break;
+    case SIM_CALLER_TICK:
+        if (s->now_us == c->tick_at_us) {
+            client_step(c->client, &(struct client_input){.kind = CLIENT_TICK, .now_us = s->now_us});
+            drain(s, c);
+        }
+        break;
+    case SIM_CALLER_OP:
+        if (c->admin)
+            admin_something(s);
+        else if (!c->idle && !c->ops[e->replica].busy)
+            start_op(s, c, &c->ops[e->replica]);
+        break;
+    default: break;
+    }
+}

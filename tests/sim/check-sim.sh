@@ -1,0 +1,9 @@
+#!/bin/sh
+# The simulator as a part of `make check`: fresh seeds, the seeds that ever failed, and determinism.
+set -eu
+sim=${top_builddir:-.}/rgkv-sim
+"$sim" --seeds 1..200 --seconds 6
+"$sim" --seeds 1..3 --seconds 6 --twice
+grep -v '^#' "${top_srcdir:-.}/tests/sim/seeds" | while read -r seed seconds _; do
+    "$sim" --seeds "$seed" --seconds "$seconds" >/dev/null || { echo "seed $seed fails again"; exit 1; }
+done

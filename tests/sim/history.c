@@ -1,0 +1,264 @@
+#include "tests/sim/history.h"
+
+#include <stdlib.h>
+
+void history_release(struct history *h)
+{
+    for (unsigned i = 0; i < h->n; i++)
+        mem_free(h->ops[i].value);
+    mem_free(h->ops);
+    *h = (struct history){0};
+}
+
+unsigned history_begin(struct history *h, enum history_kind kind, const char *key, const char *value, uint64_t now)
+{
+    if (h->n == h->cap) {
+        h->cap = MAX(256u, h->cap * 2);
+        h->ops = mem_realloc(h->ops, h->cap * sizeof(*h->ops));
+    }
+    struct history_op *o = &h->ops[h->n];
+    *o = (struct history_op){.kind = kind, .begin = now, .end = UINT64_MAX, .value = value ? mem_strdup(value) : NULL};
+    strncpy(o->key, key, sizeof(o->key) - 1);
+    return h->n++;
+}
+
+void history_end(struct history *h, unsigned row, enum history_outcome outcome, const char *read, uint64_t now)
+{
+    struct history_op *o = &h->ops[row];
+    ASSERT(row < h->n && o->outcome == HISTORY_RUNNING);
+    o->outcome = outcome;
+    if (outcome == HISTORY_DONE)
+        o->end = now;
+    if (o->kind == HISTORY_GET)
+        o->value = mem_strdup(read ? read : "");
+}
+
+/* ---- lists ---- */
+
+struct ops {
+    const struct history_op **at;
+    unsigned n;
+};
+
+static const struct history_op *longest_read(const struct ops *ops)
+{
+    const struct history_op *longest = NULL;
+    for (unsigned i = 0; i < ops->n; i++) {
+        const struct history_op *o = ops->at[i];
+        if (o->kind == HISTORY_GET && o->outcome == HISTORY_DONE && (!longest || strlen(o->value) > strlen(longest->value)))
+            longest = o;
+    }
+    return longest;
+}
+
+/* Where an element stands in the value: 0 = nowhere, else its end offset; SIZE_MAX: twice. */
+static size_t element_end(const char *value, const char *element)
+{
+    size_t len = strlen(element);
+    const char *first = strstr(value, element);
+    while (first && first != value && first[-1] != ',')
+        first = strstr(first + 1, element);
+    if (!first)
+        return 0;
+    for (const char *next = strstr(first + len, element); next; next = strstr(next + 1, element))
+        if (next[-1] == ',')
+            return SIZE_MAX;
+    return (size_t)(first - value) + len;
+}
+
+static bool list_elements_once(const struct ops *ops, const char *all, size_t *ends, struct buf *why)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < ops->n; i++) {
+        const struct history_op *o = ops->at[i];
+        ends[i] = 0;
+        if (o->kind != HISTORY_APPEND)
+            continue;
+        ends[i] = element_end(all, o->value);
+        if (ends[i] == SIZE_MAX) {
+            buf_printf(why, "%s: the append of %s is there twice", o->key, o->value);
+            return false;
+        }
+        if (ends[i] && o->outcome == HISTORY_NOT_DONE) {
+            buf_printf(why, "%s: %s is there though its append was said not to be done", o->key, o->value);
+            return false;
+        }
+        total += ends[i] ? strlen(o->value) : 0;
+    }
+    if (total != strlen(all)) {
+        buf_printf(why, "%s: its value holds something that nobody appended, or half of something: %.200s", ops->at[0]->key, all);
+        return false;
+    }
+    return true;
+}
+
+/* Order in real time must be order in the list: of what ended before something began, nothing may stand behind it. */
+static bool list_pair(const struct history_op *a, size_t at_a, const struct history_op *b, size_t at_b, struct buf *why)
+{
+    if (a->end >= b->begin)
+        return true;
+    bool append_a = a->kind == HISTORY_APPEND, append_b = b->kind == HISTORY_APPEND;
+    if (append_b && at_b == 0)
+        return true; /* never seen */
+    if (append_a && at_a == 0) {
+        if (!append_b)
+            buf_printf(why, "%s: the acknowledged append of %s is lost", a->key, a->value);
+        return append_b;
+    }
+    bool fine = append_b ? at_a < at_b : at_a <= at_b;
+    if (!fine)
+        buf_printf(why, "%s: %s %s ended at %llu before %s %s began at %llu, but the value says the other order", a->key,
+                   append_a ? "append" : "read up to", append_a ? a->value : "its length", (unsigned long long)a->end,
+                   append_b ? "append" : "read up to", append_b ? b->value : "its length", (unsigned long long)b->begin);
+    return fine;
+}
+
+static bool check_list(const struct ops *ops, struct buf *why)
+{
+    const struct history_op *longest = longest_read(ops);
+    const char *all = longest ? longest->value : "";
+    size_t *ends = mem_zalloc(ops->n * sizeof(*ends));
+    bool fine = !longest || list_elements_once(ops, all, ends, why);
+    for (unsigned i = 0; i < ops->n && fine; i++) {
+        const struct history_op *o = ops->at[i];
+        if (o->kind == HISTORY_GET && o->outcome == HISTORY_DONE) {
+            ends[i] = strlen(o->value);
+            fine = strncmp(all, o->value, ends[i]) == 0;
+            if (!fine)
+                buf_printf(why, "%s: two reads saw different orders: %.200s | %.200s", o->key, o->value, all);
+        }
+    }
+    for (unsigned i = 0; i < ops->n && fine; i++)
+        for (unsigned k = 0; k < ops->n && fine; k++)
+            if (i != k && ops->at[i]->outcome == HISTORY_DONE &&
+                (ops->at[k]->kind == HISTORY_APPEND || ops->at[k]->outcome == HISTORY_DONE))
+                fine = list_pair(ops->at[i], ends[i], ops->at[k], ends[k], why);
+    mem_free(ends);
+    return fine;
+}
+
+/* ---- registers ---- */
+
+#define REGISTER_OPS_MAX 64u
+#define SEARCH_STEPS_MAX 2000000u
+
+struct seen {                  /* (set of linearized operations, last put) that were tried and failed */
+    uint64_t mask;
+    int last;
+};
+struct search {
+    const struct ops *ops;
+    struct seen *seen;
+    unsigned n, cap;
+    uint64_t steps;
+};
+
+static bool seen_before(struct search *s, uint64_t mask, int last)
+{
+    uint64_t at = (mask * 0x9e3779b97f4a7c15u ^ (uint64_t)(last + 2) * 0xbf58476d1ce4e5b9u) % s->cap;
+    for (; s->seen[at].last != -2; at = (at + 1) % s->cap)
+        if (s->seen[at].mask == mask && s->seen[at].last == last)
+            return true;
+    if (s->n * 2 < s->cap) {
+        s->seen[at] = (struct seen){mask, last};
+        s->n++;
+    }
+    return false;
+}
+
+static bool search(struct search *s, uint64_t mask, int last)
+{
+    uint64_t first_end = UINT64_MAX;
+    bool all = true;
+    if (++s->steps > SEARCH_STEPS_MAX || seen_before(s, mask, last))
+        return false;
+    for (unsigned i = 0; i < s->ops->n; i++)
+        if (!(mask >> i & 1)) {
+            first_end = MIN(first_end, s->ops->at[i]->end);
+            all &= s->ops->at[i]->outcome != HISTORY_DONE;
+        }
+    if (all)
+        return true;
+    for (unsigned i = 0; i < s->ops->n; i++) {
+        const struct history_op *o = s->ops->at[i];
+        if (mask >> i & 1 || o->begin > first_end)
+            continue;
+        if (o->kind == HISTORY_PUT) {
+            if (search(s, mask | 1ull << i, (int)i))
+                return true;
+        } else if (o->outcome == HISTORY_DONE) {
+            const char *now = last < 0 ? "" : s->ops->at[last]->value;
+            if (strcmp(now, o->value) == 0 && search(s, mask | 1ull << i, last))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool check_register(const struct ops *all, struct buf *why)
+{
+    const struct history_op *kept[REGISTER_OPS_MAX];
+    struct ops ops = {kept, 0};
+    for (unsigned i = 0; i < all->n; i++) {
+        const struct history_op *o = all->at[i];
+        if (o->outcome == HISTORY_NOT_DONE || (o->kind == HISTORY_GET && o->outcome != HISTORY_DONE))
+            continue;
+        if (ops.n == REGISTER_OPS_MAX) {
+            buf_printf(why, "%s: more than %u operations on a register cannot be decided", o->key, REGISTER_OPS_MAX);
+            return false;
+        }
+        kept[ops.n++] = o;
+    }
+    struct search s = {.ops = &ops, .cap = 1u << 16};
+    s.seen = mem_alloc(s.cap * sizeof(*s.seen));
+    for (unsigned i = 0; i < s.cap; i++)
+        s.seen[i].last = -2;
+    bool fine = search(&s, 0, -1);
+    if (!fine)
+        buf_printf(why, "%s: %s (%u operations)", all->at[0]->key,
+                   s.steps > SEARCH_STEPS_MAX ? "could not be decided" : "no order of its puts and reads explains what was read", ops.n);
+    mem_free(s.seen);
+    return fine;
+}
+
+/* ---- all ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    const struct history_op *x = *(const struct history_op *const *)a, *y = *(const struct history_op *const *)b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : x->begin < y->begin ? -1 : x->begin > y->begin;
+}
+
+static bool check_key(const struct ops *ops, struct buf *why)
+{
+    bool puts = false, appends = false;
+    for (unsigned i = 0; i < ops->n; i++) {
+        puts |= ops->at[i]->kind == HISTORY_PUT;
+        appends |= ops->at[i]->kind == HISTORY_APPEND;
+    }
+    if (puts && appends) {
+        buf_printf(why, "%s: put and appended to: such a history cannot be decided", ops->at[0]->key);
+        return false;
+    }
+    return puts ? check_register(ops, why) : check_list(ops, why);
+}
+
+bool history_check(const struct history *h, struct buf *why)
+{
+    if (h->n == 0)
+        return true;
+    const struct history_op **sorted = mem_alloc(h->n * sizeof(*sorted));
+    for (unsigned i = 0; i < h->n; i++)
+        sorted[i] = &h->ops[i];
+    qsort(sorted, h->n, sizeof(*sorted), by_key);
+    bool fine = true;
+    for (unsigned from = 0, to; from < h->n && fine; from = to) {
+        for (to = from + 1; to < h->n && strcmp(sorted[from]->key, sorted[to]->key) == 0; to++)
+            ;
+        struct ops ops = {sorted + from, to - from};
+        fine = check_key(&ops, why);
+    }
+    mem_free(sorted);
+    return fine;
+}

@@ -1,0 +1,31 @@
+/* What clients did and saw, and whether one order of all of it explains it (linearizability).
+ *
+ * Two kinds of keys. A *list* key is only appended to, with unique elements "e12," and read: its value names the order of all appends, so
+ * the check is exact and cheap. A *register* key is put and read; few operations on each, decided by search (Wing and Gong) with
+ * memory. A history that cannot be decided counts as a failure. */
+#ifndef RGKV_TESTS_HISTORY_H
+#define RGKV_TESTS_HISTORY_H
+
+#include "base/bytes.h"
+
+enum history_kind { HISTORY_APPEND, HISTORY_PUT, HISTORY_GET };
+enum history_outcome { HISTORY_RUNNING, HISTORY_DONE, HISTORY_NOT_DONE, HISTORY_UNKNOWN };
+
+struct history_op {
+    enum history_kind kind;
+    enum history_outcome outcome;
+    char key[32];
+    char *value;               /* PUT, APPEND: what was written; GET: what was read ("" = no such key) */
+    uint64_t begin, end;       /* times; `end` of what is not DONE is for ever */
+};
+struct history {
+    struct history_op *ops;
+    unsigned n, cap;
+};
+void history_release(struct history *h);
+unsigned history_begin(struct history *h, enum history_kind kind, const char *key, const char *value, uint64_t now);
+void history_end(struct history *h, unsigned row, enum history_outcome outcome, const char *read, uint64_t now);
+/* true: linearizable; else a sentence in `why`. */
+bool history_check(const struct history *h, struct buf *why);
+
+#endif

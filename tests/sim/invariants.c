@@ -1,0 +1,227 @@
+/* What must hold at every step, whatever goes wrong (dissertation 3.6 and figure 3.2):
+ *
+ *   election safety       at most one leader a term
+ *   state machine safety  one entry at one index, once it is committed anywhere
+ *   leader completeness   a leader's log holds every entry that was committed (checked on what it still keeps)
+ *   monotony              commit and applied only grow within one run of a process; applied <= commit
+ *   one owner             no two groups serve a shard at one epoch, and equal applied index means equal state
+ */
+#include <stdio.h>
+#include <uthash.h>
+
+#include "tests/sim/sim.h"
+
+struct entry_key {
+    uint64_t gid, incarnation, index;
+};
+struct entry_truth {
+    struct entry_key key;
+    uint64_t term, hash;
+    UT_hash_handle hh;
+};
+struct term_key {
+    uint64_t gid, incarnation, term;
+};
+struct term_truth {
+    struct term_key key;
+    uint64_t leader;
+    UT_hash_handle hh;
+};
+struct state_truth {
+    struct entry_key key;
+    uint64_t checksum;
+    UT_hash_handle hh;
+};
+struct group_truth {
+    struct term_key key;       /* term unused */
+    uint64_t committed;        /* the highest index known to be committed anywhere */
+    uint64_t led_term;
+    UT_hash_handle hh;
+};
+struct sim_truth {
+    struct entry_truth *entries;
+    struct term_truth *terms;
+    struct state_truth *states;
+    struct group_truth *groups;
+    unsigned elections;
+};
+
+struct sim_truth *truth_new(void) { return mem_zalloc(sizeof(struct sim_truth)); }
+unsigned truth_elections(const struct sim_truth *t) { return t->elections; }
+
+#define FREE_ALL(type, head)                        \
+    do {                                            \
+        struct type *at, *next;                     \
+        HASH_ITER(hh, head, at, next) {             \
+            HASH_DEL(head, at);                     \
+            mem_free(at);                           \
+        }                                           \
+    } while (0)
+
+void truth_free(struct sim_truth *t)
+{
+    FREE_ALL(entry_truth, t->entries);
+    FREE_ALL(term_truth, t->terms);
+    FREE_ALL(state_truth, t->states);
+    FREE_ALL(group_truth, t->groups);
+    mem_free(t);
+}
+
+static struct group_truth *group_of(struct sim_truth *t, const struct node_replica_info *i)
+{
+    struct term_key key = {i->gid, i->incarnation, 0};
+    struct group_truth *g;
+    HASH_FIND(hh, t->groups, &key, sizeof(key), g);
+    if (!g) {
+        g = mem_zalloc(sizeof(*g));
+        g->key = key;
+        HASH_ADD(hh, t->groups, key, sizeof(key), g);
+    }
+    return g;
+}
+
+static void check_leader(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+{
+    struct sim_truth *t = s->truth;
+    struct term_key key = {i->gid, i->incarnation, st->term};
+    struct term_truth *term;
+    if (st->role != RAFT_LEADER)
+        return;
+    HASH_FIND(hh, t->terms, &key, sizeof(key), term);
+    if (!term) {
+        term = mem_zalloc(sizeof(*term));
+        term->key = key;
+        term->leader = st->id;
+        HASH_ADD(hh, t->terms, key, sizeof(key), term);
+        t->elections++;
+    }
+    if (term->leader != st->id)
+        sim_fail(s, "group %llu: members %llu and %llu both lead in term %llu", (unsigned long long)i->gid,
+                 (unsigned long long)term->leader, (unsigned long long)st->id, (unsigned long long)st->term);
+    struct group_truth *g = group_of(t, i);
+    if (st->term > g->led_term && st->last_index < g->committed)
+        sim_fail(s, "group %llu: member %llu leads in term %llu with a log up to %llu, but %llu was committed",
+                 (unsigned long long)i->gid, (unsigned long long)st->id, (unsigned long long)st->term,
+                 (unsigned long long)st->last_index, (unsigned long long)g->committed);
+    g->led_term = MAX(g->led_term, st->term);
+}
+
+static void check_entry(struct sim *s, const struct node_replica_info *i, const struct raft_entry *e)
+{
+    struct sim_truth *t = s->truth;
+    struct entry_key key = {i->gid, i->incarnation, e->index};
+    struct entry_truth *known;
+    uint64_t hash = hash64_seeded(blob_bytes(e->payload), (uint64_t)e->kind);
+    HASH_FIND(hh, t->entries, &key, sizeof(key), known);
+    if (!known) {
+        known = mem_zalloc(sizeof(*known));
+        *known = (struct entry_truth){.key = key, .term = e->term, .hash = hash};
+        HASH_ADD(hh, t->entries, key, sizeof(key), known);
+    }
+    if (known->term != e->term || known->hash != hash)
+        sim_fail(s, "group %llu: two different entries were committed at index %llu (terms %llu and %llu)",
+                 (unsigned long long)i->gid, (unsigned long long)e->index, (unsigned long long)known->term, (unsigned long long)e->term);
+}
+
+static struct sim_stored *stored_of(struct sim_machine *m, uint32_t replica)
+{
+    for (unsigned i = 0; i < m->n_stored; i++)
+        if (m->stored[i].replica == replica)
+            return &m->stored[i];
+    return NULL;
+}
+
+static void check_commit(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
+{
+    struct sim_stored *stored = stored_of(m, i->replica);
+    struct group_truth *g = group_of(s->truth, i);
+    if (st->commit < stored->commit_seen || st->applied < stored->applied_seen)
+        sim_fail(s, "group %llu, member %llu: commit or applied moved back (%llu -> %llu, %llu -> %llu)", (unsigned long long)i->gid,
+                 (unsigned long long)st->id, (unsigned long long)stored->commit_seen, (unsigned long long)st->commit,
+                 (unsigned long long)stored->applied_seen, (unsigned long long)st->applied);
+    if (st->applied > st->commit || st->commit > st->last_index)
+        sim_fail(s, "group %llu, member %llu: applied %llu, commit %llu, last %llu", (unsigned long long)i->gid, (unsigned long long)st->id,
+                 (unsigned long long)st->applied, (unsigned long long)st->commit, (unsigned long long)st->last_index);
+    for (uint64_t at = MAX(stored->commit_seen + 1, st->first_index); at <= st->commit; at++) {
+        const struct raft_entry *e = raft_entry_at(i->raft, at);
+        if (e)
+            check_entry(s, i, e);
+    }
+    stored->commit_seen = st->commit;
+    stored->applied_seen = st->applied;
+    g->committed = MAX(g->committed, st->commit);
+}
+
+/* Replicas at the same applied index hold the same state, to the last row. */
+static void check_state(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+{
+    struct entry_key key = {i->gid, i->incarnation, st->applied};
+    struct state_truth *known;
+    uint64_t checksum;
+    if (!i->kv)
+        return;
+    enum rgkv_err err = kv_checksum(i->kv, &checksum);
+    ASSERT(err == RGKV_OK);
+    HASH_FIND(hh, s->truth->states, &key, sizeof(key), known);
+    if (!known) {
+        known = mem_zalloc(sizeof(*known));
+        *known = (struct state_truth){.key = key, .checksum = checksum};
+        HASH_ADD(hh, s->truth->states, key, sizeof(key), known);
+    }
+    if (known->checksum != checksum)
+        sim_fail(s, "group %llu, member %llu: its state at index %llu differs from another replica's", (unsigned long long)i->gid,
+                 (unsigned long long)st->id, (unsigned long long)st->applied);
+}
+
+void truth_check_machine(struct sim *s, struct sim_machine *m)
+{
+    struct node_replica_info i;
+    struct raft_status st;
+    for (unsigned k = 0; node_replica_info(m->node, k, &i); k++) {
+        if (!i.raft)
+            continue;
+        raft_status(i.raft, &st);
+        check_leader(s, &i, &st);
+        check_commit(s, m, &i, &st);
+        if (st.applied % 64 == 0 && st.applied && prng_chance(&s->prng, 1, 4))
+            check_state(s, &i, &st);
+    }
+}
+
+/* Who serves what, with what epoch: two groups at once is data lost or doubled. Leaders only: a follower may lag. */
+static void check_owners(struct sim *s)
+{
+    for (uint32_t shard = 0; shard < s->nshards; shard++) {
+        uint64_t owner = 0;
+        for (unsigned m = 0; m < s->n_machines; m++) {
+            struct node_replica_info i;
+            for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++) {
+                struct raft_status st;
+                struct kv_shard_status shard_status;
+                if (!i.kv || !i.raft)
+                    continue;
+                raft_status(i.raft, &st);
+                kv_shard_status(i.kv, shard, &shard_status);
+                if (st.role != RAFT_LEADER || shard_status.state != KV_SERVING)
+                    continue;
+                if (owner && owner != i.gid)
+                    sim_fail(s, "shard %u is served by groups %llu and %llu", shard, (unsigned long long)owner, (unsigned long long)i.gid);
+                owner = i.gid;
+            }
+        }
+    }
+}
+
+void truth_check_equal_state(struct sim *s)
+{
+    struct node_replica_info i;
+    struct raft_status st;
+    check_owners(s);
+    for (unsigned m = 0; m < s->n_machines; m++)
+        for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++) {
+            if (!i.raft)
+                continue;
+            raft_status(i.raft, &st);
+            check_state(s, &i, &st);
+        }
+}

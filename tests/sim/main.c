@@ -1,0 +1,88 @@
+/* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose]: runs seeds, prints a summary; a failure prints how to replay it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/sim/sim.h"
+
+struct options {
+    uint64_t first, last, fault_us;
+    bool twice, verbose;
+};
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    *o = (struct options){.first = 1, .last = 200, .fault_us = 15000000};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--twice") == 0) {
+            o->twice = true;
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            o->verbose = true;
+        } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
+            o->fault_us = strtoull(argv[++i], NULL, 10) * 1000000;
+        } else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
+            char *end;
+            o->first = o->last = strtoull(argv[++i], &end, 10);
+            if (strncmp(end, "..", 2) == 0)
+                o->last = strtoull(end + 2, NULL, 10);
+        } else {
+            return false;
+        }
+    }
+    return o->first <= o->last;
+}
+
+static void add(struct sim_counts *total, const struct sim_counts *c)
+{
+    const uint64_t *from = (const uint64_t *)c;
+    uint64_t *to = (uint64_t *)total;
+    for (size_t i = 0; i < sizeof(*c) / sizeof(*from); i++)
+        to[i] += from[i];
+}
+
+static void print_failure(const struct sim *s, const struct options *o)
+{
+    unsigned lines = MIN(s->ring_at, SIM_RING);
+    printf("seed %llu fails at %.6f s: %s\n", (unsigned long long)s->seed, (double)s->now_us / 1e6, s->failure);
+    for (unsigned i = 0; i < lines; i++)
+        printf("    %s\n", s->ring[(s->ring_at - lines + i) % SIM_RING]);
+    printf("replay: rgkv-sim --seeds %llu --seconds %llu --verbose\n", (unsigned long long)s->seed,
+           (unsigned long long)(o->fault_us / 1000000));
+}
+
+static bool run_seed(uint64_t seed, const struct options *o, struct sim_counts *total, uint64_t *ret_hash)
+{
+    struct sim *s = sim_new(seed, o->verbose);
+    bool fine = sim_run(s, o->fault_us);
+    if (!fine)
+        print_failure(s, o);
+    add(total, &s->counts);
+    *ret_hash = s->hash;
+    sim_free(s);
+    return fine;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct sim_counts total = {0};
+    uint64_t failed = 0, hash, again;
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose]\n");
+        return 2;
+    }
+    for (uint64_t seed = o.first; seed <= o.last; seed++) {
+        bool fine = run_seed(seed, &o, &total, &hash);
+        if (o.twice && fine && run_seed(seed, &o, &total, &again) && again != hash) {
+            printf("seed %llu: two runs differ\n", (unsigned long long)seed);
+            fine = false;
+        }
+        failed += !fine;
+    }
+    printf("%llu seeds, %llu failed: %.0f simulated seconds, %llu elections, %llu crashes, %llu partitions, %llu flushes, %llu installs, "
+           "%llu operations (%llu unknown), %llu frames\n",
+           (unsigned long long)(o.last - o.first + 1), (unsigned long long)failed, (double)total.virtual_us / 1e6,
+           (unsigned long long)total.elections, (unsigned long long)total.crashes, (unsigned long long)total.partitions,
+           (unsigned long long)total.snapshots, (unsigned long long)total.installs, (unsigned long long)total.ops,
+           (unsigned long long)total.unknown, (unsigned long long)total.frames);
+    return failed ? 1 : 0;
+}

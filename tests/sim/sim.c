@@ -1,0 +1,201 @@
+/* One run: found a cluster, join a group, let faults and clients loose, heal, and see that all is right and goes on. */
+#include "tests/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define START_US 20000000u     /* founding and the first join must be over by then */
+#define LIVENESS_US 60000000u  /* … and everything that waits, after healing */
+
+void sim_fail(struct sim *s, const char *format, ...)
+{
+    va_list args;
+    if (s->failed)
+        return;
+    s->failed = true;
+    va_start(args, format);
+    vsnprintf(s->failure, sizeof(s->failure), format, args);
+    va_end(args);
+}
+
+void sim_trace(struct sim *s, const char *format, ...)
+{
+    char *line = s->ring[s->ring_at++ % SIM_RING];
+    va_list args;
+    int at = snprintf(line, sizeof(s->ring[0]), "%10.6f ", (double)s->now_us / 1e6);
+    va_start(args, format);
+    vsnprintf(line + at, sizeof(s->ring[0]) - (size_t)at, format, args);
+    va_end(args);
+    if (s->verbose)
+        fprintf(stderr, "%s\n", line);
+}
+
+void sim_at(struct sim *s, uint64_t delay_us, struct sim_event e)
+{
+    e.at_us = s->now_us + delay_us;
+    sim_heap_push(&s->heap, e);
+}
+
+struct sim *sim_new(uint64_t seed, bool verbose)
+{
+    static const unsigned sizes[][2] = {{3, 3}, {3, 6}, {1, 4}, {3, 9}, {3, 6}, {5, 8}};
+    struct sim *s = mem_zalloc(sizeof(*s));
+    s->seed = seed;
+    s->verbose = verbose;
+    prng_init(&s->prng, seed);
+    unsigned shape = (unsigned)prng_below(&s->prng, ARRAY_LEN(sizes));
+    s->n_controllers = sizes[shape][0];
+    s->n_machines = sizes[shape][1];
+    s->n_callers = (unsigned)prng_between(&s->prng, 3, 6);
+    s->nshards = (uint32_t)prng_between(&s->prng, 1, 12);
+    s->snapshot_bytes = prng_chance(&s->prng, 1, 4) ? -1 : (int64_t)prng_between(&s->prng, 1, 6000);
+    s->network.delay_min_us = prng_between(&s->prng, 20, 300);
+    s->network.delay_max_us = s->network.delay_min_us + prng_below(&s->prng, 5000);
+    s->truth = truth_new();
+    for (unsigned first = 0; first + 3 <= s->n_machines && s->n_groups < 3; first += 3) {
+        s->groups[s->n_groups].gid = 101 + s->n_groups;
+        s->groups[s->n_groups].first = first;
+        s->groups[s->n_groups++].n = 3;
+    }
+    if (s->n_machines == 4) {
+        s->groups[0].n = 1;
+        s->groups[1].gid = 102;
+        s->groups[1].first = 1;
+        s->groups[1].n = 3;
+        s->n_groups = 2;
+    }
+    for (unsigned i = 0; i < s->n_machines; i++)
+        machine_init(s, i, i < s->n_controllers);
+    for (unsigned i = 0; i < s->n_machines; i++)
+        sim_at(s, prng_below(&s->prng, 500000), (struct sim_event){.kind = SIM_RESTART, .who = i});
+    for (unsigned i = 0; i < s->n_callers; i++)
+        caller_init(s, i, i == 0);
+    return s;
+}
+
+void sim_free(struct sim *s)
+{
+    for (unsigned i = 0; i < s->n_machines; i++)
+        machine_release(s, &s->machines[i]);
+    for (unsigned i = 0; i < s->n_callers; i++)
+        caller_release(&s->callers[i]);
+    sim_heap_release(&s->heap);
+    history_release(&s->history);
+    truth_free(s->truth);
+    mem_free(s);
+}
+
+static void frame_event(struct sim *s, const struct sim_event *e)
+{
+    bool cut = s->network.cut[e->from][e->who];
+    if (!cut && e->who < SIM_MACHINES_MAX)
+        machine_frame(s, &s->machines[e->who], e->from, blob_bytes(e->frame));
+    else if (!cut)
+        caller_frame(s, &s->callers[e->who - SIM_MACHINES_MAX], e->from, blob_bytes(e->frame));
+}
+
+static void happen(struct sim *s, const struct sim_event *e)
+{
+    uint64_t what[] = {e->at_us, e->kind, e->who, e->from, hash64(blob_bytes(e->frame))};
+    s->hash = hash64_seeded(bytes_of(what, sizeof(what)), s->hash);
+    switch (e->kind) {
+    case SIM_TICK: case SIM_COLLECT: case SIM_DISK: case SIM_MANIFEST: case SIM_RESTART: machine_event(s, e); break;
+    case SIM_FRAME: frame_event(s, e); break;
+    case SIM_LINK: case SIM_CALLER_TICK: case SIM_CALLER_OP: caller_event(s, e); break;
+    case SIM_FAULT: faults_event(s, e); break;
+    }
+}
+
+/* Until the time, or until `over` says so. */
+static bool run_until(struct sim *s, uint64_t until_us, bool (*over)(struct sim *s))
+{
+    struct sim_event e;
+    unsigned steps = 0;
+    while (!s->failed && s->heap.n && s->heap.events[0].at_us <= until_us) {
+        sim_heap_pop(&s->heap, &e);
+        s->now_us = e.at_us;
+        happen(s, &e);
+        blob_unref(e.frame);
+        if (over && ++steps % 64 == 0 && over(s))
+            return true;
+    }
+    if (!s->failed)
+        s->now_us = until_us;
+    return !over && !s->failed;
+}
+
+static bool admin_free(struct sim *s) { return caller_quiet(&s->callers[0]) && s->callers[0].done > 0; }
+static bool joined(struct sim *s) { return admin_free(s) && caller_settled(s); }
+
+static bool all_quiet(struct sim *s)
+{
+    for (unsigned i = 0; i < s->n_callers; i++)
+        if (!caller_quiet(&s->callers[i]))
+            return false;
+    return caller_settled(s);
+}
+
+static bool found_and_join(struct sim *s)
+{
+    caller_admin_join(s, s->groups[0].gid);
+    if (run_until(s, s->now_us + START_US, joined))
+        return true;
+    sim_fail(s, "no cluster was founded, or no group joined, within %u s", START_US / 1000000);
+    return false;
+}
+
+static bool anybody_holds(const struct sim *s)
+{
+    for (unsigned i = 0; i < s->n_groups; i++)
+        if (s->groups[i].joined)
+            return true;
+    return false;
+}
+
+/* All that waits must end, once nothing goes wrong any more. */
+static bool calm_down(struct sim *s)
+{
+    for (unsigned i = 0; i < s->n_callers; i++)
+        s->callers[i].idle = true;
+    faults_end(s);
+    if (!anybody_holds(s) && caller_quiet(&s->callers[0]))
+        caller_admin_join(s, s->groups[0].gid);
+    if (run_until(s, s->now_us + LIVENESS_US, all_quiet))
+        return true;
+    if (!s->failed) {
+        unsigned waiting = 0;
+        for (unsigned i = 0; i < s->n_callers; i++)
+            waiting += !caller_quiet(&s->callers[i]);
+        sim_fail(s, "%u s after healing %u callers still wait, and the placement is %s", LIVENESS_US / 1000000, waiting,
+                 caller_settled(s) ? "settled" : "not settled");
+    }
+    return false;
+}
+
+static bool final_reads(struct sim *s)
+{
+    caller_read_everything(s);
+    if (run_until(s, s->now_us + LIVENESS_US, all_quiet))
+        return true;
+    sim_fail(s, "the last reads were not answered");
+    return false;
+}
+
+bool sim_run(struct sim *s, uint64_t fault_us)
+{
+    struct buf why = {0};
+    if (found_and_join(s)) {
+        faults_begin(s);
+        run_until(s, s->now_us + fault_us, NULL);
+        if (!s->failed && calm_down(s) && final_reads(s)) {
+            run_until(s, s->now_us + 2000000, NULL);
+            truth_check_equal_state(s);
+        }
+    }
+    if (!s->failed && !history_check(&s->history, &why))
+        sim_fail(s, "not linearizable: %.*s", (int)why.len, (const char *)why.data);
+    s->counts.elections = truth_elections(s->truth);
+    s->counts.virtual_us = s->now_us;
+    buf_release(&why);
+    return !s->failed;
+}

@@ -1,0 +1,184 @@
+/* The simulator: whole clusters (controller, groups, nodes, clients) in virtual time, driven by one seed.
+ *
+ * The engines are the daemons' own (node.h, client.h) and so are the log and its recovery (store/wal.h, on a disk in memory
+ * that forgets like a real one); only time, network, disks and the machine's end are simulated. Everything that happens is an event in one
+ * heap, ordered by (time, number); every choice comes from the seed. So a seed replays exactly.
+ *
+ *   events.c      the heap                      machine.c   one machine: disk, process, node engine
+ *   network.c     frames between them, faults   caller.c    one client engine and its workload
+ *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
+ *   faults.c      what goes wrong, when         sim.c       one run: set up, faults, heal, final checks
+ *   main.c        seeds, --twice, the summary
+ */
+#ifndef RGKV_TESTS_SIM_H
+#define RGKV_TESTS_SIM_H
+
+#include "base/prng.h"
+#include "client/client.h"
+#include "node/node.h"
+#include "tests/sim/history.h"
+#include "tests/sim/vfs_mem.h"
+
+#define SIM_MACHINES_MAX 9u
+#define SIM_CALLERS_MAX 8u
+#define SIM_STORED_MAX 16u
+#define SIM_RING 64u
+
+struct sim;
+
+/* ---- events.c ---- */
+
+enum sim_event_kind {
+    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_MANIFEST, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT, SIM_RESTART
+};
+struct sim_event {
+    uint64_t at_us, number;
+    enum sim_event_kind kind;
+    unsigned who, from;        /* machines 0 …; callers SIM_MACHINES_MAX … */
+    unsigned boot;             /* an event of an earlier boot of the machine is void */
+    uint32_t replica;
+    bool up;
+    struct blob *frame;
+};
+struct sim_heap {
+    struct sim_event *events;
+    size_t n, cap;
+    uint64_t next_number;
+};
+void sim_heap_push(struct sim_heap *h, struct sim_event e);
+bool sim_heap_pop(struct sim_heap *h, struct sim_event *ret_e);
+void sim_heap_release(struct sim_heap *h);
+
+/* ---- machine.c ---- */
+
+struct sim_job {
+    struct node_effect effect; /* COMMIT, FLUSH, COMPACT, RESET_LOG, SNAPSHOT_*, OPEN, DELETE */
+    struct sim_job *next;
+};
+struct sim_stored {            /* the files of one replica on one machine: outlive the process */
+    uint64_t gid, incarnation, member;
+    struct table *table, *table_new;
+    /* of the running process: */
+    uint32_t replica;
+    struct wal *wal;
+    struct sim_job *jobs;
+    bool working;
+    uint64_t commit_seen, applied_seen; /* invariants: never back within one boot */
+};
+struct sim_machine {
+    unsigned index, boot;
+    char addr[ADDR_BYTES_MAX];
+    struct vfs *disk;
+    struct buf manifest;       /* durable */
+    struct buf manifest_pending;
+    bool has_manifest, controller;
+    unsigned n_stored;
+    struct sim_stored stored[SIM_STORED_MAX];
+    struct node *node;         /* NULL: down */
+    uint64_t tick_at_us;
+    bool collect_due, slow_disk;
+    int64_t clock_skew_us;     /* its monotonic clock began elsewhere */
+};
+void machine_init(struct sim *s, unsigned index, bool controller);
+void machine_release(struct sim *s, struct sim_machine *m);
+void machine_boot(struct sim *s, struct sim_machine *m);
+void machine_crash(struct sim *s, struct sim_machine *m);
+void machine_event(struct sim *s, const struct sim_event *e);
+void machine_frame(struct sim *s, struct sim_machine *m, unsigned from, struct bytes frame);
+
+/* ---- network.c ---- */
+
+struct sim_network {
+    unsigned loss_percent, duplicate_percent, spike_percent;
+    uint64_t delay_min_us, delay_max_us, spike_us;
+    bool cut[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* [from][to] */
+};
+void network_send(struct sim *s, unsigned from, unsigned to, struct bytes frames); /* several frames, each on its own */
+void network_heal(struct sim *s);
+unsigned sim_machine_at(const struct sim *s, const char *addr); /* UINT_MAX: nobody */
+
+/* ---- caller.c ---- */
+
+struct sim_op {
+    bool busy;
+    unsigned slot;
+    unsigned history;          /* row in the history */
+    bool admin;
+    uint64_t id;
+    char key[32], value[32];
+    struct ctrl_command command;
+    struct ctrl_join_group group;
+    uint64_t gid;
+};
+#define SIM_OPS_MAX 4u
+struct sim_caller {
+    unsigned index;            /* among callers */
+    struct client *client;
+    struct sim_op ops[SIM_OPS_MAX];
+    unsigned parallel;
+    uint64_t tick_at_us;
+    bool links[SIM_MACHINES_MAX], wanted[SIM_MACHINES_MAX];
+    bool admin, idle;          /* admin: the administrator; idle: starts nothing new */
+    unsigned done, element;
+};
+void caller_init(struct sim *s, unsigned index, bool admin);
+void caller_release(struct sim_caller *c);
+void caller_event(struct sim *s, const struct sim_event *e);
+void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, struct bytes frame);
+void caller_machine_died(struct sim *s, unsigned machine);
+bool caller_quiet(const struct sim_caller *c);
+void caller_admin_join(struct sim *s, uint64_t gid);
+void caller_read_everything(struct sim *s);   /* the last reads of a run */
+bool caller_settled(struct sim *s);
+
+/* ---- invariants.c ---- */
+
+struct sim_truth;              /* what was ever committed, and who led when */
+struct sim_truth *truth_new(void);
+void truth_free(struct sim_truth *t);
+void truth_check_machine(struct sim *s, struct sim_machine *m);  /* after each step of its node */
+void truth_check_equal_state(struct sim *s);                     /* at the end */
+unsigned truth_elections(const struct sim_truth *t);
+
+/* ---- faults.c ---- */
+
+void faults_begin(struct sim *s);
+void faults_event(struct sim *s, const struct sim_event *e);
+void faults_end(struct sim *s); /* all is well from here on */
+
+/* ---- sim.c ---- */
+
+struct sim_counts {
+    uint64_t elections, crashes, restarts, partitions, snapshots, installs, moves, frames, retries, ops, unknown, configs;
+    uint64_t virtual_us;
+};
+struct sim {
+    uint64_t seed, now_us;
+    struct prng prng;
+    struct sim_heap heap;
+    struct sim_network network;
+    unsigned n_machines, n_callers, n_controllers, n_groups;
+    struct sim_machine machines[SIM_MACHINES_MAX];
+    struct sim_caller callers[SIM_CALLERS_MAX];
+    struct { uint64_t gid; unsigned first, n; bool joined; } groups[4];
+    struct history history;
+    struct sim_truth *truth;
+    struct sim_counts counts;
+    uint32_t nshards;
+    int64_t snapshot_bytes;
+    bool faults_on, verbose;
+    uint64_t hash;             /* of everything that happened */
+    char ring[SIM_RING][192];  /* the last lines of the trace */
+    unsigned ring_at;
+    bool failed;
+    char failure[512];
+};
+void sim_fail(struct sim *s, const char *format, ...) PRINTF(2, 3);
+void sim_trace(struct sim *s, const char *format, ...) PRINTF(2, 3);
+void sim_at(struct sim *s, uint64_t delay_us, struct sim_event e);
+struct sim *sim_new(uint64_t seed, bool verbose);
+void sim_free(struct sim *s);
+/* One whole run. false: s->failure says what. */
+bool sim_run(struct sim *s, uint64_t fault_us);
+
+#endif

@@ -1,0 +1,197 @@
+/* The checker of histories must reject what is wrong: it is only worth what it refuses. */
+#include "tests/unit/unit.h"
+
+#include "tests/sim/history.h"
+
+static void add(struct history *h, enum history_kind kind, enum history_outcome outcome, const char *key, const char *value,
+                uint64_t begin, uint64_t end)
+{
+    unsigned row = history_begin(h, kind, key, kind == HISTORY_GET ? NULL : value, begin);
+    if (outcome != HISTORY_RUNNING)
+        history_end(h, row, outcome, value, end);
+}
+
+#define APPEND(h, v, b, e) add(h, HISTORY_APPEND, HISTORY_DONE, "l", v, b, e)
+#define READ(h, v, b, e) add(h, HISTORY_GET, HISTORY_DONE, "l", v, b, e)
+#define PUT(h, v, b, e) add(h, HISTORY_PUT, HISTORY_DONE, "r", v, b, e)
+#define GET(h, v, b, e) add(h, HISTORY_GET, HISTORY_DONE, "r", v, b, e)
+
+static void check(struct history *h, bool fine)
+{
+    struct buf why = {0};
+    bool is = history_check(h, &why);
+    assert_int_equal(is, fine);
+    assert_int_equal(why.len == 0, fine);
+    buf_release(&why);
+    history_release(h);
+}
+
+static void appends_in_order_are_linearizable(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    READ(&h, "a,", 3, 4);
+    APPEND(&h, "b,", 5, 6);
+    READ(&h, "a,b,", 7, 8);
+    check(&h, true);
+}
+
+static void overlapping_appends_may_take_either_order(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 10);
+    APPEND(&h, "b,", 2, 9);
+    READ(&h, "b,a,", 11, 12);
+    check(&h, true);
+}
+
+static void an_append_that_is_there_twice_is_refused(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    READ(&h, "a,a,", 3, 4);
+    check(&h, false);
+}
+
+static void a_lost_append_is_refused(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    READ(&h, "", 3, 4);
+    check(&h, false);
+}
+
+static void a_lost_append_is_refused_even_if_a_longer_read_began_before_it(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    READ(&h, "a,", 3, 20);
+    APPEND(&h, "b,", 4, 5);
+    READ(&h, "a,", 6, 7);
+    check(&h, false);
+}
+
+static void a_stale_read_is_refused(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    APPEND(&h, "b,", 3, 4);
+    READ(&h, "a,b,", 5, 6);
+    READ(&h, "a,", 7, 8);
+    check(&h, false);
+}
+
+static void reads_of_two_orders_are_refused(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 10);
+    APPEND(&h, "b,", 1, 10);
+    READ(&h, "a,", 1, 10);
+    READ(&h, "b,a,", 11, 12);
+    check(&h, false);
+}
+
+static void appends_out_of_their_real_order_are_refused(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    APPEND(&h, "b,", 3, 4);
+    READ(&h, "b,a,", 5, 6);
+    check(&h, false);
+}
+
+static void an_append_said_not_to_be_done_must_not_be_seen(void **state)
+{
+    struct history h = {0};
+    add(&h, HISTORY_APPEND, HISTORY_NOT_DONE, "l", "a,", 1, 2);
+    READ(&h, "a,", 3, 4);
+    check(&h, false);
+}
+
+static void an_unknown_append_may_be_seen_or_not(void **state)
+{
+    struct history h = {0};
+    add(&h, HISTORY_APPEND, HISTORY_UNKNOWN, "l", "a,", 1, 2);
+    add(&h, HISTORY_APPEND, HISTORY_UNKNOWN, "l", "b,", 1, 2);
+    READ(&h, "", 3, 4);
+    READ(&h, "b,", 5, 6);
+    check(&h, true);
+}
+
+static void a_value_from_nowhere_is_refused(void **state)
+{
+    struct history h = {0};
+    APPEND(&h, "a,", 1, 2);
+    READ(&h, "a,x,", 3, 4);
+    check(&h, false);
+}
+
+static void a_register_reads_the_last_put(void **state)
+{
+    struct history h = {0};
+    GET(&h, "", 0, 1);
+    PUT(&h, "1", 2, 3);
+    PUT(&h, "2", 4, 10);
+    GET(&h, "1", 5, 6);
+    GET(&h, "2", 7, 8);
+    check(&h, true);
+}
+
+static void a_register_that_goes_back_is_refused(void **state)
+{
+    struct history h = {0};
+    PUT(&h, "1", 2, 3);
+    PUT(&h, "2", 4, 10);
+    GET(&h, "2", 5, 6);
+    GET(&h, "1", 7, 8);
+    check(&h, false);
+}
+
+static void a_put_that_ended_must_be_read(void **state)
+{
+    struct history h = {0};
+    PUT(&h, "1", 2, 3);
+    GET(&h, "", 4, 5);
+    check(&h, false);
+}
+
+static void an_unknown_put_may_take_effect_later(void **state)
+{
+    struct history h = {0};
+    add(&h, HISTORY_PUT, HISTORY_UNKNOWN, "r", "1", 1, 2);
+    PUT(&h, "2", 3, 4);
+    GET(&h, "2", 5, 6);
+    GET(&h, "1", 7, 8);
+    check(&h, true);
+}
+
+static void a_key_that_is_put_and_appended_cannot_be_decided_and_fails(void **state)
+{
+    struct history h = {0};
+    PUT(&h, "1", 2, 3);
+    add(&h, HISTORY_APPEND, HISTORY_DONE, "r", "a,", 4, 5);
+    check(&h, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(appends_in_order_are_linearizable),
+        cmocka_unit_test(overlapping_appends_may_take_either_order),
+        cmocka_unit_test(an_append_that_is_there_twice_is_refused),
+        cmocka_unit_test(a_lost_append_is_refused),
+        cmocka_unit_test(a_lost_append_is_refused_even_if_a_longer_read_began_before_it),
+        cmocka_unit_test(a_stale_read_is_refused),
+        cmocka_unit_test(reads_of_two_orders_are_refused),
+        cmocka_unit_test(appends_out_of_their_real_order_are_refused),
+        cmocka_unit_test(an_append_said_not_to_be_done_must_not_be_seen),
+        cmocka_unit_test(an_unknown_append_may_be_seen_or_not),
+        cmocka_unit_test(a_value_from_nowhere_is_refused),
+        cmocka_unit_test(a_register_reads_the_last_put),
+        cmocka_unit_test(a_register_that_goes_back_is_refused),
+        cmocka_unit_test(a_put_that_ended_must_be_read),
+        cmocka_unit_test(an_unknown_put_may_take_effect_later),
+        cmocka_unit_test(a_key_that_is_put_and_appended_cannot_be_decided_and_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
