@@ -15,6 +15,7 @@ struct slot { /* what is known of one index, over all nodes and all time */
     unsigned n_seen;
     bool committed;
     uint64_t term, hash, state;
+    uint64_t known_term; /* the term of whom first said that it is committed */
     struct blob *payload;
 };
 
@@ -55,6 +56,8 @@ struct node {
     struct table table;
     struct batch *queue;
     unsigned n_queue, queue_cap;
+    struct packet *held;    /* arrived while it was paused */
+    unsigned n_held, held_cap;
     uint64_t collect_us;    /* UINT64_MAX: nothing stepped */
     uint64_t handed, term, commit;
     unsigned incarnation;
@@ -213,7 +216,7 @@ static void oracle_appended(struct cluster *c, const struct raft *raft, const st
     s->seen[s->n_seen++] = now;
 }
 
-static void oracle_committed(struct cluster *c, const struct raft_entry *e)
+static void oracle_committed(struct cluster *c, const struct node *n, const struct raft_entry *e)
 {
     uint64_t before = e->index > 1 ? slot_at(c, e->index - 1)->state : 0;
     struct slot *s = slot_at(c, e->index);
@@ -223,6 +226,7 @@ static void oracle_committed(struct cluster *c, const struct raft_entry *e)
     }
     CHECK(c, e->index == c->committed + 1);
     s->committed = true;
+    s->known_term = n->term;
     s->term = e->term;
     s->hash = entry_hash(e);
     s->state = hash64_seeded(bytes_of(&s->hash, sizeof(s->hash)), before);
@@ -245,9 +249,8 @@ static void oracle_leader(struct cluster *c, const struct node *n, uint64_t term
     c->counts.elections++;
     struct raft_status s;
     raft_status(n->raft, &s);
-    CHECK(c, s.last_index >= c->committed); /* leader completeness */
-    for (uint64_t i = s.first_index; i <= c->committed; i++)
-        CHECK(c, raft_term_at(n->raft, i) == slot_at(c, i)->term);
+    for (uint64_t i = s.first_index; i <= c->committed; i++) /* leader completeness */
+        CHECK(c, slot_at(c, i)->known_term >= term || raft_term_at(n->raft, i) == slot_at(c, i)->term);
 }
 
 static void oracle_status(struct cluster *c, struct node *n)
@@ -407,7 +410,7 @@ static void snapshot_send(struct cluster *c, struct node *n, uint64_t peer)
     p.state = n->table.state;
     p.config = n->table.config;
     packet_send(c, p);
-    n->snapshot_failed_us[peer] = c->now_us + 4 * HEARTBEAT_US;
+    n->snapshot_failed_us[peer] = c->now_us + 4 * c->options.heartbeat_us;
 }
 
 static void snapshots_give_up(struct cluster *c, struct node *n)
@@ -445,7 +448,7 @@ static void ready_apply(struct cluster *c, struct node *n, const struct raft_rea
         const struct raft_entry *e = &ready->committed[i];
         CHECK(c, e->index == n->handed + 1);
         n->handed = e->index;
-        oracle_committed(c, e);
+        oracle_committed(c, n, e);
         entry_apply(c, n, e);
     }
 }
@@ -518,13 +521,18 @@ static uint64_t cluster_next_us(const struct cluster *c)
     return next;
 }
 
+static void packet_hold(struct node *n, struct packet p)
+{
+    n->held = grown(n->held, n->n_held, &n->held_cap, sizeof(*n->held));
+    n->held[n->n_held++] = p;
+}
+
 static void packets_run(struct cluster *c)
 {
     while (c->n_heap && c->heap[0].at_us <= c->now_us) {
         struct packet p = heap_pop(c);
-        if (c->nodes[p.message.to].paused) { /* waits in the socket */
-            p.at_us = c->now_us + MS;
-            heap_push(c, p);
+        if (c->nodes[p.message.to].paused) {
+            packet_hold(&c->nodes[p.message.to], p);
             continue;
         }
         packet_deliver(c, &p);
@@ -572,7 +580,7 @@ void cluster_crash(struct cluster *c, unsigned node)
     n->n_queue = 0;
     raft_free(n->raft);
     n->raft = NULL;
-    n->paused = false;
+    cluster_pause(c, node, false);
     node_reads_forget(c, n);
     c->counts.crashes++;
 }
@@ -601,8 +609,8 @@ void cluster_restart(struct cluster *c, unsigned node)
         .n_entries = (unsigned)(n->disk.last - n->table.index),
         .entries = n->disk.log + n->table.index,
     };
-    struct raft_options options = {.id = n->id, .seed = prng_next(&c->prng), .election_us = ELECTION_US,
-                                   .heartbeat_us = HEARTBEAT_US, .no_noop = c->options.no_noop, .now_us = c->now_us};
+    struct raft_options options = {.id = n->id, .seed = prng_next(&c->prng), .election_us = c->options.election_us,
+                                   .heartbeat_us = c->options.heartbeat_us, .no_noop = c->options.no_noop, .now_us = c->now_us};
     n->raft = raft_new(&options, &restored);
     n->incarnation++;
     n->handed = n->table.index;
@@ -613,7 +621,17 @@ void cluster_restart(struct cluster *c, unsigned node)
     oracle_status(c, n);
 }
 
-void cluster_pause(struct cluster *c, unsigned node, bool paused) { c->nodes[node].paused = paused; }
+void cluster_pause(struct cluster *c, unsigned node, bool paused)
+{
+    struct node *n = &c->nodes[node];
+    n->paused = paused && n->raft;
+    for (unsigned i = 0; !n->paused && i < n->n_held; i++) {
+        n->held[i].at_us = c->now_us;
+        heap_push(c, n->held[i]);
+    }
+    n->n_held = n->paused ? n->n_held : 0;
+}
+
 void cluster_cut(struct cluster *c, unsigned from, unsigned to, bool cut) { c->cut[from][to] = cut; }
 
 void cluster_isolate(struct cluster *c, unsigned node)
@@ -657,6 +675,8 @@ struct cluster *cluster_new(const struct cluster_options *options)
     struct cluster *c = mem_zalloc(sizeof(*c));
     c->options = *options;
     c->options.voters = options->voters ? options->voters : options->nodes;
+    c->options.election_us = options->election_us ? options->election_us : ELECTION_US;
+    c->options.heartbeat_us = options->heartbeat_us ? options->heartbeat_us : HEARTBEAT_US;
     c->now_us = MS;
     prng_init(&c->prng, options->seed);
     for (unsigned i = 1; i <= options->nodes; i++) {
@@ -674,6 +694,7 @@ static void node_release(struct cluster *c, struct node *n)
     disk_truncate(&n->disk, 0);
     mem_free(n->disk.log);
     mem_free(n->queue);
+    mem_free(n->held);
 }
 
 void cluster_free(struct cluster *c)
@@ -699,6 +720,7 @@ struct cluster_options *cluster_settings(struct cluster *c) { return &c->options
 struct prng *cluster_prng(struct cluster *c) { return &c->prng; }
 uint64_t cluster_now(const struct cluster *c) { return c->now_us; }
 bool cluster_up(const struct cluster *c, unsigned node) { return c->nodes[node].raft && !c->nodes[node].paused; }
+unsigned cluster_unsynced(const struct cluster *c, unsigned node) { return c->nodes[node].n_queue; }
 struct raft *cluster_raft(struct cluster *c, unsigned node) { return c->nodes[node].raft; }
 uint64_t cluster_committed(const struct cluster *c) { return c->committed; }
 const struct cluster_counts *cluster_counts(const struct cluster *c) { return &c->counts; }
@@ -811,6 +833,12 @@ uint64_t cluster_agree(struct cluster *c, const char *text, unsigned nodes)
     }
     check_failed(c, __LINE__, text);
     return 0;
+}
+
+void cluster_check(struct cluster *c, bool condition, const char *what)
+{
+    if (!condition)
+        check_failed(c, __LINE__, what);
 }
 
 bool cluster_voter_is(struct cluster *c, unsigned node, unsigned member)

@@ -25,6 +25,7 @@ struct cluster_options {
     unsigned voters;         /* founding members 1 … voters; the others start blank */
     uint64_t seed;
     bool no_noop;
+    uint64_t election_us, heartbeat_us; /* 0: ELECTION_US, HEARTBEAT_US */
     bool lazy_collect;       /* collect some time after a step, not at once */
     unsigned drop_percent, dup_percent;
     uint64_t delay_us_max;   /* of a message */
@@ -48,6 +49,7 @@ void cluster_isolate(struct cluster *c, unsigned node);
 void cluster_connect(struct cluster *c, unsigned node);
 void cluster_heal(struct cluster *c);                   /* reconnects, restarts and resumes everybody; a fair network */
 
+unsigned cluster_unsynced(const struct cluster *c, unsigned node); /* writes on their way to its disk */
 bool cluster_up(const struct cluster *c, unsigned node);
 struct raft *cluster_raft(struct cluster *c, unsigned node);
 struct raft_status cluster_status(struct cluster *c, unsigned node);
@@ -69,6 +71,7 @@ struct cluster_counts {
     uint64_t messages, message_bytes, elections, crashes, snapshots, reads, reads_failed, syncs, truncations;
 };
 const struct cluster_counts *cluster_counts(const struct cluster *c);
+void cluster_check(struct cluster *c, bool condition, const char *what); /* names the seed */
 bool cluster_voter_is(struct cluster *c, unsigned node, unsigned member);
 struct raft_config cluster_config(unsigned voters, unsigned learners); /* 1 … voters, then the learners */
 
