@@ -36,6 +36,11 @@ struct vfs {
     const struct vfs_ops *ops;
 };
 
+/* Makes the directory entry of `path` durable: sync_dir of the directory that it is in. */
+MUST_USE enum rgkv_err vfs_sync_parent(struct vfs *v, const char *path);
+/* Creates a file for sure: one that an earlier crash left under that name is removed first. */
+MUST_USE enum rgkv_err vfs_create_over(struct vfs *v, const char *path, struct vfs_file **ret_f);
+
 struct vfs *vfs_posix_new(void);
 void vfs_posix_free(struct vfs *v);
 

@@ -1,4 +1,4 @@
-/* The write-ahead log of one replica: raft entries and hard state, in segments. See the head of wal.c for the format.
+/* The write-ahead log of one replica: raft entries and hard state, in segments. See wal_format.h for the format.
  *
  * One batch = one collect of the core: entries (truncating from the first one's index), hard state. A batch is
  * written after the previous one's sync has returned (P22). wal_encode is cheap and runs on the loop; wal_commit writes and syncs
@@ -7,6 +7,7 @@
  *
  * Recovery (wal_open) reads all segments: hard state, entries after the compacted index, in memory as blobs.
  * A torn last batch is cut off; any other damage: DAMAGED with a sentence (file, offset, what to do) in `ret_why`.
+ * All that is recovered is durable when wal_open returns. The log may begin before the point it was last compacted to.
  * P7: each segment begins with the hard state and the term of (first index - 1).
  *
  * A failed sync is final: after IO or NO_SPACE from a commit whose sync failed, the log refuses everything. A write that failed for
@@ -41,26 +42,38 @@ MUST_USE enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal
 void wal_close(struct wal *w);
 void wal_recovered_release(struct wal_recovered *r);
 
+/* {0} is an empty batch. */
 struct wal_batch {
-    struct buf bytes;              /* encoded records; empty: nothing to write */
+    struct buf bytes;              /* room for a header, encoded records; empty: nothing to write */
     uint64_t last_index, last_term;/* of the entries in it, 0 if none */
     struct raft_hard_state hard_state;
+    unsigned n_entries;
+    bool has_hard_state;
     bool must_sync;
 };
 
 /* Adds entries and/or hard state to a batch that is being filled. hard_state NULL: unchanged. Several adds make
  * one batch: their order is kept. */
 void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsigned n, const struct raft_hard_state *hard_state, bool must_sync);
+void wal_batch_clear(struct wal_batch *b);   /* empty again; keeps the memory */
 void wal_batch_release(struct wal_batch *b);
-/* Writes the batch, and syncs if it must. Blocks. */
+/* Writes the batch and syncs it. Blocks. The header is filled in within b->bytes; everything else of *b is only read.
+ *
+ * A batch that need not sync (nothing but `commit` moved) is not written: it is remembered and goes out with the next
+ * one that is. (Written without a sync, a crash could tear it while the batch after it survives, and P22 could not tell
+ * that from damage.) A recorded commit never exceeds the last entry.
+ *
+ * NO_SPACE: nothing was written, the log stays usable. Each segment keeps a reserve for hard state (P29): a batch
+ * without entries still succeeds for a while. IO: final. */
 MUST_USE enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b);
 /* The log up to (index, term) is in a durable table: delete whole segments that are not needed (P7: starts a new segment,
- * synced, first). Blocks; same thread rule as wal_commit. `keep_index` <= index may hold back entries for slow followers. */
+ * synced, first). Does nothing if no segment could go. Blocks; same thread rule as wal_commit. Who wants to keep entries for slow
+ * followers passes a lower index. NO_SPACE: nothing was deleted. */
 MUST_USE enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term);
 /* After a snapshot was installed, or when table and log disagree at start: forget all entries, begin after (index, term),
- * keep hard state (its commit raised to index). Blocks. */
+ * keep term and vote; commit becomes index. Blocks. */
 MUST_USE enum rgkv_err wal_reset(struct wal *w, uint64_t index, uint64_t term);
-uint64_t wal_bytes(const struct wal *w);       /* on disk */
+uint64_t wal_bytes(const struct wal *w);       /* on disk, without what is reserved; any thread */
 const char *wal_error(const struct wal *w);    /* a sentence about the last failure */
 
 #endif

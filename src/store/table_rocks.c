@@ -1,0 +1,340 @@
+/* RocksDB as the table. What is set here, and why:
+ *
+ *   no write-ahead log       the raft log is replayed from the last flush on; a second log would double every write
+ *   one column family        a flush is then one point in the order of batches (P23)
+ *   small write buffers      a process has many replicas; and a flush, which compaction of the raft log waits for, is short
+ *   a write never waits      for a full disk: RocksDB stalls writers once its memtables are full and cannot be flushed.
+ *                            A write asks first without waiting; it waits only if no background error stands in the way
+ *   bloom filters            most reads are of one key, many of keys that are not there (sessions, new files)
+ *
+ * RocksDB reports errors as text: the first words are its status code. */
+#include "store/table_rocks.h"
+
+#include <rocksdb/c.h>
+#include <stdlib.h>
+
+#define WRITE_BUFFERS_MAX 4
+#define WRITE_BUFFER_BYTES_MIN (2u << 20)
+#define WRITE_BUFFER_BYTES_MAX (32u << 20)
+#define BACKGROUND_JOBS 2
+#define BLOOM_BITS_PER_KEY 10
+#define BLOCK_BYTES 8192u
+
+struct table_rocks_shared {
+    rocksdb_cache_t *cache;
+    rocksdb_env_t *env;
+    uint64_t write_buffer_bytes;
+};
+
+struct table_rocks {
+    struct table table;
+    rocksdb_t *db;
+    rocksdb_options_t *options;
+    rocksdb_readoptions_t *read;
+    rocksdb_writeoptions_t *write, *write_without_waiting;
+    rocksdb_writebatch_t *batch; /* reused: write is called by one thread at a time */
+};
+
+struct table_snapshot {
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *read;
+};
+
+struct table_iter {
+    rocksdb_iterator_t *iter;
+    rocksdb_readoptions_t *read;
+    struct buf from, to;   /* RocksDB keeps pointers to the bounds */
+    bool started;
+};
+
+static bool starts(const char *text, const char *words) { return strncmp(text, words, strlen(words)) == 0; }
+
+static enum rgkv_err error_of(const char *text)
+{
+    if (strstr(text, "No space left") || strstr(text, "NoSpace") || strstr(text, "Disk quota"))
+        return RGKV_NO_SPACE;
+    if (starts(text, "Corruption"))
+        return RGKV_DAMAGED;
+    if (starts(text, "IO error: While lock file") || starts(text, "IO error: lock "))
+        return RGKV_CONFLICT;
+    return RGKV_IO;
+}
+
+/* Takes the text. */
+static enum rgkv_err failed(char *text, struct buf *why)
+{
+    if (!text)
+        return RGKV_OK;
+    enum rgkv_err err = error_of(text);
+    if (why)
+        buf_printf(why, "%s", text);
+    rocksdb_free(text);
+    return err;
+}
+
+static struct table_rocks *of(struct table *t) { return (struct table_rocks *)t; }
+
+struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes)
+{
+    struct table_rocks_shared *s = mem_zalloc(sizeof(*s));
+    s->cache = rocksdb_cache_create_lru(MAX(budget_bytes / 2, 1u << 20));
+    s->env = rocksdb_create_default_env();
+    rocksdb_env_set_background_threads(s->env, BACKGROUND_JOBS);
+    rocksdb_env_set_high_priority_background_threads(s->env, 1);
+    s->write_buffer_bytes = MIN(MAX(budget_bytes / 16, WRITE_BUFFER_BYTES_MIN), WRITE_BUFFER_BYTES_MAX);
+    return s;
+}
+
+void table_rocks_shared_free(struct table_rocks_shared *s)
+{
+    if (!s)
+        return;
+    rocksdb_cache_destroy(s->cache);
+    rocksdb_env_destroy(s->env);
+    mem_free(s);
+}
+
+static void set_blocks(rocksdb_options_t *o, const struct table_rocks_shared *s)
+{
+    rocksdb_block_based_table_options_t *b = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(b, s->cache);
+    rocksdb_block_based_options_set_block_size(b, BLOCK_BYTES);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(b, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(b, 1);
+    rocksdb_block_based_options_set_format_version(b, 5);
+    rocksdb_block_based_options_set_filter_policy(b, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY));
+    rocksdb_options_set_block_based_table_factory(o, b);
+    rocksdb_block_based_options_destroy(b);
+}
+
+static rocksdb_options_t *options_new(const struct table_rocks_shared *s)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_env(o, s->env);
+    rocksdb_options_set_write_buffer_size(o, s->write_buffer_bytes);
+    rocksdb_options_set_max_write_buffer_number(o, WRITE_BUFFERS_MAX);
+    rocksdb_options_set_max_background_jobs(o, BACKGROUND_JOBS);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    rocksdb_options_set_bytes_per_sync(o, 1u << 20);
+    rocksdb_options_set_info_log_level(o, 3 /* errors */);
+    rocksdb_options_set_keep_log_file_num(o, 1);
+    rocksdb_options_set_max_log_file_size(o, 1u << 20);
+    rocksdb_options_set_stats_dump_period_sec(o, 0);
+    rocksdb_options_set_stats_persist_period_sec(o, 0);
+    rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
+    rocksdb_options_set_max_open_files(o, 512);
+    set_blocks(o, s);
+    return o;
+}
+
+static rocksdb_writeoptions_t *write_options_new(bool wait)
+{
+    rocksdb_writeoptions_t *w = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(w, 1);
+    rocksdb_writeoptions_set_no_slowdown(w, !wait);
+    return w;
+}
+
+static enum rgkv_err rocks_get(struct table *t, const struct table_snapshot *s, struct bytes key, struct buf *out)
+{
+    char *text = NULL;
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(of(t)->db, s ? s->read : of(t)->read, (const char *)key.data, key.len, &text);
+    if (text)
+        return failed(text, NULL);
+    if (!slice)
+        return RGKV_NOT_FOUND;
+    size_t len;
+    const char *value = rocksdb_pinnableslice_value(slice, &len);
+    buf_put(out, bytes_of(value, len));
+    rocksdb_pinnableslice_destroy(slice);
+    return RGKV_OK;
+}
+
+static void batch_add(rocksdb_writebatch_t *b, const struct table_change *c)
+{
+    const char *key = (const char *)c->key.data, *value = (const char *)c->value.data, *end = (const char *)c->end.data;
+    switch (c->kind) {
+    case TABLE_PUT:
+        rocksdb_writebatch_put(b, key, c->key.len, value, c->value.len);
+        break;
+    case TABLE_DELETE:
+        rocksdb_writebatch_delete(b, key, c->key.len);
+        break;
+    case TABLE_DELETE_RANGE:
+        if (bytes_cmp(c->key, c->end) < 0)
+            rocksdb_writebatch_delete_range(b, key, c->key.len, end, c->end.len);
+        break;
+    }
+}
+
+static bool background_error(struct table_rocks *t)
+{
+    uint64_t n = 0;
+    return rocksdb_property_int(t->db, "rocksdb.background-errors", &n) == 0 && n > 0;
+}
+
+/* RocksDB would have the writer wait. If its flushes fail, that could be for ever. */
+static enum rgkv_err write_stalled(struct table_rocks *t)
+{
+    char *text = NULL;
+    if (background_error(t))
+        return RGKV_NO_SPACE;
+    rocksdb_write(t->db, t->write, t->batch, &text);
+    return failed(text, NULL);
+}
+
+static enum rgkv_err rocks_write(struct table *table, const struct table_change *changes, size_t n)
+{
+    struct table_rocks *t = of(table);
+    char *text = NULL;
+    rocksdb_writebatch_clear(t->batch);
+    for (size_t i = 0; i < n; i++)
+        batch_add(t->batch, &changes[i]);
+    rocksdb_write(t->db, t->write_without_waiting, t->batch, &text);
+    if (!text || !starts(text, "Result incomplete"))
+        return failed(text, NULL);
+    rocksdb_free(text);
+    return write_stalled(t);
+}
+
+static struct table_snapshot *rocks_snapshot(struct table *t)
+{
+    struct table_snapshot *s = mem_alloc(sizeof(*s));
+    s->snapshot = rocksdb_create_snapshot(of(t)->db);
+    s->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(s->read, s->snapshot);
+    return s;
+}
+
+static void rocks_snapshot_free(struct table *t, struct table_snapshot *s)
+{
+    if (!s)
+        return;
+    rocksdb_readoptions_destroy(s->read);
+    rocksdb_release_snapshot(of(t)->db, s->snapshot);
+    mem_free(s);
+}
+
+static struct table_iter *rocks_iter(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)
+{
+    struct table_iter *i = mem_zalloc(sizeof(*i));
+    i->read = rocksdb_readoptions_create();
+    buf_put(&i->from, from);
+    buf_put(&i->to, to);
+    if (s)
+        rocksdb_readoptions_set_snapshot(i->read, s->snapshot);
+    if (to.len)
+        rocksdb_readoptions_set_iterate_upper_bound(i->read, (const char *)i->to.data, i->to.len);
+    i->iter = rocksdb_create_iterator(of(t)->db, i->read);
+    return i;
+}
+
+/* Seeking is left to the first step, so that making an iterator reads nothing. */
+static bool rocks_iter_next(struct table_iter *i)
+{
+    if (!i->started)
+        rocksdb_iter_seek(i->iter, (const char *)i->from.data, i->from.len);
+    else if (rocksdb_iter_valid(i->iter))
+        rocksdb_iter_next(i->iter);
+    i->started = true;
+    return rocksdb_iter_valid(i->iter);
+}
+
+static struct bytes rocks_iter_key(const struct table_iter *i)
+{
+    size_t len;
+    const char *key = rocksdb_iter_key(i->iter, &len);
+    return bytes_of(key, len);
+}
+
+static struct bytes rocks_iter_value(const struct table_iter *i)
+{
+    size_t len;
+    const char *value = rocksdb_iter_value(i->iter, &len);
+    return bytes_of(value, len);
+}
+
+static enum rgkv_err rocks_iter_error(const struct table_iter *i)
+{
+    char *text = NULL;
+    rocksdb_iter_get_error(i->iter, &text);
+    return failed(text, NULL);
+}
+
+static void rocks_iter_free(struct table_iter *i)
+{
+    if (!i)
+        return;
+    rocksdb_iter_destroy(i->iter);
+    rocksdb_readoptions_destroy(i->read);
+    buf_release(&i->from);
+    buf_release(&i->to);
+    mem_free(i);
+}
+
+static uint64_t rocks_bytes(struct table *t)
+{
+    uint64_t files = 0, memory = 0;
+    rocksdb_property_int(of(t)->db, "rocksdb.live-sst-files-size", &files);
+    rocksdb_property_int(of(t)->db, "rocksdb.size-all-mem-tables", &memory);
+    return files + memory;
+}
+
+static void rocks_free(struct table *table)
+{
+    struct table_rocks *t = of(table);
+    if (t->db)
+        rocksdb_close(t->db);
+    rocksdb_writebatch_destroy(t->batch);
+    rocksdb_writeoptions_destroy(t->write);
+    rocksdb_writeoptions_destroy(t->write_without_waiting);
+    rocksdb_readoptions_destroy(t->read);
+    rocksdb_options_destroy(t->options);
+    mem_free(t);
+}
+
+static const struct table_ops rocks_ops = {
+    .free = rocks_free,
+    .get = rocks_get,
+    .write = rocks_write,
+    .snapshot = rocks_snapshot,
+    .snapshot_free = rocks_snapshot_free,
+    .iter = rocks_iter,
+    .iter_next = rocks_iter_next,
+    .iter_key = rocks_iter_key,
+    .iter_value = rocks_iter_value,
+    .iter_error = rocks_iter_error,
+    .iter_free = rocks_iter_free,
+    .bytes = rocks_bytes,
+};
+
+enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *shared, struct table **ret_t, struct buf *why)
+{
+    struct table_rocks *t = mem_zalloc(sizeof(*t));
+    char *text = NULL;
+    t->table.ops = &rocks_ops;
+    t->options = options_new(shared);
+    t->read = rocksdb_readoptions_create();
+    t->write = write_options_new(true);
+    t->write_without_waiting = write_options_new(false);
+    t->batch = rocksdb_writebatch_create();
+    t->db = rocksdb_open(t->options, dir, &text);
+    if (text) {
+        t->db = NULL;
+        rocks_free(&t->table);
+        return failed(text, why);
+    }
+    *ret_t = &t->table;
+    return RGKV_OK;
+}
+
+enum rgkv_err table_rocks_flush(struct table *t)
+{
+    char *text = NULL;
+    rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(o, 1);
+    rocksdb_flush(of(t)->db, o, &text);
+    rocksdb_flushoptions_destroy(o);
+    return failed(text, NULL);
+}

@@ -1,0 +1,401 @@
+/* The same demands on the table in memory and the table on disk; and both must always agree. */
+#include "tests/unit/unit.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/prng.h"
+#include "store/table_mem.h"
+#include "store/table_rocks.h"
+#include "tests/unit/store_dir.h"
+
+static struct table_rocks_shared *shared;
+
+static int group_setup(void **state)
+{
+    shared = table_rocks_shared_new(64u << 20);
+    return store_dir_make(state);
+}
+
+static int group_teardown(void **state)
+{
+    table_rocks_shared_free(shared);
+    return store_dir_remove(state);
+}
+
+static struct table *rocks_at(const char *path)
+{
+    struct table *t = NULL;
+    struct buf why = {0};
+    enum rgkv_err err = table_rocks_open(path, shared, &t, &why);
+    if (err)
+        print_message("%.*s\n", (int)why.len, (const char *)why.data);
+    buf_release(&why);
+    assert_int_equal(err, RGKV_OK);
+    return t;
+}
+
+static struct table *rocks_new(void)
+{
+    static unsigned n;
+    char name[32];
+    snprintf(name, sizeof(name), "t%u", n++);
+    return rocks_at(in_store_dir(name));
+}
+
+static int mem_setup(void **state) { return (*state = table_mem_new()) ? 0 : -1; }
+static int rocks_setup(void **state) { return (*state = rocks_new()) ? 0 : -1; }
+
+static int table_teardown(void **state)
+{
+    table_free(*state);
+    return 0;
+}
+
+static void put(struct table *t, const char *key, const char *value)
+{
+    struct table_change c = {.kind = TABLE_PUT, .key = bytes_str(key), .value = bytes_str(value)};
+    assert_int_equal(table_write(t, &c, 1), RGKV_OK);
+}
+
+static void delete_range(struct table *t, const char *from, const char *to)
+{
+    struct table_change c = {.kind = TABLE_DELETE_RANGE, .key = bytes_str(from), .end = bytes_str(to)};
+    assert_int_equal(table_write(t, &c, 1), RGKV_OK);
+}
+
+static void assert_value(struct table *t, const struct table_snapshot *s, const char *key, const char *value)
+{
+    struct buf b = {0};
+    enum rgkv_err err = table_get(t, s, bytes_str(key), &b);
+    assert_int_equal(err, value ? RGKV_OK : RGKV_NOT_FOUND);
+    if (value)
+        assert_true(bytes_eq(buf_bytes(&b), bytes_str(value)));
+    assert_true(value || b.len == 0);
+    buf_release(&b);
+}
+
+/* "key=value," of the range */
+static struct buf dump(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)
+{
+    struct buf out = {0};
+    struct table_iter *i = table_iter(t, s, from, to);
+    while (t->ops->iter_next(i)) {
+        buf_put(&out, t->ops->iter_key(i));
+        buf_put_u8(&out, '=');
+        buf_put(&out, t->ops->iter_value(i));
+        buf_put_u8(&out, ',');
+    }
+    assert_int_equal(t->ops->iter_error(i), RGKV_OK);
+    t->ops->iter_free(i);
+    return out;
+}
+
+static void assert_range(struct table *t, const struct table_snapshot *s, const char *from, const char *to, const char *expected)
+{
+    struct buf b = dump(t, s, bytes_str(from), bytes_str(to));
+    assert_true(bytes_eq(buf_bytes(&b), bytes_str(expected)));
+    buf_release(&b);
+}
+
+static void what_was_put_is_read_until_it_is_deleted(void **state)
+{
+    struct table *t = *state;
+    assert_value(t, NULL, "a", NULL);
+    put(t, "a", "1");
+    put(t, "a", "22");
+    put(t, "empty", "");
+    assert_value(t, NULL, "a", "22");
+    assert_value(t, NULL, "empty", "");
+    struct table_change c = {.kind = TABLE_DELETE, .key = bytes_str("a")};
+    assert_int_equal(table_write(t, &c, 1), RGKV_OK);
+    assert_int_equal(table_write(t, &c, 1), RGKV_OK);
+    assert_value(t, NULL, "a", NULL);
+}
+
+static void get_appends_to_what_is_in_the_buffer(void **state)
+{
+    struct table *t = *state;
+    struct buf b = {0};
+    put(t, "k", "world");
+    buf_printf(&b, "hello ");
+    assert_int_equal(table_get(t, NULL, bytes_str("k"), &b), RGKV_OK);
+    assert_true(bytes_eq(buf_bytes(&b), bytes_str("hello world")));
+    buf_release(&b);
+}
+
+static void the_changes_of_a_batch_happen_in_their_order(void **state)
+{
+    struct table *t = *state;
+    put(t, "b", "old");
+    struct table_change c[] = {
+        {.kind = TABLE_PUT, .key = bytes_str("a"), .value = bytes_str("1")},
+        {.kind = TABLE_DELETE_RANGE, .key = bytes_str("a"), .end = bytes_str("c")},
+        {.kind = TABLE_PUT, .key = bytes_str("b"), .value = bytes_str("2")},
+        {.kind = TABLE_PUT, .key = bytes_str("c"), .value = bytes_str("3")},
+        {.kind = TABLE_DELETE, .key = bytes_str("c")},
+    };
+    assert_int_equal(table_write(t, c, ARRAY_LEN(c)), RGKV_OK);
+    assert_range(t, NULL, "", "", "b=2,");
+}
+
+static void keys_come_in_the_order_of_their_bytes_within_the_bounds(void **state)
+{
+    struct table *t = *state;
+    put(t, "b", "3");
+    put(t, "a\x7f", "2");
+    put(t, "a", "1");
+    put(t, "b\xff", "5");
+    put(t, "b\x01", "4");
+    assert_range(t, NULL, "", "", "a=1,a\x7f=2,b=3,b\x01=4,b\xff=5,");
+    assert_range(t, NULL, "a", "b", "a=1,a\x7f=2,");
+    assert_range(t, NULL, "a!", "b\x01", "a\x7f=2,b=3,");
+    assert_range(t, NULL, "c", "", "");
+    assert_range(t, NULL, "b", "a", "");
+}
+
+static void a_range_is_deleted_up_to_its_end(void **state)
+{
+    struct table *t = *state;
+    put(t, "a", "1");
+    put(t, "b", "2");
+    put(t, "bb", "3");
+    put(t, "c", "4");
+    delete_range(t, "c", "a");
+    delete_range(t, "b", "b");
+    assert_range(t, NULL, "", "", "a=1,b=2,bb=3,c=4,");
+    delete_range(t, "b", "c");
+    assert_range(t, NULL, "", "", "a=1,c=4,");
+    assert_value(t, NULL, "bb", NULL);
+    put(t, "bb", "5");
+    assert_range(t, NULL, "", "", "a=1,bb=5,c=4,");
+}
+
+static void a_snapshot_stays_while_the_table_goes_on(void **state)
+{
+    struct table *t = *state;
+    put(t, "a", "1");
+    put(t, "b", "1");
+    struct table_snapshot *s = table_snapshot(t);
+    put(t, "a", "2");
+    delete_range(t, "b", "c");
+    struct table_snapshot *later = table_snapshot(t);
+    put(t, "c", "3");
+    assert_value(t, s, "a", "1");
+    assert_range(t, s, "", "", "a=1,b=1,");
+    assert_range(t, later, "", "", "a=2,");
+    assert_range(t, NULL, "", "", "a=2,c=3,");
+    table_snapshot_free(t, s);
+    assert_range(t, later, "", "", "a=2,");
+    table_snapshot_free(t, later);
+    assert_range(t, NULL, "", "", "a=2,c=3,");
+}
+
+static void an_iterator_does_not_see_what_is_written_while_it_goes(void **state)
+{
+    struct table *t = *state;
+    put(t, "a", "1");
+    put(t, "c", "1");
+    struct table_iter *i = table_iter(t, NULL, bytes_str("a"), BYTES_EMPTY);
+    assert_true(t->ops->iter_next(i));
+    put(t, "b", "1");
+    delete_range(t, "c", "d");
+    assert_true(t->ops->iter_next(i));
+    assert_true(bytes_eq(t->ops->iter_key(i), bytes_str("c")));
+    assert_false(t->ops->iter_next(i));
+    assert_false(t->ops->iter_next(i));
+    t->ops->iter_free(i);
+}
+
+/* Both tables, the same random changes */
+
+struct pair {
+    struct table *mem, *rocks;
+    struct prng prng;
+};
+
+static struct bytes random_key(struct prng *p, uint8_t *to)
+{
+    size_t len = prng_between(p, 1, 3);
+    for (size_t i = 0; i < len; i++)
+        to[i] = (uint8_t)("ab\x00\xff"[prng_below(p, 4)]);
+    return bytes_of(to, len);
+}
+
+static void random_batch(struct pair *pair)
+{
+    uint8_t keys[20][4], ends[20][4], values[20][8];
+    struct table_change c[20];
+    size_t n = prng_between(&pair->prng, 1, 20);
+    for (size_t i = 0; i < n; i++) {
+        unsigned kind = (unsigned)prng_below(&pair->prng, 10);
+        memset(values[i], (int)prng_below(&pair->prng, 256), sizeof(values[i]));
+        c[i] = (struct table_change){.kind = kind < 7 ? TABLE_PUT : kind < 9 ? TABLE_DELETE : TABLE_DELETE_RANGE,
+                                     .key = random_key(&pair->prng, keys[i]),
+                                     .value = bytes_of(values[i], prng_below(&pair->prng, 9)),
+                                     .end = random_key(&pair->prng, ends[i])};
+    }
+    assert_int_equal(table_write(pair->mem, c, n), RGKV_OK);
+    assert_int_equal(table_write(pair->rocks, c, n), RGKV_OK);
+}
+
+static void assert_same(struct pair *pair, const struct table_snapshot *m, const struct table_snapshot *r)
+{
+    uint8_t from_bytes[4], to_bytes[4], key_bytes[4];
+    struct bytes from = random_key(&pair->prng, from_bytes), to = random_key(&pair->prng, to_bytes);
+    bool whole = prng_chance(&pair->prng, 1, 3);
+    struct buf a = dump(pair->mem, m, whole ? BYTES_EMPTY : from, whole ? BYTES_EMPTY : to);
+    struct buf b = dump(pair->rocks, r, whole ? BYTES_EMPTY : from, whole ? BYTES_EMPTY : to);
+    assert_true(bytes_eq(buf_bytes(&a), buf_bytes(&b)));
+    buf_clear(&a);
+    buf_clear(&b);
+    struct bytes key = random_key(&pair->prng, key_bytes);
+    assert_int_equal(table_get(pair->mem, m, key, &a), table_get(pair->rocks, r, key, &b));
+    assert_true(bytes_eq(buf_bytes(&a), buf_bytes(&b)));
+    buf_release(&a);
+    buf_release(&b);
+}
+
+static uint64_t counted_bytes(struct table *t)
+{
+    uint64_t n = 0;
+    struct table_iter *i = table_iter(t, NULL, BYTES_EMPTY, BYTES_EMPTY);
+    while (t->ops->iter_next(i))
+        n += t->ops->iter_key(i).len + t->ops->iter_value(i).len;
+    t->ops->iter_free(i);
+    return n;
+}
+
+static void both_tables_agree_after_every_batch_and_in_every_snapshot(void **state)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct pair pair = {.mem = table_mem_new(), .rocks = rocks_new()};
+        struct table_snapshot *m = NULL, *r = NULL;
+        prng_init(&pair.prng, seed);
+        for (unsigned i = 0; i < 300; i++) {
+            random_batch(&pair);
+            assert_same(&pair, NULL, NULL);
+            assert_same(&pair, m, r);
+            assert_true(pair.mem->ops->bytes(pair.mem) == counted_bytes(pair.mem));
+            if (prng_chance(&pair.prng, 1, 10)) {
+                table_snapshot_free(pair.mem, m);
+                table_snapshot_free(pair.rocks, r);
+                m = table_snapshot(pair.mem);
+                r = table_snapshot(pair.rocks);
+            }
+            if (prng_chance(&pair.prng, 1, 50))
+                assert_int_equal(table_rocks_flush(pair.rocks), RGKV_OK);
+        }
+        table_snapshot_free(pair.mem, m);
+        table_snapshot_free(pair.rocks, r);
+        table_free(pair.mem);
+        table_free(pair.rocks);
+    }
+}
+
+/* Crashes */
+
+static void a_crash_of_the_table_in_memory_goes_back_to_its_last_flush(void **state)
+{
+    struct table *t = *state;
+    put(t, "a", "1");
+    table_mem_crash(t);
+    assert_range(t, NULL, "", "", "");
+    put(t, "a", "1");
+    table_mem_flush(t);
+    put(t, "a", "2");
+    put(t, "b", "2");
+    table_mem_crash(t);
+    assert_range(t, NULL, "", "", "a=1,");
+    put(t, "c", "3");
+    table_mem_crash(t);
+    assert_range(t, NULL, "", "", "a=1,");
+}
+
+/* Runs in a process of its own (RocksDB's threads do not survive a fork), started by the next test. */
+static int write_flush_write_and_die(const char *path)
+{
+    struct table_rocks_shared *own = table_rocks_shared_new(8u << 20);
+    struct table *t = NULL;
+    struct buf why = {0};
+    struct table_change c = {.kind = TABLE_PUT, .key = bytes_str("k"), .value = bytes_str("flushed")};
+    struct table_change late = {.kind = TABLE_PUT, .key = bytes_str("k"), .value = bytes_str("late")};
+    bool ok = !table_rocks_open(path, own, &t, &why) && !table_write(t, &c, 1) && !table_rocks_flush(t) && !table_write(t, &late, 1);
+    _exit(ok ? 7 : 1);
+}
+
+static void what_was_flushed_survives_a_kill_of_the_process(void **state)
+{
+    const char *path = in_store_dir("killed");
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "test_table", path, (char *)NULL);
+        _exit(1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 7);
+    struct table *t = rocks_at(path);
+    assert_value(t, NULL, "k", "flushed");
+    table_free(t);
+}
+
+static void a_clean_end_keeps_everything(void **state)
+{
+    struct table *t = rocks_at(in_store_dir("clean"));
+    put(t, "a", "1");
+    table_free(t);
+    t = rocks_at(in_store_dir("clean"));
+    assert_value(t, NULL, "a", "1");
+    table_free(t);
+}
+
+static void a_table_in_use_is_a_conflict(void **state)
+{
+    struct table *t = rocks_at(in_store_dir("locked")), *second = NULL;
+    struct buf why = {0};
+    assert_int_equal(table_rocks_open(in_store_dir("locked"), shared, &second, &why), RGKV_CONFLICT);
+    assert_null(second);
+    assert_true(why.len > 0);
+    buf_release(&why);
+    table_free(t);
+}
+
+static void damage_of_a_table_is_reported(void **state)
+{
+    struct table *t = rocks_at(in_store_dir("damaged"));
+    struct buf why = {0};
+    table_free(t);
+    t = NULL;
+    FILE *f = fopen(in_store_dir("damaged/CURRENT"), "w");
+    fputs("nonsense\n", f);
+    fclose(f);
+    assert_int_equal(table_rocks_open(in_store_dir("damaged"), shared, &t, &why), RGKV_DAMAGED);
+    assert_null(t);
+    assert_true(why.len > 0);
+    buf_release(&why);
+}
+
+#define BOTH(name) {"memory: " #name, name, mem_setup, table_teardown, NULL}, {"rocks: " #name, name, rocks_setup, table_teardown, NULL}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2)
+        return write_flush_write_and_die(argv[1]);
+    const struct CMUnitTest tests[] = {
+        BOTH(what_was_put_is_read_until_it_is_deleted),
+        BOTH(get_appends_to_what_is_in_the_buffer),
+        BOTH(the_changes_of_a_batch_happen_in_their_order),
+        BOTH(keys_come_in_the_order_of_their_bytes_within_the_bounds),
+        BOTH(a_range_is_deleted_up_to_its_end),
+        BOTH(a_snapshot_stays_while_the_table_goes_on),
+        BOTH(an_iterator_does_not_see_what_is_written_while_it_goes),
+        cmocka_unit_test(both_tables_agree_after_every_batch_and_in_every_snapshot),
+        cmocka_unit_test_setup_teardown(a_crash_of_the_table_in_memory_goes_back_to_its_last_flush, mem_setup, table_teardown),
+        cmocka_unit_test(what_was_flushed_survives_a_kill_of_the_process),
+        cmocka_unit_test(a_clean_end_keeps_everything),
+        cmocka_unit_test(a_table_in_use_is_a_conflict),
+        cmocka_unit_test(damage_of_a_table_is_reported),
+    };
+    return cmocka_run_group_tests_name("table", tests, group_setup, group_teardown);
+}
