@@ -74,7 +74,7 @@ static void take_report_shard(struct body_in *in, struct ctrl_report_shard *s)
     s->bytes = row[3];
 }
 
-/* `left`: the rows of shards that no replica took yet, compared before any memory is. */
+/* The rows of shards that no replica took yet bound its number before any memory is taken. */
 static void take_report_replica(struct body_in *in, struct ctrl_report_replica *r)
 {
     const uint64_t *row = take_row(in, TABLE_REPLICAS);
@@ -111,13 +111,18 @@ static void take_report(struct body_in *in, struct ctrl_report *r)
     r->n_replicas = replicas ? n : 0;
 }
 
+static bool report_empty(const struct ctrl_report *r)
+{
+    return !r->node && !r->addr[0] && !r->version[0] && !r->boot_us && !r->disk_free && !r->disk_total && !r->n_replicas;
+}
+
 static void poll_decode(struct body_in *in, struct msg *m)
 {
     m->poll.version = take_number(in);
     m->poll.hold_us = take_number(in);
     m->poll.has_report = in_bool(in, take_number(in));
-    in_refuse(in, !m->poll.has_report && in->rows[TABLE_REPLICAS] != 0);
     take_report(in, &m->poll.report);
+    in_refuse(in, !m->poll.has_report && !report_empty(&m->poll.report));
 }
 
 const struct codec codec_poll = {
