@@ -37,7 +37,8 @@ enum kv_op {
     KV_EXCHANGE,  /* RENAME_EXCHANGE, same shard */
     /* reads: never logged */
     KV_STAT = 32, /* attr */
-    KV_GET,       /* attr and data [offset, offset + length); KV_IF_VERSION: of that version, or STALE */
+    KV_GET,       /* attr and data [offset, offset + length); a link: its target. KV_IF_VERSION: of that version, or STALE; of a value
+                     that only grew since `version` the bytes may go on beyond what that version held */
     KV_LIST,      /* children of `key` (empty: of the root, in this shard) after name `key2`; at most `length` */
     KV_TIME,      /* only the shard's logged time: a client's first contact (P5) */
 };
@@ -84,7 +85,7 @@ struct kv_attr {
     uint32_t mode, uid, gid;
     uint64_t size;
     uint64_t version;          /* revision of the last change: grows for ever, also over moves */
-    uint64_t ino;              /* given at creation, unique in the cluster: (shard + 1) << 40 ^ revision, stays over renames */
+    uint64_t ino;              /* given at creation, unique in the cluster: (shard + 1) << 51 ^ revision; stays over Put and renames */
     int64_t atime_ns, mtime_ns, ctime_ns;
 };
 
@@ -113,10 +114,10 @@ bool kv_dirent_next(struct reader *r, struct kv_dirent *ret_d); /* false: at the
 enum kv_command_kind {
     KV_REQUEST = 1,
     KV_CLOCK,       /* time passes: expire what is due */
-    /* shard commands; each does nothing unless its epoch fits (P4, P9, P10, P14, P17) */
+    /* shard commands; each does nothing unless its epoch fits (P4, P9, P10, P14, P17): then the result is STALE */
     KV_IMPORT,      /* epoch > ours and not serving: clear the range, then importing (from == 0: prepared at once, empty) */
-    KV_CHUNK,       /* importing at exactly epoch, and `after` equals the cursor: rows */
-    KV_IMPORT_END,  /* count and hash equal ours: prepared. Carries revision and clock of the source */
+    KV_CHUNK,       /* importing at exactly epoch, and `after` equals the cursor: rows (malformed or foreign: INVALID) */
+    KV_IMPORT_END,  /* count and hash equal ours: prepared, else DAMAGED. Carries revision and clock of the source */
     KV_FREEZE,      /* serving or frozen, epoch > ours: frozen at epoch */
     KV_ACTIVATE,    /* prepared at exactly epoch: serving */
     KV_THAW,        /* frozen or serving, epoch > ours: serving at epoch */
@@ -185,7 +186,8 @@ uint32_t kv_nshards(const struct kv *k);
 struct bytes kv_import_cursor(const struct kv *k, uint32_t shard);
 
 /* The holder's side of a move: rows of a shard after the cursor, as KV_CHUNK takes them. Refused (MOVING) unless
- * frozen at exactly `epoch` (P9). At the end done = true with the totals for KV_IMPORT_END. */
+ * frozen at exactly `epoch` (P9). At the end done = true with the totals for KV_IMPORT_END; the last rows may come in the same
+ * answer, so propose what is in `out` first. */
 struct kv_pulled {
     bool done;
     uint64_t count, hash, revision, clock_us;

@@ -1,0 +1,193 @@
+/* What goes by logged time: rows of values that were replaced, once nobody may be pinned to them, and sessions that
+ * nobody used. What is due is collected by KV_CLOCK, a bounded amount per command; a queue row stays until its work
+ * is done, so nothing is forgotten by a crash or a move. */
+#include "kv/machine.h"
+
+#define ROWS_PER_CLOCK 1024u
+#define GENERATION_ROWS_SINGLY 64u /* more are deleted as one range: a range costs every later read of its neighbours a little */
+
+static void queue_add(struct kv *k, uint32_t shard, const struct queue_item *i)
+{
+    struct shard *s = &k->shards[shard];
+    struct rowkey key = row_queue(shard, i);
+    overlay_put(&k->batch, rowkey_bytes(&key), 0);
+    s->due_us = MIN(s->due_us, i->due_us);
+}
+
+static uint64_t old_version_due(const struct kv *k, uint32_t shard)
+{
+    return kv_shard_time(k, &k->shards[shard]) + OLD_VERSION_TTL_US;
+}
+
+void expiry_session(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t client)
+{
+    queue_add(k, shard, &(struct queue_item){.due_us = due_us, .kind = QUEUE_SESSION, .generation = client});
+}
+
+void expiry_generation(struct kv *k, uint32_t shard, uint64_t generation)
+{
+    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_GENERATION,
+                                             .generation = generation});
+}
+
+void expiry_chunk(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision)
+{
+    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_CHUNK,
+                                             .generation = generation, .chunk = chunk, .revision = revision});
+}
+
+void expiry_cut(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision)
+{
+    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_CUT,
+                                             .generation = generation, .chunk = chunk, .revision = revision});
+}
+
+void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t version)
+{
+    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_HISTORY,
+                                             .generation = version, .key = key});
+}
+
+/* One run: how much may still be done. */
+struct collector {
+    struct kv *k;
+    uint32_t shard;
+    unsigned budget;
+};
+
+static bool spend(struct collector *c)
+{
+    if (c->budget == 0)
+        return false;
+    c->budget--;
+    return true;
+}
+
+/* Rows older than the item's revision in [chunk, end_chunk). False: the budget ended; *ret_chunk is where to go on. */
+static bool collect_older(struct collector *c, const struct queue_item *i, uint64_t end_chunk, uint32_t *ret_chunk)
+{
+    struct rowkey from = row_data(c->shard, i->generation, i->chunk, UINT64_MAX);
+    struct rowkey to = row_data(c->shard, i->generation, end_chunk, UINT64_MAX);
+    struct scan s;
+    struct data_id id;
+    bool done = true;
+    scan_open(&s, &c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    while (done && scan_next(&s) && row_data_id(s.key, &id)) {
+        done = spend(c);
+        if (!done)
+            *ret_chunk = id.chunk;
+        else if (id.revision < i->revision)
+            overlay_delete(&c->k->batch, s.key);
+    }
+    scan_close(&s);
+    return done;
+}
+
+static bool generation_is_large(struct collector *c, struct bytes from, struct bytes to)
+{
+    struct scan s;
+    unsigned n = 0;
+    scan_open(&s, &c->k->batch, from, to);
+    while (n <= GENERATION_ROWS_SINGLY && scan_next(&s))
+        n++;
+    scan_close(&s);
+    return n > GENERATION_ROWS_SINGLY;
+}
+
+static void collect_generation(struct collector *c, const struct queue_item *i)
+{
+    struct rowkey from = row_generation(c->shard, i->generation), to = rowkey_end(from);
+    if (generation_is_large(c, rowkey_bytes(&from), rowkey_bytes(&to))) {
+        overlay_delete_range(&c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+        return;
+    }
+    struct scan s;
+    scan_open(&s, &c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    while (scan_next(&s))
+        overlay_delete(&c->k->batch, s.key);
+    scan_close(&s);
+    c->budget -= MIN(c->budget, GENERATION_ROWS_SINGLY / 4);
+}
+
+static void collect_history(struct collector *c, const struct queue_item *i)
+{
+    struct rowkey key = row_history(c->shard, i->key, i->generation);
+    overlay_delete(&c->k->batch, rowkey_bytes(&key));
+}
+
+static void collect_session(struct collector *c, const struct queue_item *i)
+{
+    uint64_t due;
+    if (!dedup_expire(c->k, c->shard, i->generation, &due))
+        expiry_session(c->k, c->shard, due, i->generation);
+}
+
+/* What is left when the budget ends is queued again, from where it ended. */
+static void collect_rows(struct collector *c, struct queue_item i)
+{
+    uint64_t end = i.kind == QUEUE_CHUNK ? (uint64_t)i.chunk + 1 : (uint64_t)UINT32_MAX + 1;
+    if (!collect_older(c, &i, end, &i.chunk))
+        queue_add(c->k, c->shard, &i);
+}
+
+static void collect(struct collector *c, const struct queue_item *i)
+{
+    switch (i->kind) {
+    case QUEUE_CHUNK:
+    case QUEUE_CUT:
+        collect_rows(c, *i);
+        break;
+    case QUEUE_GENERATION:
+        collect_generation(c, i);
+        break;
+    case QUEUE_HISTORY:
+        collect_history(c, i);
+        break;
+    case QUEUE_SESSION:
+        collect_session(c, i);
+        break;
+    }
+}
+
+static void collect_shard(struct collector *c)
+{
+    uint64_t now_us = kv_shard_time(c->k, &c->k->shards[c->shard]);
+    struct rowkey from = row_queue_at(c->shard, 0), to = row_queue_at(c->shard, now_us + 1);
+    struct scan s;
+    struct queue_item i;
+    scan_open(&s, &c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    while (c->budget && scan_next(&s)) {
+        if (!row_queue_item(s.key, &i)) {
+            c->k->batch.err = RGKV_DAMAGED;
+            break;
+        }
+        spend(c);
+        overlay_delete(&c->k->batch, s.key);
+        collect(c, &i);
+    }
+    scan_close(&s);
+    expiry_find_due(c->k, c->shard);
+}
+
+void expiry_find_due(struct kv *k, uint32_t shard)
+{
+    struct rowkey from = row_queue_at(shard, 0), to = row_queue_at(shard, UINT64_MAX);
+    struct scan s;
+    struct queue_item i;
+    k->shards[shard].due_us = UINT64_MAX;
+    scan_open(&s, &k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    if (scan_next(&s) && row_queue_item(s.key, &i))
+        k->shards[shard].due_us = i.due_us;
+    scan_close(&s);
+}
+
+/* Only serving shards: a frozen one's clock stands (P9). */
+void expiry_run(struct kv *k)
+{
+    struct collector c = {.k = k, .budget = ROWS_PER_CLOCK};
+    for (c.shard = 0; c.shard < k->nshards && c.budget; c.shard++) {
+        const struct shard *s = &k->shards[c.shard];
+        if (s->state == KV_SERVING && kv_shard_time(k, s) >= s->due_us)
+            collect_shard(&c);
+    }
+}

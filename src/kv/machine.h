@@ -1,0 +1,147 @@
+/* Inside the machine: what its files share.
+ *
+ *   kv.c       open, apply, finish; what others ask
+ *   key.c      names; request.c what can be said of a request alone
+ *   overlay.c  the unfinished batch; rows.c keys and values of rows as bytes
+ *   dedup.c    sessions: exactly once
+ *   op.c       one request is executed: put … symlink; rename.c two names at once
+ *   value.c    a value's bytes in rows
+ *   expiry.c   what is collected by logged time
+ *   shard.c    shards come and go; pull.c the holder's side
+ *   read.c     stat, get, list */
+#ifndef RGKV_KV_MACHINE_H
+#define RGKV_KV_MACHINE_H
+
+#define uthash_malloc(bytes) mem_alloc(bytes)
+#define uthash_free(p, bytes) mem_free(p)
+#include <uthash.h>
+
+#include "kv/overlay.h"
+#include "kv/rows.h"
+
+/* Totals of a frozen shard's rows up to a cursor, so that a pull need not begin again. Only memory: from the rows. */
+struct pull_totals {
+    uint64_t epoch;            /* 0: none */
+    bool done;                 /* of all rows */
+    struct buf cursor;
+    uint64_t count, hash;
+};
+
+struct shard {
+    enum kv_shard_state state;
+    uint64_t epoch, from;
+    uint64_t clock_us;         /* where its time stands, unless serving */
+    uint64_t offset_us;        /* serving: its time = the group's + this, modulo 2^64 */
+    uint64_t revision, keys, bytes, sessions;
+    uint64_t import_rows, import_hash;
+    struct buf cursor;         /* importing: key of the last row applied */
+    /* not in the row */
+    bool dirty;
+    uint64_t due_us;           /* of the first row in the queue; UINT64_MAX: none. Right while serving or frozen */
+    struct pull_totals totals;
+};
+
+struct session_id {
+    uint64_t client, shard;
+};
+struct session {
+    struct session_id id;
+    struct session_row row;
+    bool dirty;
+    UT_hash_handle hh;
+};
+
+struct kv {
+    uint64_t gid;
+    uint32_t nshards;
+    uint64_t time_us;
+    bool time_dirty;
+    struct overlay batch;      /* commands work on this */
+    struct overlay finished;   /* always empty: the table as it is; reads look here */
+    struct shard *shards;
+    struct shard before;       /* a shard as it was before the unfinished batch */
+    unsigned n_dirty;          /* shards whose row is to be written */
+    uint32_t *dirty;
+    struct session *sessions;  /* cache: any may be forgotten after a finish */
+    struct session **dirty_sessions;
+    unsigned n_dirty_sessions, dirty_sessions_room;
+    struct buf row, data, chunk; /* scratch: a row just read; bytes of a value; bytes of a chunk */
+    struct meta import_scratch;
+};
+
+/* ---- kv.c ---- */
+void kv_shard_changed(struct kv *k, uint32_t shard);   /* its row will be written */
+enum rgkv_err kv_serving(const struct shard *s);      /* OK, WRONG_GROUP, MOVING */
+uint64_t kv_shard_time(const struct kv *k, const struct shard *s);
+const struct shard *kv_finished_shard(struct kv *k, uint32_t shard); /* without what the unfinished batch did; until the next call */
+enum rgkv_err kv_take_read_error(struct kv *k);        /* of reads of the finished state; it is then forgotten */
+
+/* ---- dedup.c: P5, P12, P28 ---- */
+/* May this be executed? OK; SESSION_OLD, SESSION_EXPIRED, BUSY. OK with ret_done filled in (it is untouched otherwise):
+ * it was executed, and this is the recorded outcome. */
+enum rgkv_err dedup_admit(struct kv *k, const struct kv_request *q, struct session_result *ret_done);
+void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, const struct kv_attr *a);
+/* Goes unless it was used since: then false, and when to look again. */
+bool dedup_expire(struct kv *k, uint32_t shard, uint64_t client, uint64_t *ret_due_us);
+void dedup_write(struct kv *k);                        /* changed sessions into the batch */
+void dedup_trim(struct kv *k);                         /* after a finish: bounds the cache */
+void dedup_forget_shard(struct kv *k, uint32_t shard); /* its rows are gone */
+void dedup_release(struct kv *k);
+enum rgkv_err dedup_may_propose(const struct kv *k, const struct kv_request *q);
+
+/* ---- expiry.c ---- */
+void expiry_session(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t client);
+void expiry_generation(struct kv *k, uint32_t shard, uint64_t generation);       /* when old versions go */
+void expiry_chunk(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision);
+void expiry_cut(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision);
+void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t version);
+void expiry_run(struct kv *k);                         /* collects what is due, boundedly */
+void expiry_find_due(struct kv *k, uint32_t shard);    /* sets due_us from the rows */
+
+/* ---- value.c ---- */
+struct value {             /* a file's value in the hands of a command */
+    struct kv *k;
+    uint32_t shard;
+    uint64_t revision;     /* the command's */
+    struct meta *meta;
+};
+void value_put(struct value *v, struct bytes data);    /* a new generation */
+void value_append(struct value *v, struct bytes data);
+void value_patch(struct value *v, struct bytes key, const struct kv_request *q);
+/* The key's old value stays readable at its version for a while. If it is `gone`, its rows go then. */
+void value_keep_old(struct value *v, struct bytes key, bool gone);
+/* Appends bytes [offset, offset + len) to out; less at the end. Only rows up to revision `at` count. */
+void value_read(struct overlay *o, uint32_t shard, const struct meta *m, uint64_t at, uint64_t offset, uint64_t len, struct buf *out);
+
+/* ---- op.c, rename.c ---- */
+struct op {                /* one request that is being executed */
+    struct kv *k;
+    struct overlay *rows;  /* k->batch, or k->finished for a read */
+    struct shard *shard;
+    const struct kv_request *q;
+    uint64_t revision;     /* the shard's, if this changes anything */
+    struct kv_attr attr;   /* of the key after the change; type 0: none */
+};
+enum rgkv_err op_execute(struct op *o);
+bool op_find(struct op *o, struct bytes key, struct meta *ret_m);
+void op_store(struct op *o, struct bytes key, const struct meta *m);
+void op_remove(struct op *o, struct bytes key);
+enum rgkv_err op_missing(struct op *o, struct bytes key);    /* NOT_FOUND or NOT_DIR: why it cannot be there */
+enum rgkv_err op_parent_is_dir(struct op *o, struct bytes key);
+void op_touch_parent(struct op *o, struct bytes key);
+enum rgkv_err op_conditions(const struct op *o, bool found, const struct meta *m);
+bool op_dir_empty(struct op *o, struct bytes key);
+void op_drop(struct op *o, struct bytes key, struct meta *m);       /* key goes with its value; counts too */
+struct value op_value(struct op *o, struct meta *m);
+enum rgkv_err op_rename(struct op *o);
+enum rgkv_err op_exchange(struct op *o);
+
+/* ---- key.c ---- */
+struct bytes key_parent(struct bytes key);             /* empty: the root */
+bool key_below(struct bytes key, struct bytes dir);
+
+/* ---- shard.c ---- */
+enum rgkv_err shard_command(struct kv *k, const struct kv_command *c);
+uint64_t shard_row_hash(uint64_t hash, struct bytes key, struct bytes value); /* the running hash of an image */
+
+#endif

@@ -1,0 +1,295 @@
+/* Rows lie in a sorted array: a batch holds hundreds of rows, searching them takes a few comparisons, moving them a
+ * few kilobytes, and a scan merges them with the table's iterator as they lie. Keys and values live in blocks that
+ * are given back together when the batch was written. */
+#include "kv/overlay.h"
+
+#define BLOCK_BYTES (256u << 10)
+#define ROWS_FULL 8192u
+#define RANGES_FULL 64u
+#define BYTES_FULL (16u << 20)
+
+struct overlay_block {
+    struct overlay_block *older;
+    size_t used, room;
+    uint8_t data[];
+};
+
+void overlay_init(struct overlay *o, struct table *t) { *o = (struct overlay){.table = t}; }
+
+static void blocks_free_from(struct overlay_block *b)
+{
+    while (b) {
+        struct overlay_block *older = b->older;
+        mem_free(b);
+        b = older;
+    }
+}
+
+void overlay_release(struct overlay *o)
+{
+    blocks_free_from(o->blocks);
+    mem_free(o->rows);
+    mem_free(o->ranges);
+    *o = (struct overlay){0};
+}
+
+static uint8_t *block_take(struct overlay *o, size_t len)
+{
+    struct overlay_block *b = o->blocks;
+    if (!b || b->room - b->used < len) {
+        size_t room = MAX(len, BLOCK_BYTES);
+        b = mem_alloc(sizeof(*b) + room);
+        b->used = 0;
+        b->room = room;
+        b->older = o->blocks;
+        o->blocks = b;
+    }
+    uint8_t *taken = b->data + b->used;
+    b->used += len;
+    o->bytes += len;
+    return taken;
+}
+
+static struct bytes block_copy(struct overlay *o, struct bytes b)
+{
+    uint8_t *copy = block_take(o, b.len);
+    if (b.len)
+        memcpy(copy, b.data, b.len);
+    return bytes_of(copy, b.len);
+}
+
+bool overlay_empty(const struct overlay *o) { return o->n_rows == 0 && o->n_ranges == 0; }
+
+bool overlay_full(const struct overlay *o)
+{
+    return o->n_rows >= ROWS_FULL || o->n_ranges >= RANGES_FULL || o->bytes >= BYTES_FULL;
+}
+
+/* Where key is, or would be. */
+static unsigned row_at(const struct overlay *o, struct bytes key)
+{
+    unsigned lo = 0, hi = o->n_rows;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (bytes_cmp(o->rows[mid].key, key) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static struct overlay_row *row_found(const struct overlay *o, struct bytes key)
+{
+    unsigned at = row_at(o, key);
+    return at < o->n_rows && bytes_eq(o->rows[at].key, key) ? &o->rows[at] : NULL;
+}
+
+static struct overlay_row *row_insert(struct overlay *o, unsigned at, struct bytes key)
+{
+    if (o->n_rows == o->rows_room) {
+        o->rows_room = MAX(o->rows_room * 2, 256);
+        o->rows = mem_realloc(o->rows, o->rows_room * sizeof(*o->rows));
+    }
+    memmove(o->rows + at + 1, o->rows + at, (o->n_rows - at) * sizeof(*o->rows));
+    o->rows[at] = (struct overlay_row){.key = block_copy(o, key)};
+    o->n_rows++;
+    o->changes++;
+    return &o->rows[at];
+}
+
+static struct overlay_row *row_of(struct overlay *o, struct bytes key)
+{
+    unsigned at = row_at(o, key);
+    if (at < o->n_rows && bytes_eq(o->rows[at].key, key))
+        return &o->rows[at];
+    return row_insert(o, at, key);
+}
+
+static bool range_deleted(const struct overlay *o, struct bytes key)
+{
+    for (unsigned i = 0; i < o->n_ranges; i++)
+        if (bytes_cmp(key, o->ranges[i].from) >= 0 && bytes_cmp(key, o->ranges[i].to) < 0)
+            return true;
+    return false;
+}
+
+static void note_error(struct overlay *o, enum rgkv_err err)
+{
+    if (err && err != RGKV_NOT_FOUND && !o->err)
+        o->err = err;
+}
+
+bool overlay_get(struct overlay *o, struct bytes key, struct buf *out)
+{
+    buf_clear(out);
+    struct overlay_row *r = row_found(o, key);
+    if (r) {
+        if (r->value)
+            buf_put(out, bytes_of(r->value, r->len));
+        return r->value;
+    }
+    if (range_deleted(o, key))
+        return false;
+    enum rgkv_err err = table_get(o->table, NULL, key, out);
+    note_error(o, err);
+    return !err;
+}
+
+uint8_t *overlay_put(struct overlay *o, struct bytes key, size_t len)
+{
+    ASSERT(len <= UINT32_MAX);
+    struct overlay_row *r = row_of(o, key);
+    if (!r->value || r->room < len) {
+        r->value = block_take(o, MAX(len, 1));
+        r->room = (uint32_t)MAX(len, 1);
+    }
+    r->len = (uint32_t)len;
+    return r->value;
+}
+
+void overlay_delete(struct overlay *o, struct bytes key)
+{
+    struct overlay_row *r = row_of(o, key);
+    r->value = NULL;
+    r->len = r->room = 0;
+}
+
+void overlay_delete_range(struct overlay *o, struct bytes from, struct bytes to)
+{
+    unsigned first = row_at(o, from), end = row_at(o, to);
+    ASSERT(first <= end);
+    if (end > first) {
+        memmove(o->rows + first, o->rows + end, (o->n_rows - end) * sizeof(*o->rows));
+        o->n_rows -= end - first;
+    }
+    o->changes++;
+    if (o->n_ranges == o->ranges_room) {
+        o->ranges_room = MAX(o->ranges_room * 2, 16);
+        o->ranges = mem_realloc(o->ranges, o->ranges_room * sizeof(*o->ranges));
+    }
+    o->ranges[o->n_ranges++] = (struct overlay_range){block_copy(o, from), block_copy(o, to)};
+}
+
+/* Empty again; one block is kept for the next batch. */
+static void overlay_clear(struct overlay *o)
+{
+    if (o->blocks) {
+        blocks_free_from(o->blocks->older);
+        o->blocks->older = NULL;
+        o->blocks->used = 0;
+    }
+    o->n_rows = o->n_ranges = 0;
+    o->bytes = 0;
+    o->changes++;
+}
+
+/* Ranges first: the rows came after them. */
+static void changes_fill(const struct overlay *o, struct table_change *c)
+{
+    for (unsigned i = 0; i < o->n_ranges; i++)
+        *c++ = (struct table_change){TABLE_DELETE_RANGE, .key = o->ranges[i].from, .end = o->ranges[i].to};
+    for (unsigned i = 0; i < o->n_rows; i++) {
+        const struct overlay_row *r = &o->rows[i];
+        *c++ = r->value ? (struct table_change){TABLE_PUT, .key = r->key, .value = bytes_of(r->value, r->len)}
+                        : (struct table_change){TABLE_DELETE, .key = r->key};
+    }
+}
+
+enum rgkv_err overlay_write(struct overlay *o)
+{
+    if (o->err)
+        return o->err;
+    size_t n = (size_t)o->n_ranges + o->n_rows;
+    struct table_change *changes = mem_alloc(n * sizeof(*changes));
+    changes_fill(o, changes);
+    enum rgkv_err err = table_write(o->table, changes, n);
+    mem_free(changes);
+    note_error(o, err);
+    if (!err)
+        overlay_clear(o);
+    return err;
+}
+
+/* ---- scan ---- */
+
+void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct bytes to)
+{
+    *s = (struct scan){.overlay = o, .changes = o->changes, .next = row_at(o, from)};
+    buf_put(&s->to, to);
+    buf_put(&s->last, from);
+    s->iter = table_iter(o->table, NULL, from, buf_bytes(&s->to));
+    s->iter_has = o->table->ops->iter_next(s->iter);
+}
+
+/* Rows came or went: behind the last row given out is somewhere else now. */
+static void scan_find_place(struct scan *s)
+{
+    const struct overlay *o = s->overlay;
+    if (s->changes == o->changes)
+        return;
+    s->changes = o->changes;
+    struct bytes last = buf_bytes(&s->last);
+    s->next = row_at(o, last);
+    if (s->started && s->next < o->n_rows && bytes_eq(o->rows[s->next].key, last))
+        s->next++;
+}
+
+static const struct overlay_row *scan_overlay_row(const struct scan *s)
+{
+    const struct overlay *o = s->overlay;
+    if (s->next >= o->n_rows || bytes_cmp(o->rows[s->next].key, buf_bytes(&s->to)) >= 0)
+        return NULL;
+    return &o->rows[s->next];
+}
+
+/* The table's next row that no later change hides, or an empty key. Behind what was given out. */
+static struct bytes scan_table_key(struct scan *s)
+{
+    const struct table_ops *ops = s->overlay->table->ops;
+    while (s->iter_has) {
+        struct bytes key = ops->iter_key(s->iter);
+        bool given = s->started && bytes_cmp(key, buf_bytes(&s->last)) <= 0;
+        if (!given && !range_deleted(s->overlay, key))
+            return key;
+        s->iter_has = ops->iter_next(s->iter);
+    }
+    return BYTES_EMPTY;
+}
+
+static void scan_stand_on(struct scan *s, struct bytes key, struct bytes value)
+{
+    s->started = true;
+    s->key = key;
+    s->value = value;
+    buf_clear(&s->last);
+    buf_put(&s->last, key);
+}
+
+bool scan_next(struct scan *s)
+{
+    scan_find_place(s);
+    for (;;) {
+        const struct overlay_row *r = scan_overlay_row(s);
+        struct bytes key = scan_table_key(s);
+        if (!r && !key.len)
+            return false;
+        if (!r || (key.len && bytes_cmp(key, r->key) < 0)) {
+            scan_stand_on(s, key, s->overlay->table->ops->iter_value(s->iter));
+            return true;
+        }
+        s->next++;
+        scan_stand_on(s, r->key, bytes_of(r->value, r->len));
+        if (r->value)
+            return true;
+    }
+}
+
+void scan_close(struct scan *s)
+{
+    const struct table_ops *ops = s->overlay->table->ops;
+    note_error(s->overlay, ops->iter_error(s->iter));
+    ops->iter_free(s->iter);
+    buf_release(&s->to);
+    buf_release(&s->last);
+}

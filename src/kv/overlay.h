@@ -1,0 +1,63 @@
+/* The unfinished batch: rows that commands changed but that are not in the table yet, over the table.
+ *
+ * Reads see the changes. overlay_write puts all of them into the table in one atomic write and leaves the overlay
+ * empty; an overlay with nothing in it is the table's finished state.
+ *
+ * A disk's error does not stop a read here: it counts as "nothing there", is kept in `err` and must be looked at
+ * before anything that was read is believed (kv_apply and kv_read do so at their end). After a failed write the overlay
+ * must not be used any more. */
+#ifndef RGKV_KV_OVERLAY_H
+#define RGKV_KV_OVERLAY_H
+
+#include "kv/table.h"
+
+struct overlay_row {
+    struct bytes key;
+    uint8_t *value;            /* NULL: deleted */
+    uint32_t len, room;
+};
+struct overlay_range {
+    struct bytes from, to;
+};
+struct overlay_block;
+
+struct overlay {
+    struct table *table;
+    enum rgkv_err err;
+    unsigned n_rows, rows_room;
+    struct overlay_row *rows;  /* sorted by key */
+    unsigned n_ranges, ranges_room;
+    struct overlay_range *ranges; /* deleted; rows above came later */
+    struct overlay_block *blocks; /* memory of keys and values, newest first */
+    uint64_t bytes;
+    uint64_t changes;          /* how often a row came or went: tells a scan that its place may have moved */
+};
+
+void overlay_init(struct overlay *o, struct table *t);
+void overlay_release(struct overlay *o);
+bool overlay_empty(const struct overlay *o);
+bool overlay_full(const struct overlay *o);            /* time to write it */
+/* The row's value takes the place of what is in out. False: none, or see err. */
+bool overlay_get(struct overlay *o, struct bytes key, struct buf *out);
+/* Room for the row's new value, to be filled in at once. */
+uint8_t *overlay_put(struct overlay *o, struct bytes key, size_t len);
+void overlay_delete(struct overlay *o, struct bytes key);
+void overlay_delete_range(struct overlay *o, struct bytes from, struct bytes to);
+MUST_USE enum rgkv_err overlay_write(struct overlay *o);
+
+/* Rows of [from, to) in order, as they are when the scan gets there: rows may be changed meanwhile, but not written. */
+struct scan {
+    struct overlay *overlay;
+    struct table_iter *iter;
+    bool iter_has;             /* it stands on a row that was not given out yet */
+    bool started;
+    unsigned next;             /* in rows */
+    uint64_t changes;
+    struct buf to, last;       /* end of the range; key of the last row */
+    struct bytes key, value;   /* the row: until the next call */
+};
+void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct bytes to);
+bool scan_next(struct scan *s);
+void scan_close(struct scan *s);
+
+#endif

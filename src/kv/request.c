@@ -1,0 +1,102 @@
+#include "kv/machine.h"
+
+bool kv_op_known(uint32_t op)
+{
+    return (op >= KV_PUT && op <= KV_EXCHANGE) || (op >= KV_STAT && op <= KV_TIME);
+}
+
+static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
+{
+    if (!kv_op_known(q->op) || q->flags & ~(uint32_t)KV_FLAGS_ALL || q->set & ~(uint32_t)KV_SET_ALL || q->mode > 07777)
+        return RGKV_INVALID;
+    if (q->shard >= nshards)
+        return RGKV_INVALID;
+    if (!kv_op_reads(q->op) && (q->seq == 0 || q->floor > q->seq))
+        return RGKV_INVALID;
+    return q->data.len > DATA_BYTES_MAX ? RGKV_TOO_LARGE : RGKV_OK;
+}
+
+static bool needs_no_key(const struct kv_request *q)
+{
+    return q->op == KV_TIME || (q->op == KV_LIST && q->key.len == 0);
+}
+
+static enum rgkv_err key_check(const struct kv_request *q, uint32_t nshards)
+{
+    if (needs_no_key(q))
+        return RGKV_OK;
+    enum rgkv_err err = kv_key_check(q->key);
+    if (err)
+        return err;
+    return kv_key_shard(q->key, nshards) == q->shard ? RGKV_OK : RGKV_INVALID;
+}
+
+static enum rgkv_err key2_check(const struct kv_request *q, uint32_t nshards)
+{
+    enum rgkv_err err = kv_key_check(q->key2);
+    if (err)
+        return err;
+    return kv_key_shard(q->key2, nshards) == q->shard ? RGKV_OK : RGKV_CROSS_SHARD;
+}
+
+static enum rgkv_err ranges_check(const struct kv_request *q)
+{
+    uint64_t sum = 0;
+    if (q->n_ranges > PATCH_RANGES_MAX)
+        return RGKV_INVALID;
+    for (unsigned i = 0; i < q->n_ranges; i++) {
+        if (q->ranges[i].offset > VALUE_BYTES_MAX || q->ranges[i].len > VALUE_BYTES_MAX - q->ranges[i].offset)
+            return RGKV_TOO_LARGE;
+        sum += q->ranges[i].len;
+    }
+    if (q->flags & KV_TRUNCATE && q->length > VALUE_BYTES_MAX)
+        return RGKV_TOO_LARGE;
+    return sum == q->data.len ? RGKV_OK : RGKV_INVALID;
+}
+
+static enum rgkv_err target_check(struct bytes target)
+{
+    if (target.len > SYMLINK_BYTES_MAX)
+        return RGKV_NAME_TOO_LONG;
+    return target.len == 0 || memchr(target.data, 0, target.len) ? RGKV_INVALID : RGKV_OK;
+}
+
+/* Where a page of names goes on: any name, also one that is no key. */
+static enum rgkv_err after_check(struct bytes name)
+{
+    return name.len > KEY_COMPONENT_BYTES_MAX ? RGKV_NAME_TOO_LONG : RGKV_OK;
+}
+
+static enum rgkv_err op_check(const struct kv_request *q, uint32_t nshards)
+{
+    switch (q->op) {
+    case KV_RENAME:
+    case KV_EXCHANGE:
+        return key2_check(q, nshards);
+    case KV_PATCH:
+        return ranges_check(q);
+    case KV_SYMLINK:
+        return target_check(q->data);
+    case KV_LIST:
+        return after_check(q->key2);
+    case KV_PUT:
+    case KV_APPEND:
+    case KV_DELETE:
+    case KV_SETATTR:
+    case KV_MKDIR:
+    case KV_RMDIR:
+    case KV_STAT:
+    case KV_GET:
+    case KV_TIME:
+        break;
+    }
+    return RGKV_OK;
+}
+
+enum rgkv_err kv_request_check(const struct kv_request *q, uint32_t nshards)
+{
+    enum rgkv_err err = shape_check(q, nshards);
+    if (!err)
+        err = key_check(q, nshards);
+    return err ? err : op_check(q, nshards);
+}

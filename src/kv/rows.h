@@ -1,0 +1,123 @@
+/* The rows of a shard group's table: their keys and their values, as bytes and back.
+ *
+ * Key format. Integers in keys are big-endian, so that rows sort by number; `~r` is the complement of r, so that the
+ * newest comes first. Every row of a shard begins with the shard's number, so that a shard is one range (P10).
+ *
+ *   be16 shard 'm' directory 00 name                    meta: one key. A directory's children are one range, and so are its
+ *                                                       deeper descendants ("directory/" …)
+ *   be16 shard 'd' be64 generation be32 chunk be64 ~rev data: bytes of one chunk as changed by revision rev
+ *   be16 shard 'h' key 00 be64 version                  history: the meta row that this key had up to `version`
+ *   be16 shard 'q' be64 due kind …                      queue: what to collect when the shard's time reaches `due`
+ *        'c' be64 generation be32 chunk be64 rev          rows of this chunk that are older than rev
+ *        'g' be64 generation                              all rows of a generation
+ *        'h' be64 version key                             a history row
+ *        's' be64 client                                  a session, if it was not used since; else queued again
+ *        'x' be64 generation be32 chunk be64 rev          rows older than rev of this chunk and all after it
+ *   be16 shard 's' be64 client                          session
+ *   TABLE_APPLIED_KEY                                   applied: bytes of the owner of the log
+ *   ffff 'k'                                            machine: nshards, logged time of the group
+ *   ffff 's' be16 shard                                 shard: state, epoch, clock, revision, counts, cursor of an import
+ *
+ * Value formats (little-endian):
+ *
+ *   meta, history  u8 type, le16 mode, le32 uid, le32 gid, le64 size, version, ino, atime, mtime, ctime, generation, base, le32 high,
+ *                  then the tail: the last bytes of the value (all of it if it is small), at most VALUE_INLINE_BYTES
+ *   data           le32 from, then bytes: the chunk now is its content before [0, from), then these bytes, then zeros.
+ *                  With DATA_KEEPS_REST set in `from`: what was behind these bytes stays
+ *   session        le64 since, last, floor, then per result: le64 seq, u8 err, le64 version, size, ino
+ *   machine        le32 nshards, le64 time
+ *   shard          u8 state, le64 epoch, from, clock, offset, revision, keys, bytes, sessions, import rows, import hash, cursor
+ *
+ * A value's bytes are its chunk rows followed by its tail. `generation` names its rows: the revision that began them,
+ * never used again in the shard. `base` is the version since which the value only grew (Append) or changed nothing
+ * but attributes. `high` is one more than the highest chunk that ever had a row. */
+#ifndef RGKV_KV_ROWS_H
+#define RGKV_KV_ROWS_H
+
+#include "kv/kv.h"
+
+enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's' };
+enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'h', QUEUE_SESSION = 's', QUEUE_CUT = 'x' };
+#define DATA_KEEPS_REST 0x80000000u
+#define DATA_HEAD_BYTES 4u
+
+/* ---- keys ---- */
+
+struct rowkey {
+    size_t len;
+    uint8_t data[KEY_BYTES_MAX + 32];
+};
+static inline struct bytes rowkey_bytes(const struct rowkey *k) { return bytes_of(k->data, k->len); }
+
+struct rowkey row_meta(uint32_t shard, struct bytes key);
+struct rowkey row_children(uint32_t shard, struct bytes dir);    /* what the children's meta keys begin with; dir may be empty */
+struct rowkey row_descendants(uint32_t shard, struct bytes dir); /* … and the meta keys of all below the children */
+struct rowkey row_data(uint32_t shard, uint64_t generation, uint64_t chunk, uint64_t revision);
+struct rowkey row_generation(uint32_t shard, uint64_t generation);
+struct rowkey row_history(uint32_t shard, struct bytes key, uint64_t version);
+struct rowkey row_session(uint32_t shard, uint64_t client);
+struct rowkey row_shard_range(uint32_t shard);                   /* what all rows of the shard begin with */
+struct rowkey row_machine(void);
+struct rowkey row_shard(uint32_t shard);
+struct rowkey rowkey_end(struct rowkey prefix);                  /* the end of the range of keys that begin with prefix */
+/* The path that a meta key stands for, appended to out. False if it is none. */
+bool row_meta_key(struct bytes rowkey, struct buf *out);
+
+struct queue_item {
+    uint64_t due_us;
+    uint8_t kind;
+    uint64_t generation;       /* or client, or version */
+    uint32_t chunk;
+    uint64_t revision;
+    struct bytes key;
+};
+struct rowkey row_queue(uint32_t shard, const struct queue_item *i);
+struct rowkey row_queue_at(uint32_t shard, uint64_t due_us);     /* before all that is due then */
+bool row_queue_item(struct bytes rowkey, struct queue_item *ret_i);
+
+struct data_id {
+    uint64_t generation, revision;
+    uint32_t chunk;
+};
+bool row_data_id(struct bytes rowkey, struct data_id *ret_d);
+
+/* ---- values ---- */
+
+struct meta {
+    struct kv_attr attr;
+    uint64_t generation, base;
+    uint32_t high;
+    uint32_t tail_len;
+    uint8_t tail[VALUE_INLINE_BYTES];
+};
+static inline struct bytes meta_tail(const struct meta *m) { return bytes_of(m->tail, m->tail_len); }
+static inline uint64_t meta_rows_end(const struct meta *m) { return m->attr.size - m->tail_len; }
+
+#define META_HEAD_BYTES 79u
+size_t meta_size(const struct meta *m);
+void meta_encode(const struct meta *m, uint8_t *to);             /* meta_size bytes */
+bool meta_decode(struct bytes in, struct meta *ret_m);           /* false: malformed */
+
+#define ATTR_BYTES 59u
+void attr_encode(const struct kv_attr *a, uint8_t *to);
+bool attr_decode(struct bytes in, struct kv_attr *ret_a);
+
+struct session_result {
+    uint64_t seq;
+    enum rgkv_err err;
+    uint64_t version, size, ino;
+};
+struct session_row {
+    uint64_t since_us, last_us, floor;
+    uint32_t n, cap;                                             /* results: sorted, seq >= floor; mem_alloc'ed */
+    struct session_result *results;
+};
+size_t session_row_size(const struct session_row *s);
+void session_row_encode(const struct session_row *s, uint8_t *to);
+/* Takes the place of what is in ret_s (its memory is used again). False: malformed, ret_s is unchanged. */
+bool session_row_decode(struct bytes in, struct session_row *ret_s);
+
+/* Is this a row that a shard may hold? What another group's holder sent is believed only then. */
+bool row_valid(uint32_t shard, uint32_t nshards, struct bytes key, struct bytes value, struct meta *scratch);
+
+#endif
