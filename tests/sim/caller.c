@@ -74,7 +74,6 @@ void caller_machine_died(struct sim *s, unsigned machine)
 
 /* ---- outcomes ---- */
 
-static bool is_list(const char *key) { return key[0] == 'l'; }
 
 static char *text_of(const struct client_effect *e)
 {
