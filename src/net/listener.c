@@ -69,13 +69,8 @@ enum rgkv_err listener_bind(uv_loop_t *loop, uv_tcp_t *tcp, const struct listene
     return RGKV_OK;
 }
 
-enum rgkv_err listener_start(uv_tcp_t *tcp, uv_connection_cb on_connection, struct buf *why)
+enum rgkv_err listener_start(uv_tcp_t *tcp, const char *addr, uv_connection_cb on_connection, struct buf *why)
 {
-    struct sockaddr_storage sa;
-    char addr[ADDR_BYTES_MAX] = "its address";
-    int len = sizeof(sa);
-    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&sa, &len) == 0)
-        addr_print((const struct sockaddr *)&sa, addr);
     int rc = uv_listen((uv_stream_t *)tcp, BACKLOG, on_connection);
     return rc < 0 ? cannot_listen(addr, rc, why) : RGKV_OK;
 }

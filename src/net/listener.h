@@ -14,6 +14,7 @@ struct listener_options {
  * blocking. INVALID (an address that cannot be), NOT_PERMITTED (beyond loopback), CONFLICT (in use), IO; with a sentence. */
 MUST_USE enum rgkv_err listener_bind(uv_loop_t *loop, uv_tcp_t *tcp, const struct listener_options *o,
                                      char ret_addr[static ADDR_BYTES_MAX], struct buf *why);
-MUST_USE enum rgkv_err listener_start(uv_tcp_t *tcp, uv_connection_cb on_connection, struct buf *why);
+/* `addr` as listener_bind printed it, for the sentence (the system tells of a port in use only here). */
+MUST_USE enum rgkv_err listener_start(uv_tcp_t *tcp, const char *addr, uv_connection_cb on_connection, struct buf *why);
 
 #endif

@@ -252,7 +252,7 @@ static enum rgkv_err start_listener(struct server *s, const struct server_option
         return err;
     const char *name = o->advertise ? o->advertise : s->addr;
     memcpy(s->advertise, name, strlen(name) + 1);
-    return listener_start(&s->listener, on_connection, why);
+    return listener_start(&s->listener, s->addr, on_connection, why);
 }
 
 static void start_loop(struct server *s)

@@ -1,0 +1,496 @@
+#include "tests/unit/unit.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/addr.h"
+#include "net/conn.h"
+#include "net/link.h"
+#include "net/listener.h"
+
+/* A listening set of connections, and strangers with plain sockets around it. */
+struct world {
+    uv_loop_t loop;
+    uv_tcp_t listener;
+    struct conns *conns;
+    char addr[ADDR_BYTES_MAX];
+    struct sockaddr_storage sa;
+    unsigned accepted, hellos, messages, closed, lines;
+    uint64_t last_id;
+    struct conn *newest;
+    bool answers;                /* every message with a large one */
+};
+
+static void on_hello(void *owner, struct conn *c, const struct msg *m) { ((struct world *)owner)->hellos++; }
+
+static void answer(struct conn *c, uint64_t id)
+{
+    static uint8_t data[DATA_BYTES_MAX];
+    struct msg m = {.kind = MSG_KV_REPLY, .id = id, .kv_reply = {.data = bytes_of(data, sizeof(data))}};
+    conn_send_msg(c, &m);
+}
+
+static void on_message(void *owner, struct conn *c, const struct msg *m)
+{
+    struct world *w = owner;
+    w->messages++;
+    w->last_id = m->id;
+    if (w->answers)
+        answer(c, m->id);
+}
+
+static void on_closed(void *owner, struct conn *c) { ((struct world *)owner)->closed++; }
+static const struct conn_events events = {on_hello, on_message, on_closed};
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct world *w = listener->data;
+    struct conn *c = conns_accept(w->conns, listener, &events, w);
+    w->accepted += c != NULL;
+    w->newest = c ? c : w->newest;
+}
+
+static void on_line(void *arg, const char *text) { ((struct world *)arg)->lines++; }
+
+static int setup(void **state)
+{
+    struct world *w = mem_zalloc(sizeof(*w));
+    struct buf why = {0};
+    struct addr_parts parts;
+    uv_loop_init(&w->loop);
+    w->conns = conns_new(&w->loop);
+    conns_log(w->conns, on_line, w);
+    assert_int_equal(listener_bind(&w->loop, &w->listener, &(struct listener_options){.addr = "127.0.0.1:0"}, w->addr, &why), RGKV_OK);
+    w->listener.data = w;
+    assert_int_equal(listener_start(&w->listener, w->addr, on_connection, &why), RGKV_OK);
+    assert_int_equal(addr_split(w->addr, &parts), RGKV_OK);
+    assert_int_equal(addr_numeric(&parts, &w->sa), RGKV_OK);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    conns_close_all(w->conns);
+    uv_close((uv_handle_t *)&w->listener, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    conns_free(w->conns);
+    int rc = uv_loop_close(&w->loop);
+    mem_free(w);
+    return rc;
+}
+
+static void round_of(struct world *w, uv_run_mode mode)
+{
+    conns_flush(w->conns);
+    uv_run(&w->loop, mode);
+    conns_flush(w->conns);
+}
+
+#define UNTIL(w, condition) \
+    while (!(condition)) \
+    round_of(w, UV_RUN_ONCE)
+
+static int stranger(struct world *w)
+{
+    unsigned before = w->accepted;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&w->sa, sizeof(struct sockaddr_in)), 0);
+    UNTIL(w, w->accepted > before);
+    return fd;
+}
+
+static void say(int fd, struct bytes what) { assert_int_equal(send(fd, what.data, what.len, MSG_NOSIGNAL), what.len); }
+
+static void say_msg(int fd, const struct msg *m)
+{
+    struct buf frame = {0};
+    msg_encode(m, &frame);
+    say(fd, buf_bytes(&frame));
+    buf_release(&frame);
+}
+
+static void say_hello(int fd) { say_msg(fd, &(struct msg){.kind = MSG_HELLO, .hello = {.client = 1}}); }
+static void say_something(int fd, uint64_t id) { say_msg(fd, &(struct msg){.kind = MSG_CTRL_READ, .id = id, .ctrl_read = {.what = CTRL_READ_STATUS}}); }
+
+static void what_is_said_after_hello_arrives_in_order(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    say_hello(fd);
+    for (uint64_t id = 1; id <= 100; id++)
+        say_something(fd, id);
+    UNTIL(w, w->messages == 100);
+    assert_int_equal(w->hellos, 1);
+    assert_int_equal(w->last_id, 100);
+    assert_int_equal(w->closed, 0);
+    close(fd);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(w->lines, 0);
+}
+
+static void a_message_before_hello_closes_the_connection(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    say_something(fd, 1);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(w->messages, 0);
+    assert_int_equal(conns_counters(w->conns)->bad_frames, 1);
+    close(fd);
+}
+
+static void garbage_closes_its_own_connection_and_no_other(void **state)
+{
+    struct world *w = *state;
+    int good = stranger(w), bad = stranger(w);
+    say_hello(good);
+    say(bad, bytes_str("SSH-2.0-OpenSSH_9.2p1 Debian-2 and forty more bytes of it"));
+    UNTIL(w, w->closed == 1);
+    say_something(good, 5);
+    UNTIL(w, w->messages == 1);
+    assert_int_equal(conns_count(w->conns), 1);
+    assert_int_equal(w->lines, 1);
+    close(good);
+    close(bad);
+}
+
+static void a_damaged_frame_in_a_good_stream_closes_it_and_is_not_obeyed(void **state)
+{
+    struct world *w = *state;
+    struct buf frame = {0};
+    int fd = stranger(w);
+    say_hello(fd);
+    msg_encode(&(struct msg){.kind = MSG_CTRL_READ, .id = 3, .ctrl_read = {.what = CTRL_READ_STATUS}}, &frame);
+    frame.data[frame.len - 1] ^= 1;
+    say(fd, buf_bytes(&frame));
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(w->messages, 0);
+    buf_release(&frame);
+    close(fd);
+}
+
+static void many_bad_connections_make_one_line(void **state)
+{
+    struct world *w = *state;
+    for (unsigned i = 1; i <= 50; i++) {
+        int fd = stranger(w);
+        say(fd, bytes_str("GET / HTTP/1.1\r\nHost: a.example\r\nAccept: everything\r\n\r\n"));
+        UNTIL(w, w->closed == i);
+        close(fd);
+    }
+    assert_int_equal(conns_counters(w->conns)->bad_frames, 50);
+    assert_true(w->lines >= 1 && w->lines <= 2);
+}
+
+static void a_stranger_that_says_nothing_is_closed_after_its_time(void **state)
+{
+    struct world *w = *state;
+    int silent = stranger(w), polite = stranger(w);
+    uint64_t now = uv_hrtime() / 1000;
+    say_hello(polite);
+    UNTIL(w, w->hellos == 1);
+    conns_sweep(w->conns, now);
+    assert_int_equal(conns_counters(w->conns)->strangers, 0);
+    conns_sweep(w->conns, now + CONN_HELLO_US + 1000000);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(conns_counters(w->conns)->strangers, 1);
+    assert_int_equal(conns_count(w->conns), 1);
+    close(silent);
+    close(polite);
+}
+
+static void one_byte_now_and_then_is_too_slow_for_a_frame(void **state)
+{
+    struct world *w = *state;
+    struct buf frame = {0};
+    int fd = stranger(w);
+    uint64_t now = uv_hrtime() / 1000;
+    say_hello(fd);
+    UNTIL(w, w->hellos == 1);
+    msg_encode(&(struct msg){.kind = MSG_CTRL_READ, .id = 3, .ctrl_read = {.what = CTRL_READ_STATUS}}, &frame);
+    for (unsigned i = 0; i < 10; i++) {
+        say(fd, bytes_of(frame.data + i, 1));
+        round_of(w, UV_RUN_ONCE);
+        conns_sweep(w->conns, now + (i + 1) * CONN_FRAME_US / 20);
+        assert_int_equal(w->closed, 0);
+    }
+    conns_sweep(w->conns, now + 2 * CONN_FRAME_US);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(conns_counters(w->conns)->slow, 1);
+    buf_release(&frame);
+    close(fd);
+}
+
+static void frames_that_follow_each_other_for_long_are_not_slow(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    uint64_t now = uv_hrtime() / 1000;
+    say_hello(fd);
+    struct buf frame = {0};
+    msg_encode(&(struct msg){.kind = MSG_CTRL_READ, .id = 3, .ctrl_read = {.what = CTRL_READ_STATUS}}, &frame);
+    for (unsigned i = 0; i < 10; i++) { /* never at a frame's edge when swept */
+        say(fd, bytes_of(frame.data + (i ? 10 : 0), frame.len - (i ? 10 : 0)));
+        say(fd, bytes_of(frame.data, 10));
+        UNTIL(w, w->messages == i + 1);
+        round_of(w, UV_RUN_NOWAIT);
+        conns_sweep(w->conns, now + i * CONN_FRAME_US / 2);
+        assert_int_equal(w->closed, 0);
+    }
+    buf_release(&frame);
+    close(fd);
+}
+
+static void a_peer_that_never_reads_is_closed_and_its_queue_was_bounded(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    size_t most = 0;
+    say_hello(fd);
+    w->answers = true;
+    for (uint64_t id = 1; w->closed == 0; id++) {
+        if (w->messages == id - 1)
+            say_something(fd, id);
+        round_of(w, UV_RUN_ONCE);
+        if (w->closed == 0)
+            most = MAX(most, conn_queued(w->newest));
+        assert_true(id < 1000);
+    }
+    assert_true(most <= CONN_OUT_BYTES_MAX);
+    assert_true(most > CONN_OUT_BYTES_MAX / 2);
+    assert_int_equal(conns_counters(w->conns)->unread, 1);
+    close(fd);
+}
+
+static void answers_larger_than_the_sockets_buffers_arrive_whole(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    size_t got = 0, want = 0;
+    static uint8_t sink[1u << 20];
+    struct buf frame = {0};
+    say_hello(fd);
+    w->answers = true;
+    for (uint64_t id = 1; id <= 20; id++)
+        say_something(fd, id);
+    UNTIL(w, w->messages == 20);
+    msg_encode(&(struct msg){.kind = MSG_KV_REPLY, .kv_reply = {.data = bytes_of(sink, DATA_BYTES_MAX)}}, &frame);
+    want = frame.len * 20;
+    while (got < want) {
+        ssize_t n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT);
+        if (n > 0)
+            got += (size_t)n;
+        else
+            round_of(w, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(got, want);
+    assert_int_equal(conn_queued(w->newest), 0);
+    buf_release(&frame);
+    close(fd);
+}
+
+static void beyond_the_limit_connections_are_refused_until_one_leaves(void **state)
+{
+    struct world *w = *state;
+    conns_limit(w->conns, 3);
+    int fds[3];
+    for (unsigned i = 0; i < 3; i++)
+        fds[i] = stranger(w);
+    int extra = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(extra, (struct sockaddr *)&w->sa, sizeof(struct sockaddr_in)), 0);
+    UNTIL(w, conns_counters(w->conns)->refused_full == 1);
+    close(extra);
+    close(fds[0]);
+    UNTIL(w, w->closed == 1);
+    fds[0] = stranger(w);
+    assert_int_equal(w->accepted, 4);
+    for (unsigned i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
+static void a_storm_of_connects_and_resets_leaves_nothing_behind(void **state)
+{
+    struct world *w = *state;
+    struct linger reset = {.l_onoff = 1};
+    for (unsigned i = 0; i < 300; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&w->sa, sizeof(struct sockaddr_in)), 0);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        close(fd);
+        round_of(w, UV_RUN_NOWAIT);
+    }
+    while (w->accepted < 1 || conns_count(w->conns) > 0)
+        round_of(w, UV_RUN_NOWAIT);
+    int fd = stranger(w);
+    say_hello(fd);
+    UNTIL(w, w->hellos == 1);
+    close(fd);
+}
+
+/* ---- addresses ---- */
+
+static void a_listener_does_not_leave_loopback_unasked(void **state)
+{
+    uv_loop_t loop;
+    uv_tcp_t tcp;
+    struct buf why = {0};
+    char addr[ADDR_BYTES_MAX];
+    uv_loop_init(&loop);
+    assert_int_equal(listener_bind(&loop, &tcp, &(struct listener_options){.addr = "0.0.0.0:0"}, addr, &why), RGKV_NOT_PERMITTED);
+    assert_non_null(memmem(why.data, why.len, "--insecure", 10));
+    uv_close((uv_handle_t *)&tcp, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(listener_bind(&loop, &tcp, &(struct listener_options){.addr = "0.0.0.0:0", .beyond_loopback = true}, addr, &why), RGKV_OK);
+    uv_close((uv_handle_t *)&tcp, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    buf_release(&why);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void a_port_in_use_is_told_in_a_sentence(void **state)
+{
+    struct world *w = *state;
+    static uv_tcp_t tcp; /* closed in teardown */
+    struct buf why = {0};
+    char addr[ADDR_BYTES_MAX];
+    enum rgkv_err err = listener_bind(&w->loop, &tcp, &(struct listener_options){.addr = w->addr}, addr, &why);
+    if (!err)
+        err = listener_start(&tcp, addr, on_connection, &why);
+    assert_int_equal(err, RGKV_CONFLICT);
+    assert_non_null(memmem(why.data, why.len, w->addr, strlen(w->addr)));
+    uv_close((uv_handle_t *)&tcp, NULL);
+    buf_release(&why);
+}
+
+/* ---- links ---- */
+
+struct end {
+    unsigned ups, downs, messages;
+};
+static void link_hello(void *arg, struct msg *m) { m->hello.client = 99; }
+static void link_up(void *arg, const char *addr) { ((struct end *)arg)->ups++; }
+static void link_down(void *arg, const char *addr) { ((struct end *)arg)->downs++; }
+static void link_message(void *arg, const char *addr, struct conn *c, const struct msg *m) { ((struct end *)arg)->messages++; }
+static const struct links_events link_events = {link_hello, link_up, link_down, link_message, NULL};
+
+static void answer_hello(struct world *w)
+{
+    struct msg m = {.kind = MSG_HELLO, .hello = {.node = 5}};
+    conn_send_msg(w->newest, &m);
+}
+
+static void close_links(struct world *w, struct links *l)
+{
+    links_close(l);
+    UNTIL(w, links_closed(l));
+    links_free(l);
+}
+
+static void a_link_is_up_only_when_the_peer_has_said_hello(void **state)
+{
+    struct world *w = *state;
+    struct end end = {0};
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    links_want(l, w->addr);
+    UNTIL(w, w->hellos == 1);
+    assert_int_equal(end.ups, 0);
+    assert_null(links_conn(l, w->addr));
+    answer_hello(w);
+    UNTIL(w, end.ups == 1);
+    assert_non_null(links_conn(l, w->addr));
+    close_links(w, l);
+}
+
+static void a_lost_link_is_told_and_comes_back_by_itself(void **state)
+{
+    struct world *w = *state;
+    struct end end = {0};
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    links_want(l, w->addr);
+    for (unsigned i = 1; i <= 3; i++) {
+        UNTIL(w, w->hellos == i);
+        answer_hello(w);
+        UNTIL(w, end.ups == i);
+        conn_close(w->newest, NULL);
+        UNTIL(w, end.downs == i);
+    }
+    close_links(w, l);
+}
+
+static void frames_of_a_sender_that_does_not_wait_follow_the_hello(void **state)
+{
+    struct world *w = *state;
+    struct end end = {0};
+    struct buf frame = {0};
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    msg_encode(&(struct msg){.kind = MSG_CTRL_READ, .id = 3, .ctrl_read = {.what = CTRL_READ_STATUS}}, &frame);
+    links_send(l, w->addr, buf_bytes(&frame));
+    links_send(l, w->addr, buf_bytes(&frame));
+    UNTIL(w, w->messages == 2);
+    assert_int_equal(w->hellos, 1);
+    assert_int_equal(conns_counters(w->conns)->bad_frames, 0);
+    buf_release(&frame);
+    close_links(w, l);
+}
+
+static void nobody_there_is_told_again_and_again_and_more_rarely(void **state)
+{
+    struct world *w = *state;
+    struct end end = {0};
+    uv_close((uv_handle_t *)&w->listener, NULL);
+    round_of(w, UV_RUN_NOWAIT);
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    uint64_t began = uv_hrtime();
+    links_want(l, w->addr);
+    UNTIL(w, end.downs == 5); /* 10, 20, 40, 80 ms, each at least half of it */
+    assert_true(uv_hrtime() - began >= 70000000u);
+    assert_int_equal(end.ups, 0);
+    close_links(w, l);
+    uv_tcp_init(&w->loop, &w->listener); /* for teardown */
+}
+
+static void a_dropped_link_says_nothing_more(void **state)
+{
+    struct world *w = *state;
+    struct end end = {0};
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    links_want(l, w->addr);
+    UNTIL(w, w->hellos == 1);
+    answer_hello(w);
+    UNTIL(w, end.ups == 1);
+    links_drop(l, w->addr);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(end.downs, 0);
+    links_want(l, w->addr);
+    UNTIL(w, w->hellos == 2);
+    close_links(w, l);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(what_is_said_after_hello_arrives_in_order),
+        T(a_message_before_hello_closes_the_connection),
+        T(garbage_closes_its_own_connection_and_no_other),
+        T(a_damaged_frame_in_a_good_stream_closes_it_and_is_not_obeyed),
+        T(many_bad_connections_make_one_line),
+        T(a_stranger_that_says_nothing_is_closed_after_its_time),
+        T(one_byte_now_and_then_is_too_slow_for_a_frame),
+        T(frames_that_follow_each_other_for_long_are_not_slow),
+        T(a_peer_that_never_reads_is_closed_and_its_queue_was_bounded),
+        T(answers_larger_than_the_sockets_buffers_arrive_whole),
+        T(beyond_the_limit_connections_are_refused_until_one_leaves),
+        T(a_storm_of_connects_and_resets_leaves_nothing_behind),
+        cmocka_unit_test(a_listener_does_not_leave_loopback_unasked),
+        T(a_port_in_use_is_told_in_a_sentence),
+        T(a_link_is_up_only_when_the_peer_has_said_hello),
+        T(a_lost_link_is_told_and_comes_back_by_itself),
+        T(frames_of_a_sender_that_does_not_wait_follow_the_hello),
+        T(nobody_there_is_told_again_and_again_and_more_rarely),
+        T(a_dropped_link_says_nothing_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
