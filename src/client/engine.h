@@ -18,7 +18,7 @@
  *        └─────┴─▶ READY ──client_next──▶ SENT (on a link) ──────────────────┤
  *                   │ ▲                     │ silence, link down: READY      │
  *                   ▼ │                     │                                │
- *             PARKED (no link to its group) └──▶ DONE ──client_next──▶ freed │
+ *             PARKED (no link, no leader)   └──▶ DONE ──client_next──▶ freed │
  *             CONTACT (shard's time unknown)                                 │
  *                                              any state ──deadline, cancel──┘─▶ DONE
  *
@@ -135,7 +135,9 @@ struct group {
     unsigned n;
     char addrs[MEMBERS_MAX * 2][ADDR_BYTES_MAX]; /* members; of the controller also the caller's hints */
     struct link *target;              /* the leader, as far as is known; may be no member (a hint) */
-    struct request *parked;
+    bool led;                         /* the target answered as the leader does, and nothing was heard against it since */
+    uint64_t probe;                   /* not led: the one request that looks for the leader while the others are parked */
+    struct request *parked;           /* wait for a link, or for the probe */
     struct timer connect;
     uint64_t reached_us;              /* when its leader last answered; 0: never */
     uint64_t asked_us;                /* the first try since then; 0: none */
@@ -209,6 +211,8 @@ struct group *group_of(struct client *c, uint64_t gid);  /* made if the view (or
 struct group *group_known(const struct client *c, uint64_t gid);
 void group_members(struct client *c, struct group *g);   /* from the view */
 struct link *group_link(struct client *c, struct group *g); /* an open link to its leader or a member; NULL: being connected */
+bool group_may_ask(struct group *g, const struct request *r); /* false: another request is looking for the leader */
+void group_probe_over(struct client *c, const struct request *r); /* if it was one: the next may look */
 void group_park(struct client *c, struct group *g, struct request *r);
 void group_connect_late(struct client *c, struct group *g);
 void group_reached(struct client *c, struct group *g, struct link *l);

@@ -116,6 +116,7 @@ static void request_unlink(struct client *c, struct request *r)
 {
     HASH_DELETE(hh, c->requests, r);
     timer_clear(&c->timers, &r->timer);
+    group_probe_over(c, r);
     session_leave(c, r);
 }
 

@@ -89,6 +89,7 @@ static void refused_newest(struct client *c, struct request *r, struct link *fro
         group_led_by(c, r, from);
         back_off_refused(c, r);
     } else if (err == RGKV_WRONG_GROUP || err == RGKV_NO_GROUP) {
+        group_led_by(c, r, from); /* members that do not lead do not say so */
         view_want(c);
         back_off_refused(c, r);
     } else {
@@ -114,6 +115,7 @@ static void unsure(struct client *c, struct request *r, struct link *from, uint6
 static void expired(struct client *c, struct request *r)
 {
     bool again = request_surely_not_done(r) && r->kind == CLIENT_KV && r->renewals < CLIENT_RENEWALS_MAX;
+    group_probe_over(c, r);
     if (again) {
         r->renewals++;
         session_renew(c, r);
@@ -376,18 +378,24 @@ static struct group *group_for(struct client *c, struct request *r)
 bool retry_send(struct client *c, struct request *r, struct client_effect *ret_e)
 {
     struct group *g = group_for(c, r);
+    if (!g || g->gid != r->gid)
+        group_probe_over(c, r);
     if (!g) {
         view_wait(c, r, UINT64_MAX);
         return false;
     }
-    if (!session_may_send(c, r))
-        return false;
     r->gid = g->gid;
-    struct link *l = group_link(c, g);
+    if (!session_may_send(c, r)) {
+        group_probe_over(c, r);
+        return false;
+    }
+    struct link *l = group_may_ask(g, r) ? group_link(c, g) : NULL;
     if (!l) {
         group_park(c, g, r);
         return false;
     }
+    if (!g->led)
+        r->hold_us = 0; /* a probe is answered at once */
     copy_send(c, r, l);
     *ret_e = (struct client_effect){.kind = CLIENT_SEND, .addr = l->addr, .message = &c->message, .why = ""};
     return true;

@@ -3,7 +3,10 @@
  * A group has one target: its leader as far as is known, else a member. It moves on when the target's link fails, when
  * the target is silent, or when it says that it does not lead; a hint about the leader is followed if its link
  * is not known to fail. A link that failed is not chosen again until the outside says that it is up: it keeps trying
- * as long as the engine has not let go of it. */
+ * as long as the engine has not let go of it.
+ *
+ * While a group has no leader that answers, one request (the probe) goes from member to member and the others are parked: ten thousand
+ * requests in flight must not become ten thousand questions per round of an election. */
 #include "client/engine.h"
 
 #include <stdio.h>
@@ -86,6 +89,13 @@ void link_idle(struct client *c, struct link *l)
         timer_set(&c->timers, &l->idle, c->now_us + CLIENT_LINK_IDLE_US);
 }
 
+static void group_aim(struct group *g, struct link *l)
+{
+    if (g->target != l)
+        g->led = false;
+    g->target = l;
+}
+
 void link_up(struct client *c, const char *addr)
 {
     struct link *l = link_find(c, addr);
@@ -95,7 +105,7 @@ void link_up(struct client *c, const char *addr)
     for (struct group *g = c->groups; g; g = g->hh.next) {
         bool stuck = g->parked && (!g->target || g->target->state == LINK_FAILED);
         if (stuck && group_has(g, addr))
-            g->target = l;
+            group_aim(g, l);
         if (g->target == l)
             request_ready_all(c, &g->parked);
     }
@@ -107,8 +117,10 @@ static void link_failed(struct client *c, struct link *l)
         return;
     l->state = LINK_FAILED;
     for (struct group *g = c->groups; g; g = g->hh.next)
-        if (g->target == l)
+        if (g->target == l) {
+            g->led = false;
             request_ready_all(c, &g->parked);
+        }
 }
 
 /* What was sent over it may have arrived: those copies stay open. */
@@ -195,7 +207,7 @@ static void group_update(struct client *c, struct group *g)
     if (!members_changed(g, n, before))
         return;
     if (g->target && !group_has(g, g->target->addr))
-        g->target = NULL;
+        group_aim(g, NULL);
     request_ready_all(c, &g->parked);
 }
 
@@ -238,7 +250,7 @@ static void group_choose(struct client *c, struct group *g)
     unsigned at = g->target ? group_place(c, g, g->target) : (unsigned)prng_below(&c->prng, g->n);
     struct link *l = group_next(c, g, at);
     if (l)
-        g->target = l;
+        group_aim(g, l);
 }
 
 struct link *group_link(struct client *c, struct group *g)
@@ -275,15 +287,37 @@ void group_reached(struct client *c, struct group *g, struct link *l)
     g->target = l;
     g->reached_us = MAX(c->now_us, 1);
     g->asked_us = 0;
+    if (g->led)
+        return;
+    g->led = true;
+    g->probe = 0;
+    request_ready_all(c, &g->parked);
+}
+
+bool group_may_ask(struct group *g, const struct request *r)
+{
+    if (!g->led && !g->probe)
+        g->probe = r->id;
+    return g->led || g->probe == r->id;
+}
+
+void group_probe_over(struct client *c, const struct request *r)
+{
+    struct group *g = group_known(c, r->gid);
+    if (!g || g->probe != r->id)
+        return;
+    g->probe = 0;
+    request_ready_all(c, &g->parked);
 }
 
 void group_rotate(struct client *c, struct group *g, const struct link *away_from)
 {
     if (!g->n || (g->target && g->target != away_from))
         return; /* somebody else moved it already */
+    g->led = false;
     struct link *l = group_next(c, g, group_place(c, g, away_from));
     if (l)
-        g->target = l;
+        group_aim(g, l);
 }
 
 static struct link *hinted_link(struct client *c, const char *addr)
@@ -303,6 +337,6 @@ bool group_hint(struct client *c, struct group *g, const struct link *from, cons
         group_rotate(c, g, from);
         return false;
     }
-    g->target = l;
+    group_aim(g, l);
     return true;
 }

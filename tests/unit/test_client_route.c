@@ -59,6 +59,7 @@ static void requests_before_the_first_view_wait_and_leave_in_order(void **state)
     }
     assert_int_equal(f->n_sent, 0);
     fake_view(f);
+    fake_reply(f, &f->sent[0], RGKV_OK, NULL);
     assert_int_equal(f->n_sent, 3);
     for (int i = 0; i < 3; i++) {
         assert_string_equal(f->sent[i].text, keys[i]);
@@ -110,6 +111,7 @@ static void a_silent_member_is_passed_over(void **state)
 static void a_slow_leader_that_answers_others_is_asked_again(void **state)
 {
     struct fake *f = fake_connected();
+    fake_know_shard(f, 0);
     fake_get(f, 0, 0);
     fake_get(f, 0, 0);
     fake_to(f, f->now + 100000);
@@ -129,13 +131,17 @@ static void copies_grow_rarer_while_nobody_answers(void **state)
     fake_free(f);
 }
 
-static void a_link_that_goes_down_sends_its_requests_elsewhere_at_once_and_in_order(void **state)
+static void a_link_that_goes_down_sends_one_request_to_look_for_the_leader_and_then_the_rest_in_order(void **state)
 {
     struct fake *f = fake_connected();
+    fake_know_shard(f, 0);
     fake_get(f, 0, 0);
     fake_get(f, 1, 0);
     fake_get(f, 2, 0);
+    assert_int_equal(f->n_sent, 3);
     fake_link(f, f->sent[0].addr, false);
+    assert_int_equal(f->n_sent, 4);
+    fake_reply(f, fake_last(f), RGKV_OK, NULL);
     assert_int_equal(f->n_sent, 6);
     for (int i = 0; i < 3; i++) {
         assert_string_not_equal(f->sent[3 + i].addr, f->sent[i].addr);
@@ -536,6 +542,59 @@ static void a_replys_data_is_the_callers_until_the_next_call(void **state)
     fake_free(f);
 }
 
+static void seven_thousand_requests_do_not_storm_a_group_without_a_leader(void **state)
+{
+    struct fake *f = fake_connected();
+    fake_know_shard(f, 0);
+    uint64_t end = f->now + FAKE_SECOND;
+    for (unsigned i = 0; i < 7000; i++)
+        fake_get(f, 0, 0);
+    char leader[ADDR_BYTES_MAX];
+    snprintf(leader, sizeof(leader), "%s", f->sent[0].addr);
+    fake_forget(f);
+    fake_link(f, leader, false);
+    unsigned answered = 0;
+    while (f->now < end) {
+        while (answered < f->n_sent)
+            fake_reply(f, &f->sent[answered++], RGKV_NOT_LEADER, NULL);
+        fake_to(f, MIN(client_deadline_us(f->c), end));
+    }
+    assert_in_range(f->n_sent, 4, 30);
+    while (answered < f->n_sent)
+        fake_reply(f, &f->sent[answered++], RGKV_NOT_LEADER, NULL);
+    while (answered == f->n_sent)
+        fake_to(f, client_deadline_us(f->c));
+    fake_reply(f, fake_last(f), RGKV_OK, NULL);
+    assert_true(f->n_sent > 6999);
+    fake_free(f);
+}
+
+static void the_next_request_looks_for_the_leader_if_the_one_that_did_is_cancelled(void **state)
+{
+    struct fake *f = fake_connected();
+    uint64_t id = fake_get(f, 0, 0);
+    fake_get(f, 1, 0);
+    assert_int_equal(f->n_sent, 1);
+    client_cancel(f->c, id, f->now);
+    fake_drain(f);
+    assert_int_equal(f->n_sent, 2);
+    assert_int_equal(f->sent[1].m.kv_request.request.shard, 1);
+    fake_free(f);
+}
+
+static void the_next_request_looks_for_the_leader_if_the_shard_of_the_one_that_did_moves_away(void **state)
+{
+    struct fake *f = fake_connected();
+    fake_to(f, f->now + 100000);
+    fake_get(f, 0, 0);
+    fake_get(f, 1, 0);
+    f->shards[0] = (struct ctrl_shard){.holder = 0, .epoch = 2};
+    fake_view_newer(f);
+    fake_to(f, f->now + FAKE_SECOND);
+    assert_int_equal(fake_last(f)->m.kv_request.request.shard, 1);
+    fake_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,7 +607,7 @@ int main(void)
         cmocka_unit_test(a_silent_member_is_passed_over),
         cmocka_unit_test(a_slow_leader_that_answers_others_is_asked_again),
         cmocka_unit_test(copies_grow_rarer_while_nobody_answers),
-        cmocka_unit_test(a_link_that_goes_down_sends_its_requests_elsewhere_at_once_and_in_order),
+        cmocka_unit_test(a_link_that_goes_down_sends_one_request_to_look_for_the_leader_and_then_the_rest_in_order),
         cmocka_unit_test(a_link_that_does_not_come_up_is_passed_over_and_waited_for),
         cmocka_unit_test(no_message_goes_to_an_address_whose_link_is_not_up),
         cmocka_unit_test(wrong_group_asks_for_the_placement_and_follows_it),
@@ -575,6 +634,9 @@ int main(void)
         cmocka_unit_test(health_is_what_was_heard_within_three_seconds),
         cmocka_unit_test(links_that_nobody_needs_are_let_go),
         cmocka_unit_test(a_member_that_moved_is_asked_at_its_new_address),
+        cmocka_unit_test(seven_thousand_requests_do_not_storm_a_group_without_a_leader),
+        cmocka_unit_test(the_next_request_looks_for_the_leader_if_the_one_that_did_is_cancelled),
+        cmocka_unit_test(the_next_request_looks_for_the_leader_if_the_shard_of_the_one_that_did_moves_away),
         cmocka_unit_test(a_replys_data_is_the_callers_until_the_next_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
