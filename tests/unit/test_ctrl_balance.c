@@ -67,7 +67,7 @@ static uint32_t minimum_by_trying_all(const uint64_t *shards, uint32_t n, const 
     for (uint32_t s = 0; s < n; s++)
         all *= g;
     for (uint32_t code = 0; code < all; code++) {
-        uint64_t tried[8];
+        uint64_t tried[8] = {0};
         uint32_t rest = code;
         for (uint32_t s = 0; s < n; s++, rest /= g)
             tried[s] = gids[rest % g];
