@@ -164,10 +164,11 @@ static enum rgkv_err write_in_new(struct wal *w, const struct wal_batch *b, uint
 static enum rgkv_err write_batch(struct wal *w, const struct wal_batch *b, uint64_t lowest, const struct raft_hard_state *after)
 {
     const struct wal_segment *s = wal_last_segment(w);
-    if (lowest && lowest <= s->base_index)
-        return write_in_new(w, b, lowest - 1, true, after);
+    uint64_t base = lowest ? lowest - 1 : w->terms.last_index;
+    if (base < s->base_index)
+        return write_in_new(w, b, base, true, after);
     if (s->bytes > WAL_SEGMENT_HEADER_BYTES && s->bytes + b->bytes.len > w->segment_bytes) {
-        enum rgkv_err err = write_in_new(w, b, w->terms.last_index, false, after);
+        enum rgkv_err err = write_in_new(w, b, base, false, after);
         if (err != RGKV_NO_SPACE || w->broken)
             return err; /* else there may be room in the old one yet */
     }
@@ -194,14 +195,20 @@ enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b)
     return RGKV_OK;
 }
 
-/* How many of the oldest segments hold nothing after `index`, if a new one is started now. */
+/* How many of the oldest segments hold nothing after `index` that counts, if a new one is started now. The log may begin
+ * with a segment whose base is not above that of any later one (a truncation leaves a lower base behind a higher). */
 static size_t segments_before(const struct wal *w, uint64_t index)
 {
-    size_t n = 0;
-    while (n + 1 < w->n_segments && w->segments[n + 1].base_index <= index)
-        n++;
-    bool last_too = n + 1 == w->n_segments && w->terms.last_index <= index;
-    return last_too && w->segments[n].bytes > WAL_SEGMENT_HEADER_BYTES ? n + 1 : n;
+    size_t n = w->n_segments;
+    if (w->terms.last_index <= index && w->segments[n - 1].bytes > WAL_SEGMENT_HEADER_BYTES)
+        return n;
+    uint64_t lowest = index;
+    while (n-- > 1) {
+        if (w->segments[n].base_index <= lowest)
+            return n;
+        lowest = MIN(lowest, w->segments[n].base_index);
+    }
+    return 0;
 }
 
 /* That a name is still there after a failure or a crash is no harm: the newest header says what is needed. */

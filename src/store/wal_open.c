@@ -6,7 +6,8 @@
  *   3. Batches are applied in order. Only the newest segment may end in a torn batch; that is cut off.
  *   4. The recorded commit must not be beyond the last entry.
  *   5. The last batch is written again and synced. It may be in the page cache only: its process was killed before the sync,
- *      or the sync failed and the kernel marked the pages clean, so that a sync alone would do nothing. */
+ *      or the sync failed and the kernel marked the pages clean, so that a sync alone would do nothing. The same holds
+ *      for the names: the directory and its parent are synced again. */
 #include "store/wal_internal.h"
 
 #include <inttypes.h>
@@ -271,6 +272,8 @@ static enum rgkv_err make_durable(struct recovery *r)
         err = ops->sync(w->file);
     if (!err)
         err = ops->sync_dir(w->vfs, w->dir);
+    if (!err)
+        err = vfs_sync_parent(w->vfs, w->dir);
     if (err)
         return io_failed(r, err);
     w->reserved = ops->size(w->file);
