@@ -134,8 +134,6 @@ static void append_send(struct raft *r, struct raft_peer *p, unsigned n)
 
 static void probe_send(struct raft *r, struct raft_peer *p)
 {
-    if (p->probe_sent)
-        return;
     bool alive = raft_peer_recent(r, p);
     append_send(r, p, alive ? entries_fitting(r, p->next, PROBE_BYTES_MAX) : 0);
     p->probe_sent = true;
@@ -170,11 +168,14 @@ static void snapshot_want(struct raft *r, struct raft_peer *p)
 
 static void appends_send(struct raft *r, struct raft_peer *p)
 {
-    if (p->state != PEER_SNAPSHOT && p->next <= r->log.base_index)
+    bool waits = p->state == PEER_SNAPSHOT || (p->state == PEER_PROBE && p->probe_sent);
+    if (waits)
+        return;
+    if (p->next <= r->log.base_index)
         snapshot_want(r, p);
     else if (p->state == PEER_PROBE)
         probe_send(r, p);
-    else if (p->state == PEER_REPLICATE)
+    else
         pipeline_send(r, p);
 }
 
