@@ -6,6 +6,7 @@
 #include "net/link.h"
 
 #define SWEEP_MS 1000u
+#define WAIT_MS 2u
 
 struct pending {
     uint64_t id;
@@ -25,7 +26,7 @@ struct net_client {
     struct ticker ticker;
     struct pending *pending;      /* given out, not answered yet */
     bool closing;
-    unsigned n_handles;           /* of the three that close before `check` */
+    unsigned n_handles;           /* of the three that close before `sweep` */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -95,23 +96,14 @@ static void drain(struct net_client *c)
         carry_out(c, &e);
 }
 
-static void on_gone(uv_handle_t *handle);
-
-static bool all_gone(const struct net_client *c)
-{
-    return c->n_handles == 0 && links_closed(c->links) && conns_count(c->conns) == 0;
-}
-
 /* After the poll, for what came from it; before it, for what was submitted elsewhere: nothing waits through a sleep. */
 static void round_end(struct net_client *c)
 {
-    if (!c->closing) {
-        drain(c);
-        ticker_set(&c->ticker, client_deadline_us(c->engine));
-        conns_flush(c->conns);
-    } else if (all_gone(c) && !uv_is_closing((uv_handle_t *)&c->check)) {
-        uv_close((uv_handle_t *)&c->check, on_gone);
-    }
+    if (c->closing)
+        return;
+    drain(c);
+    ticker_set(&c->ticker, client_deadline_us(c->engine));
+    conns_flush(c->conns);
 }
 
 static void on_check(uv_check_t *handle) { round_end(handle->data); }
@@ -121,6 +113,7 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct net_client *c = timer->data;
     conns_sweep(c->conns, clock_now_us());
+    links_sweep(c->links, clock_now_us());
 }
 
 /* ---- what the caller calls ---- */
@@ -185,6 +178,20 @@ static void on_gone(uv_handle_t *handle)
         closed(arg);
 }
 
+static bool all_gone(const struct net_client *c)
+{
+    return c->n_handles == 0 && links_closed(c->links) && conns_count(c->conns) == 0;
+}
+
+/* Looked at again and again instead of counted at each handle's end: it takes a round or two, once (a name that is
+ * being resolved takes longer). */
+static void on_wait(uv_timer_t *timer)
+{
+    struct net_client *c = timer->data;
+    if (all_gone(c))
+        uv_close((uv_handle_t *)timer, on_gone);
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct net_client *c = handle->data;
@@ -216,8 +223,9 @@ void net_client_close(struct net_client *c, void (*closed)(void *arg), void *arg
     conns_flush(c->conns);
     c->n_handles = 3;
     uv_close((uv_handle_t *)&c->prepare, on_handle_closed);
-    uv_close((uv_handle_t *)&c->sweep, on_handle_closed);
+    uv_close((uv_handle_t *)&c->check, on_handle_closed);
     ticker_close(&c->ticker, on_ticker_closed);
     links_close(c->links);
     conns_close_all(c->conns);
+    uv_timer_start(&c->sweep, on_wait, 0, WAIT_MS);
 }
