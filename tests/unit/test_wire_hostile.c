@@ -105,7 +105,7 @@ static void flags_and_reserved_bits_are_refused(void **state)
 
 static void lengths_over_what_the_kind_can_hold_are_refused_before_anything_is_allocated(void **state)
 {
-    static const uint32_t lengths[] = {FRAME_BULK_BYTES_MAX, FRAME_BULK_BYTES_MAX + 1, FRAME_BODY_BYTES_MAX + 1, INT32_MAX,
+    static const uint32_t lengths[] = {FRAME_BODY_BYTES_MAX, FRAME_BULK_BYTES_MAX, FRAME_BULK_BYTES_MAX + 1, FRAME_BODY_BYTES_MAX + 1, INT32_MAX,
                                        1u << 31, UINT32_MAX - 47, UINT32_MAX};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
         for (size_t at = BODY_BYTES_AT; at <= BULK_BYTES_AT; at += 4) {
@@ -294,6 +294,28 @@ static void lengths_whose_sum_overflows_are_refused(void **state)
     le64_set(frame_number(frame.data, 3), 6);
     assert_int_equal(sealed_decode(&frame), RGKV_PROTOCOL);
     buf_release(&frame);
+}
+
+/* Key, second key and data with the bytes really there; the numbers are {key, key2} and {data, mode}. */
+static enum rgkv_err kv_with_lengths(uint32_t key, uint32_t key2, uint32_t data)
+{
+    const struct msg m = {.kind = MSG_KV_REQUEST, .kv_request.request.op = KV_PUT};
+    struct buf frame = encode(&m);
+    memset(buf_grow(&frame, key + key2 + data), 'x', key + key2 + data);
+    le64_set(frame_number(frame.data, 7), (uint64_t)key2 << 32 | key);
+    le64_set(frame_number(frame.data, 8), data);
+    le32_set(frame.data + BULK_BYTES_AT, key + key2 + data);
+    enum rgkv_err err = sealed_decode(&frame);
+    buf_release(&frame);
+    return err;
+}
+
+static void keys_and_data_over_their_limits_are_refused(void **state)
+{
+    assert_int_equal(kv_with_lengths(KEY_BYTES_MAX, KEY_BYTES_MAX, DATA_BYTES_MAX), RGKV_OK);
+    assert_int_equal(kv_with_lengths(KEY_BYTES_MAX + 1, 0, 0), RGKV_PROTOCOL);
+    assert_int_equal(kv_with_lengths(0, KEY_BYTES_MAX + 1, 0), RGKV_PROTOCOL);
+    assert_int_equal(kv_with_lengths(0, 0, DATA_BYTES_MAX + 1), RGKV_PROTOCOL);
 }
 
 /* ---- raft's entries ---- */
@@ -532,6 +554,7 @@ int main(void)
         cmocka_unit_test(strings_need_not_be_utf8),
         cmocka_unit_test(lengths_that_do_not_add_up_to_the_bulk_are_refused),
         cmocka_unit_test(lengths_whose_sum_overflows_are_refused),
+        cmocka_unit_test(keys_and_data_over_their_limits_are_refused),
         cmocka_unit_test(entries_of_any_message_but_append_are_refused),
         cmocka_unit_test(entries_beyond_the_last_index_are_refused),
         cmocka_unit_test(unknown_entries_and_noops_with_a_payload_are_refused),

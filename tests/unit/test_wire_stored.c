@@ -92,6 +92,30 @@ static void the_largest_join_fits_into_an_entry(void **state)
     mem_free(groups);
 }
 
+/* Rows of a moved shard are bounded by the entry alone: one of the largest size, and one that is a byte too long. */
+static void a_payload_over_the_limit_of_entries_is_damaged(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *rows = mem_zalloc(ENTRY_BYTES_MAX);
+    struct kv_command got, c = {.kind = KV_CHUNK};
+    struct blob *empty = kv_command_encode(&c);
+    c.rows = bytes_of(rows, ENTRY_BYTES_MAX - empty->len);
+    struct blob *b = kv_command_encode(&c);
+    struct buf longer = {0};
+    size_t rows_len_at = 8 + 8 + sizeof("U#") + 4 + 10 * 8;
+    assert_int_equal(b->len, ENTRY_BYTES_MAX);
+    assert_int_equal(kv_command_decode(blob_bytes(b), &f->got, &got), RGKV_OK);
+    assert_int_equal(le64_get(b->data + rows_len_at), c.rows.len);
+    buf_put(&longer, blob_bytes(b));
+    buf_put_u8(&longer, 0);
+    le64_set(longer.data + rows_len_at, c.rows.len + 1);
+    assert_int_equal(kv_command_decode(buf_bytes(&longer), &f->got, &got), RGKV_DAMAGED);
+    buf_release(&longer);
+    blob_unref(b);
+    blob_unref(empty);
+    mem_free(rows);
+}
+
 /* Decodes as both: whatever is let in must be what we would have written. */
 static unsigned payload_accepted(struct fixture *f, struct bytes payload)
 {
@@ -261,6 +285,8 @@ static void damaged_manifests_are_refused(void **state)
     }
     buf_put_u8(&file, 0);
     assert_false(manifest_accepted(buf_bytes(&file)));
+    manifest_reseal(file.data, file.len);
+    assert_false(manifest_accepted(buf_bytes(&file)));
     buf_release(&file);
 }
 
@@ -290,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(commands_of_the_controller_come_back_as_they_were_logged, setup, teardown),
         cmocka_unit_test_setup_teardown(the_largest_request_fits_into_an_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(the_largest_join_fits_into_an_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_payload_over_the_limit_of_entries_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(a_payload_is_of_one_family_only, setup, teardown),
         cmocka_unit_test_setup_teardown(truncated_and_lengthened_payloads_are_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_bit_in_a_payload_is_damage_or_another_command, setup, teardown),
