@@ -1,0 +1,264 @@
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fuse/control.h"
+
+#define SETTLED_LOOK_MS 100u
+
+/* An open control file: the text that is being read. */
+struct control_file {
+    struct mount *m;
+    uint64_t id;
+    bool ready;                    /* `text` is there: of the last read at 0, or the result of a write */
+    bool answer;                   /* `text` is the result of a write that was not read yet */
+    struct buf text;
+    unsigned held;
+    bool released;
+};
+
+struct file_call {
+    struct call call;
+    struct control_file *file;
+    size_t size;
+    uint64_t off;
+    size_t written;                /* write: what to answer */
+    uv_timer_t *again;             /* settled: looks again; or NULL */
+};
+
+static struct control_file *file_of(const struct fuse_file_info *fi) { return (struct control_file *)(uintptr_t)fi->fh; }
+static enum control_kind kind_of(const struct control_file *f) { return control_row(f->id)->kind; }
+
+static void file_collect(struct control_file *f)
+{
+    if (f->held || !f->released)
+        return;
+    buf_release(&f->text);
+    mem_free(f);
+}
+
+static void timer_closed(uv_handle_t *h) { mem_free(h); }
+
+static void file_call_release(struct call *call)
+{
+    struct file_call *c = (struct file_call *)call;
+    if (c->again)
+        uv_close((uv_handle_t *)c->again, timer_closed);
+    c->file->held--;
+    file_collect(c->file);
+}
+
+static struct file_call *begin(fuse_req_t req, const char *op, struct control_file *f)
+{
+    struct file_call *c = call_begin(f->m, req, op, sizeof *c);
+    char name[32], path[64];
+    control_print_name(f->id, name);
+    snprintf(path, sizeof path, ".ctrl/%s", name);
+    call_path(&c->call, bytes_str(path));
+    c->call.release = file_call_release;
+    c->file = f;
+    f->held++;
+    return c;
+}
+
+/* ---- open, release ---- */
+
+static bool permitted(const struct control_row *r, int flags)
+{
+    bool reads = (flags & O_ACCMODE) != O_WRONLY, writes = (flags & O_ACCMODE) != O_RDONLY;
+    return (!reads || (r->mode & 0400)) && (!writes || (r->mode & 0200));
+}
+
+void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *m = fuse_req_userdata(req);
+    if (!permitted(control_row(ino), fi->flags)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    if ((fi->flags & O_ACCMODE) != O_RDONLY && fuse_req_ctx(req)->uid != 0 && fuse_req_ctx(req)->uid != m->root.st_uid) {
+        fuse_reply_err(req, EACCES); /* administration is for root and for who mounted it */
+        return;
+    }
+    struct control_file *f = mem_zalloc(sizeof *f);
+    f->m = m;
+    f->id = ino;
+    fi->fh = (uint64_t)(uintptr_t)f;
+    fi->direct_io = 1; /* so that st_size does not matter */
+    if (fuse_reply_open(req, fi) == -ENOENT) {
+        f->released = true;
+        file_collect(f);
+    }
+}
+
+void control_release(struct fuse_file_info *fi)
+{
+    struct control_file *f = file_of(fi);
+    f->released = true;
+    file_collect(f);
+}
+
+/* ---- read ---- */
+
+static void serve(struct file_call *c)
+{
+    struct bytes text = buf_bytes(&c->file->text);
+    uint64_t from = MIN(c->off, text.len);
+    c->file->answer = false;
+    call_reply_data(&c->call, bytes_first(bytes_from(text, from), MIN(c->size, text.len - from)));
+}
+
+static void ask_text(struct file_call *c);
+
+static void look_again(uv_timer_t *timer)
+{
+    struct file_call *c = timer->data;
+    c->call.cancel = NULL;
+    ask_text(c);
+}
+
+static void stop_looking(struct call *call)
+{
+    uv_timer_stop(((struct file_call *)call)->again);
+    call_reply_err(call, RGKV_CANCELLED, NULL);
+}
+
+static void wait_settled(struct file_call *c)
+{
+    if (!c->again) {
+        c->again = mem_zalloc(sizeof *c->again);
+        uv_timer_init(c->call.m->loop, c->again);
+        c->again->data = c;
+    }
+    c->call.cancel = stop_looking;
+    uv_timer_start(c->again, look_again, SETTLED_LOOK_MS, 0);
+}
+
+static void text_done(struct call *call, const struct client_effect *e)
+{
+    struct file_call *c = (struct file_call *)call;
+    struct control_file *f = c->file;
+    if (e->err == RGKV_MOVING && kind_of(f) == CONTROL_SETTLED) {
+        wait_settled(c);
+        return;
+    }
+    if (e->err) {
+        call_reply_err(call, e->err, e->why);
+        return;
+    }
+    buf_clear(&f->text);
+    buf_put(&f->text, e->text);
+    f->ready = true;
+    if (c->written) {
+        f->answer = true;
+        call_reply_write(call, c->written);
+    } else
+        serve(c);
+}
+
+static enum ctrl_read what_to_read(enum control_kind kind)
+{
+    switch ((int)kind) {
+    case CONTROL_CONFIG: case CONTROL_CONFIG_N: case CONTROL_QUERY: return CTRL_READ_CONFIG;
+    case CONTROL_SHARDS: return CTRL_READ_SHARDS;
+    case CONTROL_MOVES: return CTRL_READ_MOVES;
+    case CONTROL_SETTLED: return CTRL_READ_SETTLED;
+    case CONTROL_STATUS: return CTRL_READ_STATUS;
+    case CONTROL_NODES: return CTRL_READ_NODES;
+    case CONTROL_GROUP_MEMBERS: return CTRL_READ_MEMBERS;
+    case CONTROL_GROUP_LEADER: return CTRL_READ_LEADER;
+    }
+    return 0;
+}
+
+static void ask_number(struct file_call *c, uint64_t number)
+{
+    struct client_request q = {.kind = CLIENT_READ, .read = what_to_read(kind_of(c->file)), .number = number};
+    call_ask_any(&c->call, &q, text_done);
+}
+
+static void ask_text(struct file_call *c)
+{
+    enum control_kind kind = kind_of(c->file);
+    bool numbered = kind == CONTROL_CONFIG_N || kind == CONTROL_GROUP_MEMBERS || kind == CONTROL_GROUP_LEADER;
+    ask_number(c, numbered ? control_number(c->file->id) : UINT64_MAX);
+}
+
+void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    struct control_file *f = file_of(fi);
+    struct file_call *c = begin(req, "read", f);
+    c->size = size;
+    c->off = f->answer ? 0 : (uint64_t)off; /* the write moved the position; its result begins at its beginning */
+    if (f->ready && (off || f->answer)) {
+        serve(c);
+        return;
+    }
+    buf_clear(&f->text);
+    f->ready = control_local_text(f->m, kind_of(f), &f->text);
+    if (f->ready)
+        serve(c);
+    else
+        ask_text(c);
+}
+
+/* ---- write ---- */
+
+static void refuse(struct file_call *c, enum rgkv_err err, const struct buf *why)
+{
+    char sentence[256];
+    snprintf(sentence, sizeof sentence, "%.*s", (int)why->len, why->len ? (const char *)why->data : "");
+    call_record(&c->call, rgkv_err_errno(err), sentence[0] ? sentence : rgkv_err_sentence(err));
+    call_reply_errno(&c->call, rgkv_err_errno(err));
+}
+
+static void admin_done(struct call *call, const struct client_effect *e)
+{
+    struct file_call *c = (struct file_call *)call;
+    enum rgkv_err err = e->err ? e->err : e->result ? e->result->err : RGKV_PROTOCOL;
+    const char *why = e->result && e->result->why[0] ? e->result->why : e->why;
+    if (err) {
+        call_record(call, rgkv_err_errno(err), why && *why ? why : rgkv_err_sentence(err));
+        call_reply_errno(call, rgkv_err_errno(err));
+    } else
+        call_reply_write(call, c->written);
+}
+
+static void send_written(struct file_call *c, struct bytes text)
+{
+    enum control_kind kind = kind_of(c->file);
+    struct control_written *w = mem_zalloc(sizeof *w);
+    struct buf why = {0};
+    enum rgkv_err err = control_understand(kind, text, w, &why);
+    if (err)
+        refuse(c, err, &why);
+    else if (kind == CONTROL_QUERY)
+        ask_number(c, w->query < 0 ? UINT64_MAX : (uint64_t)w->query);
+    else
+        call_ask_any(&c->call, &(struct client_request){.kind = CLIENT_ADMIN, .admin = &w->command}, admin_done);
+    control_written_release(w);
+    mem_free(w);
+    buf_release(&why);
+}
+
+static void obey_written(struct file_call *c, struct bytes text)
+{
+    struct buf why = {0};
+    enum rgkv_err err = control_obey(c->call.m, kind_of(c->file), text, &why);
+    if (err)
+        refuse(c, err, &why);
+    else
+        call_reply_write(&c->call, c->written);
+    buf_release(&why);
+}
+
+void control_write(fuse_req_t req, fuse_ino_t ino, struct bytes text, struct fuse_file_info *fi)
+{
+    struct file_call *c = begin(req, "write", file_of(fi));
+    c->written = text.len;
+    if (control_row(ino)->local)
+        obey_written(c, text);
+    else
+        send_written(c, text);
+}

@@ -1,0 +1,78 @@
+#include "fuse/control.h"
+
+static const char *health_name(enum client_group_health h)
+{
+    switch (h) {
+    case CLIENT_GROUP_UNKNOWN: return "unknown";
+    case CLIENT_GROUP_OK: return "ok";
+    case CLIENT_GROUP_DOWN: return "down";
+    }
+    return "unknown";
+}
+
+static bool any_down(const struct client *c, const struct ctrl_view *v)
+{
+    for (unsigned i = 0; v && i < v->n_groups; i++)
+        if (client_group_health(c, v->groups[i].gid) == CLIENT_GROUP_DOWN)
+            return true;
+    return false;
+}
+
+/* What this mount saw within the last seconds; nothing is asked. */
+static void print_health(const struct mount *m, struct buf *out)
+{
+    const struct client *c = net_client_engine(m->client);
+    const struct ctrl_view *v = client_view(c);
+    struct client_stats stats;
+    client_stats(c, &stats);
+    buf_printf(out, "%s\nctl %s\n", !stats.controller_reached ? "down" : any_down(c, v) ? "degraded" : "ok",
+               stats.controller_reached ? "ok" : "down");
+    for (unsigned i = 0; v && i < v->n_groups; i++)
+        buf_printf(out, "%llu %s\n", (unsigned long long)v->groups[i].gid, health_name(client_group_health(c, v->groups[i].gid)));
+}
+
+static void put_count(struct buf *out, const char *name, uint64_t n) { buf_printf(out, "%s %llu\n", name, (unsigned long long)n); }
+
+static void print_stats(const struct mount *m, struct buf *out)
+{
+    struct client_stats c;
+    client_stats(net_client_engine(m->client), &c);
+    put_count(out, "requests", m->stats.requests);
+    put_count(out, "replies", m->stats.replies);
+    put_count(out, "errors", m->stats.errors);
+    put_count(out, "interrupted", m->stats.interrupted);
+    put_count(out, "reads", m->stats.reads);
+    put_count(out, "read_bytes", m->stats.read_bytes);
+    put_count(out, "writes", m->stats.writes);
+    put_count(out, "write_bytes", m->stats.write_bytes);
+    put_count(out, "commits", m->stats.commits);
+    put_count(out, "commit_failures", m->stats.commit_failures);
+    put_count(out, "failures_recorded", m->errors.total);
+    put_count(out, "uptime_us", mount_now_us(m) - m->started_us);
+    put_count(out, "client_submitted", c.submitted);
+    put_count(out, "client_done", c.done);
+    put_count(out, "client_refused", c.refused);
+    put_count(out, "client_unknown", c.unknown);
+    put_count(out, "client_retries", c.retries);
+    put_count(out, "client_sends", c.sends);
+    put_count(out, "client_inflight", c.inflight);
+}
+
+bool control_local_text(const struct mount *m, enum control_kind kind, struct buf *out)
+{
+    if (kind == CONTROL_HEALTH)
+        print_health(m, out);
+    else if (kind == CONTROL_ERROR)
+        errlog_print(&m->errors, out);
+    else if (kind == CONTROL_VERSION)
+        buf_printf(out, "rgkvfs %s\n", PACKAGE_VERSION);
+    else if (kind == CONTROL_MOUNT_OPTIONS)
+        options_print(m->options, out);
+    else if (kind == CONTROL_MOUNT_STATS)
+        print_stats(m, out);
+    else if (kind == CONTROL_MOUNT_INFLIGHT)
+        call_print(m, out);
+    else
+        return false;
+    return true;
+}

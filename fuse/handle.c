@@ -1,0 +1,397 @@
+#include "fuse/handle.h"
+
+#include <fcntl.h>
+#include <utlist.h>
+
+#include "fuse/attr.h"
+#include "fuse/orphan.h"
+
+#define SILENCE_US 1000000u
+#define IDLE_LOOK_MS 200u
+
+struct handle_wait {
+    struct handle *h;
+    struct call *call;
+    handle_then *then;
+    bool flying;                   /* in h->waiting, else in h->queued */
+    void (*cancel_before)(struct call *c);
+    struct handle_wait *prev, *next;
+};
+
+/* Nobody's request: the call that carries a commit. */
+struct commit_call {
+    struct call call;
+    struct handle *h;
+};
+
+static void commit_start(struct handle *h);
+
+/* ---- the life of a handle ---- */
+
+struct handle *handle_new(struct mount *m, struct inode *n, const struct fuse_file_info *fi, const struct fuse_ctx *who)
+{
+    struct handle *h = mem_zalloc(sizeof *h);
+    h->m = m;
+    h->node = inode_ref(n);
+    h->flags = fi->flags;
+    h->uid = who->uid;
+    h->gid = who->gid;
+    DL_APPEND2(n->handles, h, node_prev, node_next);
+    return h;
+}
+
+struct handle *handle_of(const struct fuse_file_info *fi) { return (struct handle *)(uintptr_t)fi->fh; }
+
+bool handle_staged(const struct handle *h) { return h->commit || !stage_empty(&h->stage); }
+
+static void idle_look(uv_timer_t *timer);
+
+/* Keeps m->staged, and the timer that looks at it, as they should be. */
+static void handle_list(struct handle *h)
+{
+    bool listed = handle_staged(h);
+    if (listed && !h->listed)
+        DL_APPEND(h->m->staged, h);
+    if (!listed && h->listed)
+        DL_DELETE(h->m->staged, h);
+    h->listed = listed;
+    if (!h->m->staged)
+        uv_timer_stop(h->m->idle);
+    else if (!uv_is_active((uv_handle_t *)h->m->idle))
+        uv_timer_start(h->m->idle, idle_look, IDLE_LOOK_MS, IDLE_LOOK_MS);
+}
+
+static void handle_collect(struct handle *h)
+{
+    handle_list(h);
+    if (!h->released || h->commit || h->waiting || h->queued || h->held)
+        return;
+    struct mount *m = h->m;
+    if (h->listed)
+        DL_DELETE(m->staged, h);
+    DL_DELETE2(h->node->handles, h, node_prev, node_next);
+    inode_unref(&m->inodes, h->node);
+    stage_release(&h->stage);
+    stage_release(&h->flying);
+    pin_release(&h->pin);
+    mem_free(h);
+}
+
+struct handle *handle_hold(struct handle *h)
+{
+    h->held++;
+    return h;
+}
+
+void handle_let_go(struct handle *h)
+{
+    ASSERT(h->held > 0);
+    h->held--;
+    handle_collect(h);
+}
+
+void handle_released(struct handle *h)
+{
+    h->released = true;
+    if (h->failed)
+        stage_release(&h->stage); /* the caller was told, or the error log: nothing more is sent */
+    if (!h->commit && !stage_empty(&h->stage))
+        commit_start(h);
+    else
+        handle_collect(h);
+}
+
+/* ---- staging ---- */
+
+uint64_t handle_size(const struct handle *h, uint64_t base)
+{
+    if (h->commit)
+        base = stage_size(&h->flying, base);
+    return stage_size(&h->stage, base);
+}
+
+void handle_touch(struct handle *h, const struct fuse_ctx *who)
+{
+    h->writer = who->pid;
+    h->staged_ns = mount_wall_ns();
+    h->touched_us = mount_now_us(h->m);
+    h->clear_suid |= who->uid != 0;
+    h->failed = RGKV_OK;
+    handle_list(h);
+}
+
+void handle_mark(struct handle *h)
+{
+    h->stage_mark = stage_mark(&h->stage);
+    h->stage_marked = true;
+}
+
+bool handle_only_creates(const struct handle *h)
+{
+    return !h->commit && h->stage.whole && h->stage.fresh && !h->stage.written;
+}
+
+void handle_appended(struct handle *h)
+{
+    if (handle_only_creates(h))
+        stage_release(&h->stage);
+    h->created = false;
+    h->known = true;
+    h->failed = RGKV_OK;
+    pin_drop(&h->pin);
+    handle_list(h);
+}
+
+enum rgkv_err handle_take_failure(struct handle *h)
+{
+    enum rgkv_err err = h->reported ? RGKV_OK : h->failed;
+    h->reported = true;
+    return err;
+}
+
+/* ---- waiting ---- */
+
+static struct handle_wait **list_of(struct handle_wait *w) { return w->flying ? &w->h->waiting : &w->h->queued; }
+
+static struct handle_wait *wait_of(struct handle *h, const struct call *c)
+{
+    struct handle_wait *w;
+    DL_SEARCH_SCALAR(h->waiting, w, call, c);
+    if (!w)
+        DL_SEARCH_SCALAR(h->queued, w, call, c);
+    return w;
+}
+
+static void wait_end(struct handle_wait *w, enum rgkv_err err, const char *why)
+{
+    struct call *c = w->call;
+    handle_then *then = w->then;
+    DL_DELETE(*list_of(w), w);
+    c->cancel = w->cancel_before;
+    mem_free(w);
+    then(c, err, why);
+}
+
+/* Which handle a call waits for is found through its node; nodes have few open files. */
+static struct handle_wait *wait_find(struct call *c)
+{
+    const struct inode *nodes[] = {c->node, c->node2};
+    for (size_t i = 0; i < ARRAY_LEN(nodes); i++)
+        for (struct handle *h = nodes[i] ? nodes[i]->handles : NULL; h; h = h->node_next) {
+            struct handle_wait *w = wait_of(h, c);
+            if (w)
+                return w;
+        }
+    return NULL;
+}
+
+static void wait_cancel(struct call *c)
+{
+    struct handle_wait *w = wait_find(c);
+    ASSERT(w);
+    struct handle *h = w->h;
+    if (w->flying && h->waiting == w && !w->next && h->commit && h->commit->ticket)
+        call_cancel(h->commit); /* nobody else wants it: its end tells our call */
+    else
+        wait_end(w, RGKV_CANCELLED, rgkv_err_sentence(RGKV_CANCELLED));
+}
+
+static void wait_add(struct handle *h, struct call *c, handle_then *then, bool flying)
+{
+    struct handle_wait *w = mem_zalloc(sizeof *w);
+    *w = (struct handle_wait){.h = h, .call = c, .then = then, .flying = flying, .cancel_before = c->cancel};
+    if (!c->node)
+        call_node(c, h->node);
+    else if (c->node != h->node && !c->node2)
+        call_node2(c, h->node);
+    c->cancel = wait_cancel;
+    DL_APPEND(*list_of(w), w);
+}
+
+static void wait_end_all(struct handle *h, bool flying, enum rgkv_err err, const char *why)
+{
+    struct handle_wait **list = flying ? &h->waiting : &h->queued;
+    while (*list)
+        wait_end(*list, err, why);
+}
+
+/* ---- committing ---- */
+
+static void commit_request(struct handle *h, const struct key *k, struct kv_request *ret_q)
+{
+    *ret_q = (struct kv_request){.key = key_bytes_of(k), .mode = h->mode, .uid = h->uid, .gid = h->gid};
+    if (h->clear_suid)
+        ret_q->flags |= KV_CLEAR_SUID;
+    stage_request(&h->flying, ret_q);
+}
+
+static void commit_succeeded(struct handle *h, const struct kv_attr *a)
+{
+    stage_release(&h->flying);
+    h->created = false;
+    h->known = true;
+    if (a)
+        attr_seen(h->node, a);
+    pin_drop(&h->pin); /* it reads its own writes */
+}
+
+static void commit_failed(struct handle *h, enum rgkv_err err)
+{
+    h->m->stats.commit_failures++;
+    if (h->flying_marked)
+        stage_undo(&h->flying, &h->flying_mark);
+    enum rgkv_err merged = stage_put_under(&h->stage, &h->flying);
+    stage_release(&h->flying);
+    h->failed = merged ? merged : err;
+    h->reported = h->waiting != NULL || h->queued != NULL;
+}
+
+static void commit_over(struct handle *h, enum rgkv_err err, const char *why)
+{
+    handle_hold(h);
+    wait_end_all(h, true, err, why);
+    if (err)
+        wait_end_all(h, false, err, why);
+    if (err && h->released)
+        stage_release(&h->stage);
+    if (!err && !h->commit && !stage_empty(&h->stage) && (h->queued || h->released)) {
+        commit_start(h);
+    } else if (!h->commit) /* what the queue waited for is gone: the file was unlinked here */
+        wait_end_all(h, false, err, why);
+    handle_let_go(h);
+}
+
+static void commit_send(struct handle *h);
+
+/* The file came into being elsewhere while its creation was staged here: without O_TRUNC its content stays. */
+static bool commit_again(struct handle *h, enum rgkv_err err)
+{
+    if ((err != RGKV_VERSION && err != RGKV_EXISTS) || !h->flying.whole || !h->flying.fresh)
+        return false;
+    stage_lost_race(&h->flying);
+    return true;
+}
+
+static void commit_ended(struct handle *h, enum rgkv_err err, const char *why, const struct kv_attr *a)
+{
+    if (!err)
+        commit_succeeded(h, a);
+    else
+        commit_failed(h, err);
+    commit_over(h, err, why);
+}
+
+static bool told_nobody(const struct handle *h) { return !h->waiting && !h->queued; }
+
+static void commit_done(struct call *c, const struct client_effect *e)
+{
+    struct handle *h = ((struct commit_call *)c)->h;
+    bool again = commit_again(h, e->err);
+    bool gone = e->err == RGKV_NOT_FOUND && !h->flying.whole; /* a Patch of a file that was removed elsewhere */
+    enum rgkv_err err = gone ? RGKV_STALE : e->err;
+    if (err && !again && told_nobody(h))
+        call_record(c, rgkv_err_errno(err), e->why);
+    h->commit = NULL;
+    if (again && !stage_empty(&h->flying)) {
+        call_end(c);
+        commit_send(h);
+        return;
+    }
+    h->m->background -= 1;
+    commit_ended(h, again ? RGKV_OK : err, e->why, e->reply && e->reply->has_attr && !again ? &e->reply->attr : NULL);
+    call_end(c);
+}
+
+static struct call *commit_call(struct handle *h)
+{
+    struct commit_call *c = call_begin(h->m, NULL, h->released ? "release" : "commit", sizeof *c);
+    c->h = h;
+    call_node(&c->call, h->node);
+    return &c->call;
+}
+
+static void commit_send(struct handle *h)
+{
+    struct key k;
+    enum rgkv_err err = tree_key(h->node, &k);
+    if (err) { /* replaced or removed elsewhere: there is nothing to write to */
+        h->m->background -= 1;
+        commit_ended(h, err, rgkv_err_sentence(err), NULL);
+        return;
+    }
+    struct kv_request q;
+    commit_request(h, &k, &q);
+    h->commit = commit_call(h);
+    handle_list(h);
+    call_ask(h->commit, &q, commit_done);
+}
+
+static void commit_start(struct handle *h)
+{
+    ASSERT(!h->commit && !h->waiting && !stage_empty(&h->stage));
+    h->m->stats.commits++;
+    h->flying = h->stage;
+    h->flying_mark = h->stage_mark;
+    h->flying_marked = h->stage_marked;
+    h->stage_marked = false;
+    memset(&h->stage, 0, sizeof h->stage);
+    h->waiting = h->queued;
+    h->queued = NULL;
+    struct handle_wait *w;
+    DL_FOREACH(h->waiting, w)
+        w->flying = true;
+    h->m->background += 1;
+    if (h->node->orphan) { /* unlinked here: the value is ours alone */
+        h->m->background -= 1;
+        orphan_apply(h->node, &h->flying);
+        commit_ended(h, RGKV_OK, "", NULL);
+    } else
+        commit_send(h);
+}
+
+void handle_commit(struct handle *h, struct call *c, handle_then *then)
+{
+    if (!handle_staged(h)) {
+        then(c, RGKV_OK, "");
+        return;
+    }
+    wait_add(h, c, then, h->commit && stage_empty(&h->stage));
+    if (!h->commit)
+        commit_start(h);
+}
+
+static void idle_look(uv_timer_t *timer)
+{
+    struct mount *m = timer->data;
+    uint64_t now = mount_now_us(m);
+    struct handle *h, *next;
+    DL_FOREACH_SAFE(m->staged, h, next)
+        if (!h->commit && !h->failed && h->stage.written && now - h->touched_us >= SILENCE_US)
+            commit_start(h);
+}
+
+/* ---- a node's handles ---- */
+
+static bool unsettled(const struct handle *h)
+{
+    return h->commit || (h->created && !h->failed && !stage_empty(&h->stage));
+}
+
+static struct handle *first_unsettled(const struct inode *n)
+{
+    for (struct handle *h = n->handles; h; h = h->node_next)
+        if (unsettled(h))
+            return h;
+    return NULL;
+}
+
+bool handles_unsettled(const struct inode *n) { return first_unsettled(n) != NULL; }
+
+void handles_settle(struct inode *n, struct call *c, handle_then *then)
+{
+    struct handle *h = first_unsettled(n);
+    if (h)
+        handle_commit(h, c, then);
+    else
+        then(c, RGKV_OK, "");
+}

@@ -1,0 +1,73 @@
+/* An open file: what is staged on it, the commit that carries it to the store, and the version that it reads.
+ *
+ *     writes ──▶ stage ──handle_commit──▶ flying ──answered──▶ gone, or back under the stage and `failed`
+ *
+ * At most one commit of a handle is under way; what is written meanwhile goes into the stage and the next commit. After a failed commit
+ * nothing is sent by flush, release or silence, for the caller was told that it failed; the next write tries again. */
+#ifndef RGKV_FUSE_HANDLE_H
+#define RGKV_FUSE_HANDLE_H
+
+#include "fuse/call.h"
+#include "fuse/pin.h"
+#include "fuse/stage.h"
+
+struct handle_wait;
+
+struct handle {
+    struct mount *m;
+    struct inode *node;            /* a reference */
+    int flags;                     /* of open(2) */
+    uint32_t mode, uid, gid;       /* of the creation */
+    bool created;                  /* a creation that is staged: the store does not have the file yet */
+    bool known;                    /* the store had the file: an Append must find it */
+    bool clear_suid;               /* written by somebody but root */
+    int writer;                    /* the thread that staged last */
+    int64_t staged_ns;             /* wall clock of that */
+    uint64_t touched_us;           /* monotonic clock of that */
+    struct stage stage, flying;
+    struct stage_mark stage_mark, flying_mark;
+    bool stage_marked, flying_marked; /* a failed commit takes the last write back to the mark */
+    struct call *commit;           /* carries `flying` */
+    struct handle_wait *waiting;   /* for `flying` */
+    struct handle_wait *queued;    /* for what is staged, behind `flying` */
+    enum rgkv_err failed;          /* of the last commit */
+    bool reported;                 /* somebody was told */
+    bool released;                 /* the kernel has let go: free when nothing is under way */
+    unsigned held;                 /* calls and functions that still need it */
+    struct pin pin;
+    bool listed;                   /* in m->staged */
+    struct handle *prev, *next;    /* m->staged */
+    struct handle *node_prev, *node_next; /* node->handles */
+};
+
+struct handle *handle_new(struct mount *m, struct inode *n, const struct fuse_file_info *fi, const struct fuse_ctx *who);
+struct handle *handle_of(const struct fuse_file_info *fi);
+/* The kernel's release (or the end of the mount): what is staged is committed, then the handle is freed. */
+void handle_released(struct handle *h);
+
+/* A call that works on the handle keeps it, whatever the kernel does meanwhile. */
+struct handle *handle_hold(struct handle *h);
+void handle_let_go(struct handle *h);
+
+bool handle_staged(const struct handle *h);        /* something is staged or on its way */
+uint64_t handle_size(const struct handle *h, uint64_t base);
+/* Notes who staged something, after it was done. */
+void handle_touch(struct handle *h, const struct fuse_ctx *who);
+/* Before a write that will be committed at once: a failure takes it back. */
+void handle_mark(struct handle *h);
+/* Nothing is staged but the creation itself: an Append does that along the way. */
+bool handle_only_creates(const struct handle *h);
+void handle_appended(struct handle *h);            /* such an Append was acknowledged */
+/* A failure that nobody was told of yet; OK: none. Telling it once is enough. */
+enum rgkv_err handle_take_failure(struct handle *h);
+
+/* Waits until all that is staged now is committed. `then` is called exactly once, perhaps before this returns (if there is nothing to do). The
+ * wait is given up with CANCELLED if its call is interrupted; if it was the only one, so is the commit. */
+typedef void handle_then(struct call *c, enum rgkv_err err, const char *why);
+void handle_commit(struct handle *h, struct call *c, handle_then *then);
+/* The same for every handle of a node that has something on its way or has not created its file yet. Failures are
+ * the handles' own business and not told. */
+void handles_settle(struct inode *n, struct call *c, handle_then *then);
+bool handles_unsettled(const struct inode *n);
+
+#endif

@@ -1,0 +1,47 @@
+/* What all parts of one mount share. Made and torn down by main.c; everything runs on the one thread of the loop. */
+#ifndef RGKV_FUSE_MOUNT_H
+#define RGKV_FUSE_MOUNT_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+#include <uv.h>
+
+#include "fuse/errlog.h"
+#include "fuse/inode.h"
+#include "fuse/options.h"
+#include "net/net_client.h"
+
+struct call;
+struct handle;
+struct interrupts;
+struct session;
+
+struct mount_stats {
+    uint64_t requests, replies, errors, interrupted;
+    uint64_t reads, read_bytes, writes, write_bytes, commits, commit_failures;
+};
+
+struct mount {
+    uv_loop_t *loop;
+    const struct options *options;
+    struct net_client *client;
+    struct session *session;
+    struct inodes inodes;
+    struct errlog errors;
+    struct mount_stats stats;
+    uint32_t nshards;              /* of the cluster, known before anything is mounted */
+    uint64_t started_us;
+    struct stat root;              /* the root's attributes are this mount's own */
+    struct call *calls;            /* under way; a list by call.h */
+    uint64_t last_call;
+    struct interrupts *interrupts;
+    struct handle *staged;         /* open files with something staged or being sent; a list by handle.h */
+    uv_timer_t *idle;              /* runs while `staged` is not empty */
+    unsigned background;           /* commits that no caller waits for */
+    bool stopping;
+};
+
+uint64_t mount_now_us(const struct mount *m);  /* monotonic */
+int64_t mount_wall_ns(void);
+
+#endif

@@ -1,0 +1,246 @@
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "fuse/attr.h"
+#include "fuse/control.h"
+#include "fuse/handle.h"
+#include "fuse/ops.h"
+
+static int tid_of(const struct call *c) { return fuse_req_ctx(c->req)->pid; }
+
+/* ---- getattr ---- */
+
+/* The node's own file is gone from its path; who has it open still gets an answer. */
+static void reply_detached(struct call *c)
+{
+    struct stat st;
+    if (attr_detached(c->node, &st))
+        call_reply_attr(c, &st);
+    else
+        call_reply_errno(c, ESTALE);
+}
+
+static void reply_absent(struct call *c)
+{
+    struct stat st;
+    if (attr_seen_by(c->node, NULL, tid_of(c), &st))
+        call_reply_attr(c, &st);
+    else if (c->node->handles)
+        reply_detached(c);
+    else
+        call_reply_errno(c, ENOENT);
+}
+
+static void getattr_done(struct call *c, const struct client_effect *e)
+{
+    struct inode *n = c->node;
+    struct stat st;
+    if (e->err == RGKV_NOT_FOUND || e->err == RGKV_NOT_DIR)
+        reply_absent(c);
+    else if (e->err)
+        call_reply_err(c, e->err, e->why);
+    else if (n->ino && n->ino != e->reply->attr.ino)
+        reply_detached(c);
+    else {
+        attr_seen(n, &e->reply->attr);
+        attr_seen_by(n, &e->reply->attr, tid_of(c), &st);
+        call_reply_attr(c, &st);
+    }
+}
+
+void ops_reply_getattr(struct call *c)
+{
+    struct key k;
+    if (tree_key(c->node, &k))
+        reply_detached(c);
+    else
+        call_ask(c, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, getattr_done);
+}
+
+void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    if (control_is(ino)) {
+        control_getattr(req, ino);
+        return;
+    }
+    if (ino == INODE_ROOT) { /* never waits for the cluster: else no control file is reachable when it is dead */
+        fuse_reply_attr(req, &mount_of(req)->root, 0);
+        return;
+    }
+    struct key k;
+    struct call *c = ops_begin_node(req, ino, "getattr", sizeof *c, &k);
+    if (c)
+        ops_reply_getattr(c);
+}
+
+/* ---- access ---- */
+
+bool attr_permits(const struct kv_attr *a, const struct fuse_ctx *who, int mask)
+{
+    if (who->uid == 0)
+        return !(mask & X_OK) || a->type == KV_DIR || (a->mode & 0111);
+    unsigned shift = who->uid == a->uid ? 6 : who->gid == a->gid ? 3 : 0;
+    return ((a->mode >> shift) & (unsigned)mask) == (unsigned)mask;
+}
+
+struct access_call {
+    struct call call;
+    int mask;
+};
+
+static void access_done(struct call *call, const struct client_effect *e)
+{
+    struct access_call *c = (struct access_call *)call;
+    const struct fuse_ctx *who = fuse_req_ctx(call->req);
+    if (e->err == RGKV_NOT_FOUND && handles_unsettled(call->node))
+        call_reply_errno(call, 0);
+    else if (e->err)
+        call_reply_err(call, e->err, e->why);
+    else
+        call_reply_errno(call, attr_permits(&e->reply->attr, who, c->mask) ? 0 : EACCES);
+}
+
+void fs_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    if (ino == INODE_ROOT || control_is(ino) || !mask) {
+        fuse_reply_err(req, 0);
+        return;
+    }
+    struct key k;
+    struct access_call *c = ops_begin_node(req, ino, "access", sizeof *c, &k);
+    if (!c)
+        return;
+    c->mask = mask;
+    if (!inode_attached(c->call.node))
+        call_reply_errno(&c->call, 0);
+    else
+        call_ask(&c->call, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, access_done);
+}
+
+/* ---- statfs ---- */
+
+/* The cluster's space is not known here yet: plausible, never zeros, for installers take 0 for a full disk. */
+void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    const fsblkcnt_t tebibyte = (fsblkcnt_t)1 << (40 - 12);
+    struct statvfs st = {
+        .f_bsize = 4096, .f_frsize = 4096, .f_blocks = tebibyte, .f_bfree = tebibyte, .f_bavail = tebibyte,
+        .f_files = 1u << 30, .f_ffree = 1u << 30, .f_favail = 1u << 30, .f_namemax = KEY_COMPONENT_BYTES_MAX,
+    };
+    fuse_reply_statfs(req, &st);
+}
+
+/* ---- extended attributes ---- */
+
+struct xattr_call {
+    struct call call;
+    size_t size;
+};
+
+static void xattr_done(struct call *call, const struct client_effect *e)
+{
+    struct xattr_call *c = (struct xattr_call *)call;
+    if (e->err) {
+        call_reply_err(call, e->err, e->why);
+        return;
+    }
+    struct buf text = {0};
+    buf_printf(&text, "%llu", (unsigned long long)e->reply->attr.version);
+    if (!c->size)
+        fuse_reply_xattr(call->req, text.len);
+    else if (c->size < text.len)
+        fuse_reply_err(call->req, ERANGE);
+    else
+        fuse_reply_buf(call->req, (const char *)text.data, text.len);
+    buf_release(&text);
+    call_end(call);
+}
+
+/* security.* and system.* are asked before every write and by every ls: answered here. */
+void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    struct key k;
+    if (ino == INODE_ROOT || control_is(ino) || strcmp(name, "user.rgkv.version")) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    struct xattr_call *c = ops_begin_node(req, ino, "getxattr", sizeof *c, &k);
+    if (!c)
+        return;
+    c->size = size;
+    if (!inode_attached(c->call.node))
+        call_reply_errno(&c->call, ESTALE);
+    else
+        call_ask(&c->call, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, xattr_done);
+}
+
+void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    if (size)
+        fuse_reply_buf(req, NULL, 0);
+    else
+        fuse_reply_xattr(req, 0);
+}
+
+void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) { fuse_reply_err(req, ENODATA); }
+
+/* ---- lseek: only SEEK_DATA and SEEK_HOLE come here; a value has no holes ---- */
+
+struct lseek_call {
+    struct call call;
+    off_t off;
+    int whence;
+};
+
+static void lseek_reply(struct lseek_call *c, off_t size)
+{
+    if (c->off < 0 || c->off >= size) {
+        call_reply_errno(&c->call, ENXIO);
+        return;
+    }
+    fuse_reply_lseek(c->call.req, c->whence == SEEK_DATA ? c->off : size);
+    call_end(&c->call);
+}
+
+static void lseek_done(struct call *call, const struct client_effect *e)
+{
+    if (e->err)
+        call_reply_err(call, e->err, e->why);
+    else
+        lseek_reply((struct lseek_call *)call, (off_t)e->reply->attr.size);
+}
+
+static void lseek_settled(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct key k;
+    struct stat st;
+    if (err)
+        call_reply_err(call, err, why);
+    else if (!tree_key(call->node, &k))
+        call_ask(call, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, lseek_done);
+    else if (attr_detached(call->node, &st))
+        lseek_reply((struct lseek_call *)call, st.st_size);
+    else
+        call_reply_errno(call, ESTALE);
+}
+
+void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+    if (control_is(ino) || (whence != SEEK_DATA && whence != SEEK_HOLE)) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    struct key k;
+    struct lseek_call *c = ops_begin_node(req, ino, "lseek", sizeof *c, &k);
+    if (!c)
+        return;
+    c->off = off;
+    c->whence = whence;
+    handle_commit(handle_of(fi), &c->call, lseek_settled);
+}

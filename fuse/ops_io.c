@@ -1,0 +1,260 @@
+#include <fcntl.h>
+
+#include "fuse/attr.h"
+#include "fuse/control.h"
+#include "fuse/handle.h"
+#include "fuse/ops.h"
+#include "fuse/orphan.h"
+
+struct io_call {
+    struct call call;              /* node: the file */
+    struct handle *h;
+    uint64_t offset;
+    uint32_t size;                 /* read */
+    struct pin_plan plan;          /* read */
+    struct buf data;               /* write: kept if it has to wait */
+};
+
+static void io_release(struct call *call)
+{
+    struct io_call *c = (struct io_call *)call;
+    buf_release(&c->data);
+    handle_let_go(c->h);
+}
+
+static struct io_call *io_begin(fuse_req_t req, const char *op, struct fuse_file_info *fi, off_t off)
+{
+    struct handle *h = handle_of(fi);
+    struct io_call *c = call_begin(h->m, req, op, sizeof *c);
+    c->h = handle_hold(h);
+    c->call.release = io_release;
+    c->offset = (uint64_t)off;
+    call_node(&c->call, h->node);
+    return c;
+}
+
+/* ---- read ---- */
+
+static void read_ask(struct io_call *c);
+
+static void read_reply(struct io_call *c, struct bytes data)
+{
+    pin_gave(&c->h->pin, c->offset, data);
+    c->call.m->stats.read_bytes += data.len;
+    call_reply_data(&c->call, data);
+}
+
+/* The version that is read is gone, after 60 s or with the file. If nothing of it was given out, a newer one is as good. */
+static void read_lost(struct io_call *c, const struct client_effect *e)
+{
+    if (c->plan.ask == PIN_GROWN && e->err == RGKV_NOT_FOUND)
+        read_reply(c, BYTES_EMPTY);
+    else if (c->plan.ask == PIN_SAME && !c->h->pin.served && (e->err == RGKV_STALE || e->err == RGKV_VERSION)) {
+        pin_drop(&c->h->pin);
+        read_ask(c);
+    } else
+        call_reply_err(&c->call, e->err == RGKV_NOT_FOUND ? RGKV_STALE : e->err, e->why);
+}
+
+static struct bytes first_of(struct bytes data, uint32_t size) { return bytes_first(data, MIN(data.len, size)); }
+
+static void read_done(struct call *call, const struct client_effect *e)
+{
+    struct io_call *c = (struct io_call *)call;
+    struct pin *p = &c->h->pin;
+    if (e->err) {
+        read_lost(c, e);
+        return;
+    }
+    const struct kv_reply *r = e->reply;
+    switch (c->plan.ask) {
+    case PIN_NEWEST:
+        pin_take(p, &r->attr, c->offset, r->data, 0);
+        break;
+    case PIN_GROWN:
+        read_reply(c, first_of(pin_grown(p, &r->attr, &c->plan, c->offset, r->data), c->size));
+        return;
+    case PIN_SAME:
+    case PIN_SERVE:
+        break;
+    }
+    read_reply(c, first_of(r->data, c->size));
+}
+
+static void read_ask(struct io_call *c)
+{
+    struct pin *p = &c->h->pin;
+    struct key k;
+    c->plan = pin_read(p, c->offset, c->size, mount_now_us(c->call.m));
+    if (c->plan.ask == PIN_SERVE) {
+        read_reply(c, pin_cached(p, c->offset, c->size));
+        return;
+    }
+    if (tree_key(c->h->node, &k)) {
+        call_reply_err(&c->call, RGKV_STALE, NULL);
+        return;
+    }
+    struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&k), .offset = c->plan.offset, .length = c->plan.length};
+    if (c->plan.ask == PIN_SAME) {
+        q.flags = KV_IF_VERSION;
+        q.version = p->version;
+    }
+    call_ask(&c->call, &q, read_done);
+}
+
+/* A handle reads its own writes: they become real first. */
+static void read_settled(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct io_call *c = (struct io_call *)call;
+    if (err)
+        call_reply_err(call, err, why);
+    else if (c->h->node->orphan)
+        read_reply(c, orphan_read(c->h->node, c->offset, c->size));
+    else
+        read_ask(c);
+}
+
+void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    if (control_is(ino)) {
+        control_read(req, size, off, fi);
+        return;
+    }
+    struct io_call *c = io_begin(req, "read", fi, off);
+    c->size = (uint32_t)MIN(size, DATA_BYTES_MAX);
+    c->call.m->stats.reads++;
+    handle_commit(c->h, &c->call, read_settled);
+}
+
+/* ---- write ---- */
+
+static struct bytes data_of(const struct io_call *c) { return buf_bytes(&c->data); }
+
+static void write_reply(struct io_call *c)
+{
+    c->call.m->stats.write_bytes += c->data.len;
+    call_reply_write(&c->call, c->data.len);
+}
+
+static void write_committed(struct call *call, enum rgkv_err err, const char *why)
+{
+    if (err)
+        call_reply_err(call, err, why);
+    else
+        write_reply((struct io_call *)call);
+}
+
+static void write_append_done(struct call *call, const struct client_effect *e)
+{
+    struct io_call *c = (struct io_call *)call;
+    if (e->err) {
+        bool removed = e->err == RGKV_NOT_FOUND && c->h->known;
+        c->h->failed = e->err; /* a staged creation must not be sent by the close then */
+        c->h->reported = true;
+        call_reply_err(call, removed ? RGKV_STALE : e->err, removed ? "the file was removed elsewhere" : e->why);
+        return;
+    }
+    handle_appended(c->h);
+    if (e->reply->has_attr)
+        attr_seen(c->h->node, &e->reply->attr);
+    write_reply(c);
+}
+
+/* One write, one Append: exactly once, never staged, the offset is the store's. */
+static void write_append(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct io_call *c = (struct io_call *)call;
+    struct key k;
+    if (!err)
+        err = tree_key(c->h->node, &k);
+    if (err) {
+        call_reply_err(call, err, why);
+        return;
+    }
+    struct kv_request q = {.op = KV_APPEND, .key = key_bytes_of(&k), .data = data_of(c), .mode = c->h->mode, .uid = c->h->uid, .gid = c->h->gid};
+    q.flags = (c->h->known ? KV_MUST_EXIST : 0) | (fuse_req_ctx(call->req)->uid ? KV_CLEAR_SUID : 0);
+    call_ask(call, &q, write_append_done);
+}
+
+static void write_stage(struct call *call, enum rgkv_err err, const char *why);
+
+static bool commits_at_once(const struct io_call *c, uint64_t offset)
+{
+    return c->call.m->options->commit_write || (c->h->flags & O_APPEND) || stage_commits(offset, c->data.len);
+}
+
+static void write_staged(struct io_call *c, uint64_t offset)
+{
+    struct handle *h = c->h;
+    bool commits = commits_at_once(c, offset);
+    h->stage_marked = commits; /* only a write that is answered by the outcome can be taken back */
+    handle_touch(h, fuse_req_ctx(c->call.req));
+    if (commits)
+        handle_commit(h, &c->call, write_committed);
+    else
+        write_reply(c);
+}
+
+/* O_APPEND behind a truncation that is staged: both are one Put. */
+static uint64_t stage_offset(const struct io_call *c)
+{
+    return c->h->flags & O_APPEND ? c->h->stage.length : c->offset;
+}
+
+static void write_stage(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct io_call *c = (struct io_call *)call;
+    struct handle *h = c->h;
+    if (err) {
+        call_reply_err(call, err, why);
+        return;
+    }
+    uint64_t offset = stage_offset(c);
+    handle_mark(h);
+    err = stage_write(&h->stage, offset, data_of(c));
+    if (err == RGKV_BUSY)
+        handle_commit(h, call, write_stage); /* the Patch is full: it goes first */
+    else if (err) {
+        h->failed = err; /* a value that is not whole must not be published by the close */
+        h->reported = true;
+        call_reply_err(call, err, "one Put carries at most 1 MiB for now");
+    } else
+        write_staged(c, offset);
+}
+
+static void write_orphan(struct io_call *c)
+{
+    enum rgkv_err err = orphan_write(c->h->node, c->offset, data_of(c), c->h->flags & O_APPEND);
+    if (err)
+        call_reply_err(&c->call, err, "an unlinked file is kept in memory and is bounded");
+    else
+        write_reply(c);
+}
+
+static void write_begin(struct io_call *c)
+{
+    struct handle *h = c->h;
+    enum rgkv_err err = handle_take_failure(h);
+    if (err)
+        call_reply_errno(&c->call, rgkv_err_errno(err)); /* of a commit that ran when nobody waited: recorded then */
+    else if (h->node->orphan)
+        write_orphan(c);
+    else if (!(h->flags & O_APPEND) || (h->stage.whole && !h->stage.fresh))
+        write_stage(&c->call, RGKV_OK, "");
+    else if (handle_staged(h) && !handle_only_creates(h))
+        handle_commit(h, &c->call, write_append);
+    else
+        write_append(&c->call, RGKV_OK, "");
+}
+
+void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    if (control_is(ino)) {
+        control_write(req, ino, bytes_of(buf, size), fi);
+        return;
+    }
+    struct io_call *c = io_begin(req, "write", fi, off);
+    buf_put(&c->data, bytes_of(buf, size));
+    c->call.m->stats.writes++;
+    write_begin(c);
+}

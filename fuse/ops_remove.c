@@ -1,0 +1,228 @@
+#include <linux/fs.h>
+
+#include "fuse/attr.h"
+#include "fuse/handle.h"
+#include "fuse/ops.h"
+#include "fuse/orphan.h"
+
+/* Names that go: unlink, rmdir, rename. What is open under a name that goes lives on in memory (orphan.h), and whatever is on its way
+ * to that name arrives first: a late Put would bring the name back. */
+
+struct remove_call {
+    struct orphan_call orphan;     /* its call's node is the directory, node2 the file */
+    enum kv_op op;
+    struct key key;
+};
+
+static void remove_release(struct call *c) { orphan_fetch_release((struct orphan_call *)c); }
+
+static struct mount *m_of(struct remove_call *c) { return c->orphan.call.m; }
+
+/* A creation that never reached the store is removed here only. */
+static bool never_sent(const struct inode *n)
+{
+    for (const struct handle *h = n ? n->handles : NULL; h; h = h->node_next)
+        if (h->created)
+            return true;
+    return false;
+}
+
+static void removed(struct remove_call *c)
+{
+    struct inode *n = c->orphan.call.node2;
+    if (n) {
+        orphan_begin(&c->orphan);
+        inode_detach(&m_of(c)->inodes, n);
+    }
+    call_reply_errno(&c->orphan.call, 0);
+}
+
+static void remove_done(struct call *call, const struct client_effect *e)
+{
+    struct remove_call *c = (struct remove_call *)call;
+    if (!e->err || (e->err == RGKV_NOT_FOUND && never_sent(call->node2)))
+        removed(c);
+    else
+        call_reply_err(call, e->err, e->why);
+}
+
+static void remove_send(struct call *call)
+{
+    struct remove_call *c = (struct remove_call *)call;
+    call_ask(call, &(struct kv_request){.op = c->op, .key = key_bytes_of(&c->key)}, remove_done);
+}
+
+static void remove_settled(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct remove_call *c = (struct remove_call *)call;
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else
+        orphan_fetch(&c->orphan, call->node2, remove_send);
+}
+
+static bool flying(const struct inode *n)
+{
+    for (const struct handle *h = n->handles; h; h = h->node_next)
+        if (h->commit)
+            return true;
+    return false;
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, const char *op, enum kv_op kv)
+{
+    struct key k;
+    struct remove_call *c = ops_begin_name(req, parent, name, op, sizeof *c, &k);
+    if (!c)
+        return;
+    struct call *call = &c->orphan.call;
+    call->release = remove_release;
+    c->op = kv;
+    c->key = k;
+    struct inode *n = inode_child(&call->m->inodes, call->node, name);
+    if (n)
+        call_node2(call, n);
+    if (n && flying(n))
+        handles_settle(n, call, remove_settled);
+    else
+        remove_settled(call, RGKV_OK, "");
+}
+
+void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) { remove_name(req, parent, name, "unlink", KV_DELETE); }
+void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) { remove_name(req, parent, name, "rmdir", KV_RMDIR); }
+
+/* ---- rename ---- */
+
+struct rename_call {
+    struct orphan_call orphan;     /* its call's node is the source, if the kernel knows it */
+    struct inode *dir, *newdir, *target; /* references; target may be NULL */
+    char name[KEY_COMPONENT_BYTES_MAX + 1], newname[KEY_COMPONENT_BYTES_MAX + 1];
+    unsigned flags;
+};
+
+static void rename_release(struct call *call)
+{
+    struct rename_call *c = (struct rename_call *)call;
+    struct inodes *t = &call->m->inodes;
+    orphan_fetch_release(&c->orphan);
+    inode_unref(t, c->dir);
+    inode_unref(t, c->newdir);
+    inode_unref(t, c->target);
+}
+
+static void swap_names(struct rename_call *c, struct inodes *t, struct inode *source)
+{
+    struct inode *target = c->target;
+    inode_detach(t, target);
+    inode_move(t, source, c->newdir, c->newname);
+    inode_move(t, target, c->dir, c->name);
+}
+
+static void moved(struct rename_call *c)
+{
+    struct inodes *t = &c->orphan.call.m->inodes;
+    struct inode *source = inode_child(t, c->dir, c->name);
+    if (c->flags & RENAME_EXCHANGE) {
+        if (source && c->target && c->target->parent)
+            swap_names(c, t, source);
+        return;
+    }
+    if (c->target) {
+        orphan_begin(&c->orphan);
+        inode_detach(t, c->target);
+    }
+    if (source)
+        inode_move(t, source, c->newdir, c->newname);
+}
+
+static void rename_done(struct call *call, const struct client_effect *e)
+{
+    if (!e->err)
+        moved((struct rename_call *)call);
+    call_reply_err(call, e->err, e->why);
+}
+
+static void rename_send(struct call *call)
+{
+    struct rename_call *c = (struct rename_call *)call;
+    struct key from, to;
+    if (tree_child_key(c->dir, c->name, &from) || tree_child_key(c->newdir, c->newname, &to)) {
+        call_reply_errno(call, ENOENT);
+        return;
+    }
+    struct kv_request q = {.op = c->flags & RENAME_EXCHANGE ? KV_EXCHANGE : KV_RENAME, .key = key_bytes_of(&from), .key2 = key_bytes_of(&to)};
+    if (c->flags & RENAME_NOREPLACE)
+        q.flags |= KV_CREATE_ONLY;
+    call_ask(call, &q, rename_done);
+}
+
+static void target_settled(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct rename_call *c = (struct rename_call *)call;
+    bool replaces = c->target && !(c->flags & (RENAME_EXCHANGE | RENAME_NOREPLACE));
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else
+        orphan_fetch(&c->orphan, replaces ? c->target : NULL, rename_send);
+}
+
+static void source_settled(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct rename_call *c = (struct rename_call *)call;
+    if (err)
+        call_reply_err(call, err, why); /* the source could not be brought to the store */
+    else if (c->target && flying(c->target))
+        handles_settle(c->target, call, target_settled);
+    else
+        target_settled(call, RGKV_OK, "");
+}
+
+/* Refused before anything is asked, so that mv goes on to copy at once. */
+static enum rgkv_err rename_check(const struct mount *m, const struct key *from, const struct key *to, unsigned flags)
+{
+    if (flags & ~(unsigned)(RENAME_EXCHANGE | RENAME_NOREPLACE))
+        return RGKV_INVALID;
+    if (kv_key_shard(key_bytes_of(from), m->nshards) == kv_key_shard(key_bytes_of(to), m->nshards))
+        return RGKV_OK;
+    return flags & RENAME_EXCHANGE ? RGKV_INVALID : RGKV_CROSS_SHARD;
+}
+
+static void rename_begin(fuse_req_t req, struct inode *dir, const char *name, struct inode *newdir, const char *newname, unsigned flags)
+{
+    struct inodes *t = &mount_of(req)->inodes;
+    struct rename_call *c = call_begin(mount_of(req), req, "rename", sizeof *c);
+    struct call *call = &c->orphan.call;
+    call->release = rename_release;
+    c->dir = inode_ref(dir);
+    c->newdir = inode_ref(newdir);
+    c->flags = flags;
+    memcpy(c->name, name, strlen(name) + 1);
+    memcpy(c->newname, newname, strlen(newname) + 1);
+    struct inode *source = inode_child(t, dir, name), *target = inode_child(t, newdir, newname);
+    if (target && target != source)
+        c->target = inode_ref(target);
+    if (source) {
+        call_node(call, source);
+        handles_settle(source, call, source_settled);
+    } else
+        source_settled(call, RGKV_OK, "");
+}
+
+void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname, unsigned flags)
+{
+    struct key from, to;
+    struct inode *dir = inode_find(&mount_of(req)->inodes, parent), *newdir = inode_find(&mount_of(req)->inodes, newparent);
+    if (!dir || !newdir || tree_is_ctrl(dir, name) || tree_is_ctrl(newdir, newname)) {
+        fuse_reply_err(req, EPERM); /* the control tree is not the store's */
+        return;
+    }
+    enum rgkv_err err = tree_child_key(dir, name, &from);
+    if (!err)
+        err = tree_child_key(newdir, newname, &to);
+    if (!err)
+        err = rename_check(mount_of(req), &from, &to, flags);
+    if (err)
+        fuse_reply_err(req, rgkv_err_errno(err));
+    else
+        rename_begin(req, dir, name, newdir, newname, flags);
+}

@@ -1,0 +1,131 @@
+#include "fuse/orphan.h"
+
+#include "fuse/handle.h"
+
+struct orphan {
+    struct buf content;
+};
+
+static void next_piece(struct orphan_call *c);
+
+static void give_up(struct orphan_call *c)
+{
+    orphan_fetch_release(c);
+    c->fetch.then(&c->call);
+}
+
+static void piece_done(struct call *call, const struct client_effect *e)
+{
+    struct orphan_call *c = (struct orphan_call *)call;
+    struct buf *content = &c->fetch.orphan->content;
+    if (e->err || !e->reply || !e->reply->has_attr || e->reply->attr.size > ORPHAN_BYTES_MAX) {
+        give_up(c);
+        return;
+    }
+    c->fetch.version = e->reply->attr.version;
+    c->fetch.size = e->reply->attr.size;
+    buf_put(content, e->reply->data);
+    if (content->len < c->fetch.size && e->reply->data.len)
+        next_piece(c);
+    else
+        c->fetch.then(call);
+}
+
+static void next_piece(struct orphan_call *c)
+{
+    struct key k;
+    if (tree_key(c->fetch.node, &k)) {
+        give_up(c);
+        return;
+    }
+    struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&k), .offset = c->fetch.orphan->content.len, .length = DATA_BYTES_MAX};
+    if (q.offset) {
+        q.flags = KV_IF_VERSION;
+        q.version = c->fetch.version;
+    }
+    call_ask(&c->call, &q, piece_done);
+}
+
+void orphan_fetch(struct orphan_call *c, struct inode *n, orphan_then *then)
+{
+    c->fetch.then = then;
+    c->fetch.node = n;
+    if (!n || !n->handles || n->type != KV_FILE) {
+        then(&c->call);
+        return;
+    }
+    c->fetch.orphan = mem_zalloc(sizeof *c->fetch.orphan);
+    if (n->ino)
+        next_piece(c);
+    else
+        then(&c->call); /* it never reached the store: all there is is staged */
+}
+
+void orphan_begin(struct orphan_call *c)
+{
+    struct inode *n = c->fetch.node;
+    if (!c->fetch.orphan || n->orphan)
+        return;
+    n->orphan = c->fetch.orphan;
+    c->fetch.orphan = NULL;
+    for (struct handle *h = n->handles; h; h = h->node_next)
+        if (!h->commit && !stage_empty(&h->stage)) {
+            stage_apply(&h->stage, &n->orphan->content);
+            stage_release(&h->stage);
+            h->created = false;
+        }
+    if (!n->last.type)
+        n->last = (struct kv_attr){.type = KV_FILE, .mode = n->handles->mode, .uid = n->handles->uid, .gid = n->handles->gid};
+}
+
+void orphan_fetch_release(struct orphan_call *c)
+{
+    if (!c->fetch.orphan)
+        return;
+    buf_release(&c->fetch.orphan->content);
+    mem_free(c->fetch.orphan);
+    c->fetch.orphan = NULL;
+}
+
+void orphan_apply(struct inode *n, const struct stage *s) { stage_apply(s, &n->orphan->content); }
+
+void orphan_resize(struct inode *n, uint64_t length)
+{
+    struct buf *content = &n->orphan->content;
+    if (length > content->len)
+        memset(buf_grow(content, length - content->len), 0, length - content->len);
+    content->len = length;
+}
+
+enum rgkv_err orphan_write(struct inode *n, uint64_t offset, struct bytes data, bool append)
+{
+    struct buf *content = &n->orphan->content;
+    if (append)
+        offset = content->len;
+    if (offset > ORPHAN_BYTES_MAX || offset + data.len > ORPHAN_BYTES_MAX)
+        return RGKV_TOO_LARGE;
+    if (offset + data.len > content->len)
+        orphan_resize(n, offset + data.len);
+    if (data.len)
+        memcpy(content->data + offset, data.data, data.len);
+    return RGKV_OK;
+}
+
+struct bytes orphan_read(const struct inode *n, uint64_t offset, size_t size)
+{
+    struct bytes content = buf_bytes(&n->orphan->content);
+    if (offset >= content.len)
+        return BYTES_EMPTY;
+    return bytes_first(bytes_from(content, offset), MIN(size, content.len - offset));
+}
+
+uint64_t orphan_size(const struct inode *n) { return n->orphan->content.len; }
+
+void orphan_free(struct inode *n)
+{
+    if (!n->orphan)
+        return;
+    buf_release(&n->orphan->content);
+    mem_free(n->orphan);
+    n->orphan = NULL;
+}

@@ -1,0 +1,255 @@
+#include "fuse/session.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fuse/call.h"
+#include "fuse/handle.h"
+#include "fuse/ops.h"
+
+#define REQUESTS_AT_ONCE 64u /* then the network has its turn */
+#define DRAIN_LOOK_MS 10u
+
+enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_DRAINING, SESSION_ENDED };
+
+struct session {
+    struct mount *m;
+    struct fuse_session *fuse;
+    struct fuse_buf request;       /* one block, used again for every request */
+    uv_poll_t poll;
+    uv_timer_t drain;
+    unsigned handles;              /* of the loop, still open */
+    enum session_state state;
+    uint64_t drain_until_us;
+    bool hurry;
+    void (*ready)(struct mount *);
+    void (*ended)(struct mount *);
+};
+
+/* ---- the mount point ---- */
+
+static int run_fusermount(const char *mountpoint)
+{
+    pid_t pid = fork();
+    if (!pid) {
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, 2);
+        execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return -1;
+    return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -1;
+}
+
+static void detach(const char *mountpoint)
+{
+    if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) && errno == EPERM)
+        (void)run_fusermount(mountpoint);
+}
+
+static bool dead_mount(const char *mountpoint)
+{
+    struct stat st;
+    return stat(mountpoint, &st) && errno == ENOTCONN;
+}
+
+static bool empty_directory(const char *path)
+{
+    DIR *d = opendir(path);
+    unsigned n = 0;
+    while (d && n < 3 && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n < 3; /* itself and its parent */
+}
+
+enum rgkv_err kernel_check_mountpoint(const struct options *o, struct buf *why)
+{
+    struct stat st;
+    if (dead_mount(o->mountpoint))
+        detach(o->mountpoint);
+    if (stat(o->mountpoint, &st))
+        buf_printf(why, "mount point %s: %s", o->mountpoint, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        buf_printf(why, "mount point %s is not a directory", o->mountpoint);
+    else if (!o->nonempty && !empty_directory(o->mountpoint))
+        buf_printf(why, "mount point %s is not empty (-o nonempty mounts over it)", o->mountpoint);
+    else
+        return RGKV_OK;
+    return RGKV_INVALID;
+}
+
+/* ---- the end ---- */
+
+static void handle_closed(uv_handle_t *h)
+{
+    struct session *s = h->data;
+    if (--s->handles)
+        return;
+    s->state = SESSION_ENDED;
+    s->ended(s->m);
+}
+
+static void finish(struct session *s)
+{
+    uv_close((uv_handle_t *)&s->poll, handle_closed);
+    uv_close((uv_handle_t *)&s->drain, handle_closed);
+}
+
+static bool drained(const struct session *s)
+{
+    const struct mount *m = s->m;
+    return s->hurry || !m->background || mount_now_us(m) >= s->drain_until_us;
+}
+
+static void drain_look(uv_timer_t *timer)
+{
+    struct session *s = timer->data;
+    if (drained(s))
+        finish(s);
+}
+
+/* Nothing staged is left behind: every handle commits as if it were closed now. */
+static void commit_everything(struct mount *m)
+{
+    struct handle *h, *next;
+    for (h = m->staged; h; h = next) {
+        next = h->next;
+        if (!h->released)
+            handle_released(h);
+    }
+}
+
+static void drain(struct session *s)
+{
+    struct mount *m = s->m;
+    uint64_t patience = m->options->timeout_us ? m->options->timeout_us : TIMEOUT_S_DEFAULT * 1000000u;
+    if (s->state == SESSION_DRAINING)
+        return;
+    s->state = SESSION_DRAINING;
+    m->stopping = true;
+    uv_poll_stop(&s->poll);
+    commit_everything(m);
+    s->drain_until_us = mount_now_us(m) + patience;
+    uv_timer_start(&s->drain, drain_look, 0, DRAIN_LOOK_MS);
+}
+
+void kernel_stop(struct session *s)
+{
+    if (s->state == SESSION_DRAINING) {
+        s->hurry = true;
+        return;
+    }
+    detach(s->m->options->mountpoint); /* nobody finds the way in any more; who is inside gets ENOTCONN when we are gone */
+    drain(s);
+}
+
+/* ---- requests ---- */
+
+static void readable(uv_poll_t *poll, int status, int events)
+{
+    struct session *s = poll->data;
+    for (unsigned i = 0; i < REQUESTS_AT_ONCE && s->state < SESSION_DRAINING; i++) {
+        int bytes = fuse_session_receive_buf(s->fuse, &s->request);
+        if (bytes == -EAGAIN)
+            break;
+        if (bytes == -EINTR)
+            continue;
+        if (bytes <= 0 || fuse_session_exited(s->fuse)) { /* unmounted or aborted */
+            drain(s);
+            break;
+        }
+        fuse_session_process_buf(s->fuse, &s->request);
+        if (s->state == SESSION_OPENING) {
+            s->state = SESSION_OPEN;
+            s->ready(s->m);
+        }
+    }
+}
+
+/* ---- mounting ---- */
+
+static struct fuse_session *fuse_new(struct mount *m)
+{
+    const struct options *o = m->options;
+    struct buf list = {0};
+    /* Commas in names would begin another option. */
+    char name[OPTION_BYTES_MAX];
+    memcpy(name, o->fsname, sizeof name);
+    for (char *at = name; *at; at++)
+        if (*at == ',' || *at == '\\')
+            *at = *at == ',' ? '+' : '/';
+    buf_printf(&list, "subtype=rgkvfs,fsname=%s%s%s%s%s", name, o->read_only ? ",ro" : "",
+               o->allow_other ? ",allow_other,default_permissions" : "", o->debug ? ",debug" : "", o->kernel);
+    buf_put_u8(&list, 0);
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    struct fuse_session *fuse = NULL;
+    if (!fuse_opt_add_arg(&args, "rgkvfs") && !fuse_opt_add_arg(&args, "-o") && !fuse_opt_add_arg(&args, (char *)list.data))
+        fuse = fuse_session_new(&args, &ops_table, sizeof ops_table, m);
+    fuse_opt_free_args(&args);
+    buf_release(&list);
+    return fuse;
+}
+
+static void root_attributes(struct mount *m)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->root = (struct stat){
+        .st_ino = INODE_ROOT, .st_mode = S_IFDIR | 0755, .st_nlink = 1, .st_uid = getuid(), .st_gid = getgid(), .st_blksize = 4096,
+        .st_atim = now, .st_mtim = now, .st_ctim = now,
+    };
+}
+
+static void watch(struct session *s)
+{
+    struct mount *m = s->m;
+    int fd = fuse_session_fd(s->fuse);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    uv_poll_init(m->loop, &s->poll, fd);
+    uv_timer_init(m->loop, &s->drain);
+    s->poll.data = s->drain.data = s;
+    s->handles = 2;
+    uv_poll_start(&s->poll, UV_READABLE | UV_DISCONNECT, readable);
+}
+
+enum rgkv_err kernel_mount(struct mount *m, void (*ready)(struct mount *), void (*ended)(struct mount *), struct session **ret_s,
+                            struct buf *why)
+{
+    struct fuse_session *fuse = fuse_new(m);
+    if (!fuse || fuse_session_mount(fuse, m->options->mountpoint)) {
+        buf_printf(why, "%s could not be mounted: %s", m->options->mountpoint, fuse ? strerror(errno) : "libfuse refuses the options");
+        if (fuse)
+            fuse_session_destroy(fuse);
+        return RGKV_IO;
+    }
+    struct session *s = mem_zalloc(sizeof *s);
+    s->m = m;
+    s->fuse = fuse;
+    s->ready = ready;
+    s->ended = ended;
+    root_attributes(m);
+    watch(s);
+    *ret_s = s;
+    return RGKV_OK;
+}
+
+/* After umount -f libfuse leaves the dead mount; a mount point that answers ENOTCONN for ever helps nobody. */
+void kernel_free(struct session *s)
+{
+    const char *mountpoint = s->m->options->mountpoint;
+    fuse_session_unmount(s->fuse);
+    if (dead_mount(mountpoint))
+        detach(mountpoint);
+    fuse_session_destroy(s->fuse);
+    free(s->request.mem); /* libfuse's own */
+    mem_free(s);
+}

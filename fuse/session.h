@@ -1,0 +1,20 @@
+/* The kernel's side: the mount point, /dev/fuse on the loop, and the end of it all.
+ *
+ *     kernel_mount ──▶ requests … ──▶ unmounted, aborted, or kernel_stop (a signal)
+ *                                       ──▶ what is staged is committed, calls are answered ──▶ `ended` */
+#ifndef RGKV_FUSE_SESSION_H
+#define RGKV_FUSE_SESSION_H
+
+#include "fuse/mount.h"
+
+struct session;
+
+/* May something be mounted there? A dead mount of ours (ENOTCONN) is detached first. INVALID with a sentence. */
+MUST_USE enum rgkv_err kernel_check_mountpoint(const struct options *o, struct buf *why);
+/* `ready` is called when the kernel has opened the session, `ended` when nothing is left to do. IO with a sentence: not mounted. */
+MUST_USE enum rgkv_err kernel_mount(struct mount *m, void (*ready)(struct mount *), void (*ended)(struct mount *), struct session **ret_s,
+                                     struct buf *why);
+void kernel_stop(struct session *s);  /* a signal; a second one does not wait for the cluster */
+void kernel_free(struct session *s);  /* after `ended` */
+
+#endif
