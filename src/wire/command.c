@@ -19,23 +19,32 @@ static const struct shape shape_ctrl = {.numbers = CTRL_COMMAND_NUMBERS, .n_tabl
 
 /* ---- the frame of a payload ---- */
 
-static void payload_begin(struct body_out *o, enum family family, const struct shape *s, const unsigned rows[], struct buf *buf)
+/* A payload is written where it stays: the blob is made at its final size, and `buf` is lent its memory, which therefore
+ * must never grow (ASSERTed at the end). */
+struct payload_out {
+    struct blob *blob;
+    struct buf buf;
+    struct body_out body;
+};
+
+static void payload_begin(struct payload_out *p, enum family family, const struct shape *s, const unsigned rows[], size_t bulk_bytes)
 {
-    buf_put_u8(buf, PAYLOAD_VERSION);
-    buf_put_u8(buf, (uint8_t)family);
-    buf_put_le16(buf, 0);
-    buf_put_le32(buf, (uint32_t)shape_bytes(s, rows));
-    body_out_begin(o, s, rows, buf);
+    size_t image_bytes = shape_bytes(s, rows), bytes = PAYLOAD_HEADER_BYTES + image_bytes + bulk_bytes;
+    ASSERT(bytes <= ENTRY_BYTES_MAX);
+    p->blob = blob_alloc(bytes);
+    p->buf = (struct buf){.data = p->blob->data, .cap = bytes};
+    buf_put_u8(&p->buf, PAYLOAD_VERSION);
+    buf_put_u8(&p->buf, (uint8_t)family);
+    buf_put_le16(&p->buf, 0);
+    buf_put_le32(&p->buf, (uint32_t)image_bytes);
+    body_out_begin(&p->body, s, rows, &p->buf);
 }
 
-static struct blob *payload_end(struct body_out *o)
+static struct blob *payload_end(struct payload_out *p)
 {
-    body_out_end(o);
-    struct buf *buf = o->buf;
-    ASSERT(buf->len <= ENTRY_BYTES_MAX);
-    struct blob *b = blob_new(buf_bytes(buf));
-    buf_release(buf);
-    return b;
+    body_out_end(&p->body);
+    ASSERT(p->buf.data == p->blob->data && p->buf.len == p->blob->len);
+    return p->blob;
 }
 
 static bool payload_open(struct bytes payload, enum family *ret_family, struct bytes *ret_image, struct bytes *ret_bulk)
@@ -89,22 +98,31 @@ static void take_kv_logged_request(struct body_in *in, struct kv_command *c)
     in_refuse(in, kv_op_reads(c->request.op)); /* reads are never logged */
 }
 
+static void kv_request_payload(struct payload_out *p, const struct kv_command *c)
+{
+    const struct kv_request *q = &c->request;
+    const unsigned rows[SHAPE_TABLES_MAX] = {[TABLE_RANGES] = q->n_ranges};
+    ASSERT(!kv_op_reads(q->op));
+    payload_begin(p, FAMILY_KV_REQUEST, &shape_kv_request, rows, q->key.len + q->key2.len + q->data.len);
+    put_number(&p->body, c->time_us);
+    put_kv_request(&p->body, q, TABLE_RANGES);
+}
+
+static void kv_shard_payload(struct payload_out *p, const struct kv_command *c)
+{
+    const unsigned rows[SHAPE_TABLES_MAX] = {0};
+    payload_begin(p, FAMILY_KV_SHARD, &shape_kv_shard, rows, c->after.len + c->rows.len);
+    put_kv_shard(&p->body, c);
+}
+
 struct blob *kv_command_encode(const struct kv_command *c)
 {
-    struct buf buf = {0};
-    struct body_out o;
-    unsigned rows[SHAPE_TABLES_MAX] = {0};
-    if (c->kind == KV_REQUEST) {
-        ASSERT(!kv_op_reads(c->request.op));
-        rows[TABLE_RANGES] = c->request.n_ranges;
-        payload_begin(&o, FAMILY_KV_REQUEST, &shape_kv_request, rows, &buf);
-        put_number(&o, c->time_us);
-        put_kv_request(&o, &c->request, TABLE_RANGES);
-    } else {
-        payload_begin(&o, FAMILY_KV_SHARD, &shape_kv_shard, rows, &buf);
-        put_kv_shard(&o, c);
-    }
-    return payload_end(&o);
+    struct payload_out p;
+    if (c->kind == KV_REQUEST)
+        kv_request_payload(&p, c);
+    else
+        kv_shard_payload(&p, c);
+    return payload_end(&p);
 }
 
 static bool kv_family_decode(enum family family, struct bytes image, struct bytes bulk, struct arena *a, struct kv_command *c)
@@ -135,15 +153,23 @@ enum rgkv_err kv_command_decode(struct bytes payload, struct arena *a, struct kv
 
 /* ---- commands of the controller ---- */
 
+static size_t addrs_bytes(const struct ctrl_command *c)
+{
+    size_t bytes = strlen(c->addr);
+    for (unsigned i = 0; i < c->n_groups; i++)
+        for (unsigned j = 0; j < c->groups[i].n; j++)
+            bytes += strlen(c->groups[i].addrs[j]);
+    return bytes;
+}
+
 struct blob *ctrl_command_encode(const struct ctrl_command *c)
 {
-    struct buf buf = {0};
-    struct body_out o;
+    struct payload_out p;
     unsigned rows[SHAPE_TABLES_MAX] = {0};
     ctrl_command_rows(c, rows);
-    payload_begin(&o, FAMILY_CTRL, &shape_ctrl, rows, &buf);
-    put_ctrl_command(&o, c);
-    return payload_end(&o);
+    payload_begin(&p, FAMILY_CTRL, &shape_ctrl, rows, addrs_bytes(c));
+    put_ctrl_command(&p.body, c);
+    return payload_end(&p);
 }
 
 enum rgkv_err ctrl_command_decode(struct bytes payload, struct arena *a, struct ctrl_command *ret_c)
