@@ -216,13 +216,13 @@ static void seeds_run(unsigned n, unsigned steps, bool members)
 static void no_history_breaks_an_invariant_and_every_group_lives_again(void **state)
 {
     (void)state;
-    seeds_run(600, 300, false);
+    seeds_run(1200, 300, false);
 }
 
 static void membership_changes_in_the_middle_of_it_break_nothing(void **state)
 {
     (void)state;
-    seeds_run(600, 300, true);
+    seeds_run(1200, 300, true);
 }
 
 int main(void)
