@@ -3,8 +3,8 @@
  *   no write-ahead log       the raft log is replayed from the last flush on; a second log would double every write
  *   one column family        a flush is then one point in the order of batches (P23)
  *   small write buffers      a process has many replicas; and a flush, which compaction of the raft log waits for, is short
- *   a write never waits      for a full disk: RocksDB stalls writers once its memtables are full and cannot be flushed.
- *                            A write asks first without waiting; it waits only if no background error stands in the way
+ *   writers may be held up   when memtables fill faster than they are flushed: that is the back-pressure that is wanted. Not
+ *                            for a full disk, though: with an error in the background RocksDB gives up waiting and says so
  *   bloom filters            most reads are of one key, many of keys that are not there (sessions, new files)
  *
  * RocksDB reports errors as text: the first words are its status code. */
@@ -31,7 +31,7 @@ struct table_rocks {
     rocksdb_t *db;
     rocksdb_options_t *options;
     rocksdb_readoptions_t *read;
-    rocksdb_writeoptions_t *write, *write_without_waiting;
+    rocksdb_writeoptions_t *write;
     rocksdb_writebatch_t *batch; /* reused: write is called by one thread at a time */
 };
 
@@ -128,11 +128,10 @@ static rocksdb_options_t *options_new(const struct table_rocks_shared *s)
     return o;
 }
 
-static rocksdb_writeoptions_t *write_options_new(bool wait)
+static rocksdb_writeoptions_t *write_options_new(void)
 {
     rocksdb_writeoptions_t *w = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(w, 1);
-    rocksdb_writeoptions_set_no_slowdown(w, !wait);
     return w;
 }
 
@@ -168,22 +167,6 @@ static void batch_add(rocksdb_writebatch_t *b, const struct table_change *c)
     }
 }
 
-static bool background_error(struct table_rocks *t)
-{
-    uint64_t n = 0;
-    return rocksdb_property_int(t->db, "rocksdb.background-errors", &n) == 0 && n > 0;
-}
-
-/* RocksDB would have the writer wait. If its flushes fail, that could be for ever. */
-static enum rgkv_err write_stalled(struct table_rocks *t)
-{
-    char *text = NULL;
-    if (background_error(t))
-        return RGKV_NO_SPACE;
-    rocksdb_write(t->db, t->write, t->batch, &text);
-    return failed(text, NULL);
-}
-
 static enum rgkv_err rocks_write(struct table *table, const struct table_change *changes, size_t n)
 {
     struct table_rocks *t = of(table);
@@ -191,11 +174,8 @@ static enum rgkv_err rocks_write(struct table *table, const struct table_change 
     rocksdb_writebatch_clear(t->batch);
     for (size_t i = 0; i < n; i++)
         batch_add(t->batch, &changes[i]);
-    rocksdb_write(t->db, t->write_without_waiting, t->batch, &text);
-    if (!text || !starts(text, "Result incomplete"))
-        return failed(text, NULL);
-    rocksdb_free(text);
-    return write_stalled(t);
+    rocksdb_write(t->db, t->write, t->batch, &text);
+    return failed(text, NULL);
 }
 
 static struct table_snapshot *rocks_snapshot(struct table *t)
@@ -288,7 +268,6 @@ static void rocks_free(struct table *table)
         rocksdb_close(t->db);
     rocksdb_writebatch_destroy(t->batch);
     rocksdb_writeoptions_destroy(t->write);
-    rocksdb_writeoptions_destroy(t->write_without_waiting);
     rocksdb_readoptions_destroy(t->read);
     rocksdb_options_destroy(t->options);
     mem_free(t);
@@ -316,8 +295,7 @@ enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *share
     t->table.ops = &rocks_ops;
     t->options = options_new(shared);
     t->read = rocksdb_readoptions_create();
-    t->write = write_options_new(true);
-    t->write_without_waiting = write_options_new(false);
+    t->write = write_options_new();
     t->batch = rocksdb_writebatch_create();
     t->db = rocksdb_open(t->options, dir, &text);
     if (text) {

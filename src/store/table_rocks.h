@@ -1,6 +1,10 @@
 /* The table on disk: RocksDB with its own log off (durability is the raft log's until a flush has ended).
  *
- * One database per replica; all of one process share a block cache and a write-buffer budget. */
+ * One database per replica; all of one process share a block cache and a write-buffer budget.
+ *
+ * Reads, snapshots, iterators and flushes may run on any threads; table_write on one at a time. A full disk makes writes
+ * and flushes fail with NO_SPACE, without waiting, and they succeed again by themselves a few seconds after there is
+ * space (RocksDB looks again every five). Freeing keeps everything that was written, if the disk lets it. */
 #ifndef RGKV_STORE_TABLE_ROCKS_H
 #define RGKV_STORE_TABLE_ROCKS_H
 
@@ -10,7 +14,7 @@ struct table_rocks_shared;  /* cache, write buffer manager, background threads *
 
 struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes);
 void table_rocks_shared_free(struct table_rocks_shared *s);
-/* Opens or creates. `why` gets RocksDB's own words on failure (DAMAGED, IO, CONFLICT, NO_SPACE). */
+/* Opens or creates; whoever names `dir` syncs the directory that it is in. `why` gets RocksDB's own words on failure (DAMAGED, IO, CONFLICT, NO_SPACE). */
 MUST_USE enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *shared, struct table **ret_t, struct buf *why);
 /* Makes everything written before the call durable. Blocks; may run on a pool thread while the loop reads and writes. */
 MUST_USE enum rgkv_err table_rocks_flush(struct table *t);

@@ -195,20 +195,16 @@ enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b)
     return RGKV_OK;
 }
 
-/* How many of the oldest segments hold nothing after `index` that counts, if a new one is started now. The log may begin
- * with a segment whose base is not above that of any later one (a truncation leaves a lower base behind a higher). */
+/* How many of the oldest segments hold nothing after `index` that counts, if a new one is started now. Looked for from the
+ * end: a truncation leaves a lower base behind a higher one, and the log must begin below all of them. */
 static size_t segments_before(const struct wal *w, uint64_t index)
 {
     size_t n = w->n_segments;
     if (w->terms.last_index <= index && w->segments[n - 1].bytes > WAL_SEGMENT_HEADER_BYTES)
         return n;
-    uint64_t lowest = index;
-    while (n-- > 1) {
-        if (w->segments[n].base_index <= lowest)
-            return n;
-        lowest = MIN(lowest, w->segments[n].base_index);
-    }
-    return 0;
+    while (--n > 0 && w->segments[n].base_index > index)
+        ;
+    return n;
 }
 
 /* That a name is still there after a failure or a crash is no harm: the newest header says what is needed. */

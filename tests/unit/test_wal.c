@@ -416,6 +416,28 @@ static void B17_damage_in_a_segment_that_is_not_the_newest_is_never_a_torn_tail(
     assert_true(wal_model_matches(&w->model, &w->recovered));
 }
 
+/* No entry is missing then, but a promise. */
+static void B14_a_vote_cut_off_the_end_of_an_older_segment_is_damage(void **state)
+{
+    struct world *w = *state;
+    w->options.segment_bytes = 2000;
+    reopen(w);
+    must(append(w, 1, 2, 1));
+    uint64_t before = wal_bytes(w->wal);
+    must(vote(w, 5, 6));
+    while (!exists(w->vfs, SECOND_SEGMENT))
+        must(vote(w, w->model.hard_state.term + 1, 1));
+    struct buf first = content_of(w->vfs, FIRST_SEGMENT);
+    for (uint64_t end = before; end < first.len; end += WAL_BATCH_HEADER_BYTES) {
+        replace(w->vfs, FIRST_SEGMENT, bytes_first(buf_bytes(&first), end));
+        assert_int_equal(open_log(w), RGKV_DAMAGED);
+    }
+    replace(w->vfs, FIRST_SEGMENT, buf_bytes(&first));
+    reopen(w);
+    assert_true(wal_model_matches(&w->model, &w->recovered));
+    buf_release(&first);
+}
+
 static void a_missing_segment_is_damage(void **state)
 {
     struct world *w = *state;
@@ -658,6 +680,7 @@ int main(void)
         TEST(B16_zeros_after_any_byte_are_a_torn_tail_and_the_log_goes_on),
         TEST(B17_a_flipped_bit_is_refused_or_in_the_last_batch),
         TEST(B17_damage_in_a_segment_that_is_not_the_newest_is_never_a_torn_tail),
+        TEST(B14_a_vote_cut_off_the_end_of_an_older_segment_is_damage),
         TEST(a_missing_segment_is_damage),
         TEST(segments_that_a_compaction_left_behind_are_not_read),
         TEST(a_copy_of_the_log_inside_a_value_is_no_later_batch),
