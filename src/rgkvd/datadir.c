@@ -83,17 +83,18 @@ static enum rgkv_err check_blank(struct vfs *v, const char *dir, struct buf *why
     return err == RGKV_NOT_FOUND ? RGKV_OK : explain(v, err, why);
 }
 
+static enum rgkv_err load(struct vfs *v, const char *dir, struct manifest *ret_m, struct buf *why)
+{
+    enum rgkv_err err = server_manifest_load(v, dir, ret_m, why);
+    if (err != RGKV_NOT_FOUND)
+        return err;
+    buf_clear(why);
+    *ret_m = (struct manifest){0};
+    return check_blank(v, dir, why);
+}
+
 enum rgkv_err datadir_open(struct vfs *v, const char *dir, struct manifest *ret_m, struct buf *why)
 {
-    struct manifest m = {0};
     enum rgkv_err err = make_and_lock(v, dir, why);
-    if (!err)
-        err = server_manifest_load(v, dir, &m, why);
-    if (err == RGKV_NOT_FOUND && why->len) {
-        buf_clear(why);
-        err = check_blank(v, dir, why);
-    }
-    if (!err)
-        *ret_m = m;
-    return err;
+    return err ? err : load(v, dir, ret_m, why);
 }
