@@ -63,24 +63,37 @@ static bool spend(struct collector *c)
     return true;
 }
 
-/* Rows older than the item's revision in [chunk, end_chunk). False: the budget ended; *ret_chunk is where to go on. */
-static bool collect_older(struct collector *c, const struct queue_item *i, uint64_t end_chunk, uint32_t *ret_chunk)
+/* Deletes older rows from *chunk on, up to the first chunk that begins with a row that stays (*ret_more). False: the
+ * budget ended. *chunk becomes where to go on. */
+static bool collect_until_newer(struct collector *c, const struct queue_item *i, struct bytes to, uint32_t *chunk, bool *ret_more)
 {
-    struct rowkey from = row_data(c->shard, i->generation, i->chunk, UINT64_MAX);
-    struct rowkey to = row_data(c->shard, i->generation, end_chunk, UINT64_MAX);
+    struct rowkey from = row_data(c->shard, i->generation, *chunk, i->revision - 1);
     struct scan s;
     struct data_id id;
-    bool done = true;
-    scan_open(&s, &c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
-    while (done && scan_next(&s) && row_data_id(s.key, &id)) {
-        done = spend(c);
-        if (!done)
-            *ret_chunk = id.chunk;
-        else if (id.revision < i->revision)
+    bool may = true, newer = false;
+    scan_open(&s, &c->k->batch, rowkey_bytes(&from), to);
+    while (may && !newer && scan_next(&s) && row_data_id(s.key, &id)) {
+        may = spend(c);
+        newer = id.revision >= i->revision;
+        *chunk = id.chunk;
+        if (may && !newer)
             overlay_delete(&c->k->batch, s.key);
     }
     scan_close(&s);
-    return done;
+    *ret_more = newer;
+    return may;
+}
+
+/* Rows older than the item's revision in [chunk, end_chunk). Newer ones, of which there may be many, are jumped over. False: the
+ * budget ended; *ret_chunk is where to go on. */
+static bool collect_older(struct collector *c, const struct queue_item *i, uint64_t end_chunk, uint32_t *ret_chunk)
+{
+    struct rowkey to = row_data(c->shard, i->generation, end_chunk, UINT64_MAX);
+    bool may = true, more = true;
+    *ret_chunk = i->chunk;
+    while (may && more)
+        may = collect_until_newer(c, i, rowkey_bytes(&to), ret_chunk, &more);
+    return may;
 }
 
 static bool generation_is_large(struct collector *c, struct bytes from, struct bytes to)
@@ -126,8 +139,11 @@ static void collect_session(struct collector *c, const struct queue_item *i)
 static void collect_rows(struct collector *c, struct queue_item i)
 {
     uint64_t end = i.kind == QUEUE_CHUNK ? (uint64_t)i.chunk + 1 : (uint64_t)UINT32_MAX + 1;
-    if (!collect_older(c, &i, end, &i.chunk))
-        queue_add(c->k, c->shard, &i);
+    uint32_t chunk;
+    if (collect_older(c, &i, end, &chunk))
+        return;
+    i.chunk = chunk;
+    queue_add(c->k, c->shard, &i);
 }
 
 static void collect(struct collector *c, const struct queue_item *i)

@@ -7,10 +7,11 @@
  *                                                       deeper descendants ("directory/" …)
  *   be16 shard 'd' be64 generation be32 chunk be64 ~rev data: bytes of one chunk as changed by revision rev
  *   be16 shard 'h' key 00 be64 version                  history: the meta row that this key had up to `version`
- *   be16 shard 'q' be64 due kind …                      queue: what to collect when the shard's time reaches `due`
+ *   be16 shard 'q' be64 due kind …                      queue: what to collect when the shard's time reaches `due`, in this
+ *                                                       order: a history row goes before the data it speaks of
+ *        'a' be64 version key                             a history row
  *        'c' be64 generation be32 chunk be64 rev          rows of this chunk that are older than rev
  *        'g' be64 generation                              all rows of a generation
- *        'h' be64 version key                             a history row
  *        's' be64 client                                  a session, if it was not used since; else queued again
  *        'x' be64 generation be32 chunk be64 rev          rows older than rev of this chunk and all after it
  *   be16 shard 's' be64 client                          session
@@ -37,7 +38,7 @@
 #include "kv/kv.h"
 
 enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's' };
-enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'h', QUEUE_SESSION = 's', QUEUE_CUT = 'x' };
+enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_CUT = 'x' };
 #define DATA_KEEPS_REST 0x80000000u
 #define DATA_HEAD_BYTES 4u
 
