@@ -1,8 +1,8 @@
 #include "fuse/attr.h"
 
 #include "fuse/handle.h"
-#include "fuse/interrupt.h"
 #include "fuse/orphan.h"
+#include "fuse/proc.h"
 
 #define BLOCK_BYTES (1u << 20) /* what copying programs take as their unit: one Put */
 

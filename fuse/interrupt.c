@@ -1,17 +1,11 @@
 #include "fuse/interrupt.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "fuse/call.h"
+#include "fuse/proc.h"
 
 #define LOOK_AGAIN_MS 50u
-#define PF_EXITING 0x4u
-#define PROC_BYTES_MAX 4096u
 
 struct interrupts {
     struct mount *m;
@@ -19,73 +13,12 @@ struct interrupts {
     bool watching;
 };
 
-static uint64_t mask_of(const char *status, const char *field)
-{
-    const char *at = strstr(status, field);
-    return at ? strtoull(at + strlen(field), NULL, 16) : 0;
-}
-
-static uint64_t bit(int signal) { return 1ull << (signal - 1); }
-
-bool interrupt_acts(const char *status)
-{
-    uint64_t pending = mask_of(status, "\nSigPnd:") | mask_of(status, "\nShdPnd:");
-    uint64_t blocked = mask_of(status, "\nSigBlk:"), ignored = mask_of(status, "\nSigIgn:"), caught = mask_of(status, "\nSigCgt:");
-    /* Without a handler these do nothing, or stop the process, which goes on waiting afterwards. */
-    uint64_t harmless = bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
-    if (pending & bit(SIGKILL))
-        return true;
-    return (pending & ~blocked & ~ignored & (caught | ~harmless)) != 0;
-}
-
-bool interrupt_exiting(const char *stat)
-{
-    const char *at = strrchr(stat, ')'); /* the name may hold anything, parentheses too */
-    unsigned flags = 0;
-    return at && sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & PF_EXITING);
-}
-
-/* /proc/TID/FILE as text; false if it cannot be read. */
-static bool read_proc(int tid, const char *file, char text[PROC_BYTES_MAX])
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", tid, file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, PROC_BYTES_MAX - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
-}
-
-bool task_exiting(int tid)
-{
-    char text[PROC_BYTES_MAX];
-    return read_proc(tid, "stat", text) && interrupt_exiting(text);
-}
-
-static long process_of(int tid)
-{
-    char text[PROC_BYTES_MAX];
-    const char *at = read_proc(tid, "status", text) ? strstr(text, "\nTgid:") : NULL;
-    return at ? strtol(at + 6, NULL, 10) : 0;
-}
-
-bool task_same_process(int tid, int other)
-{
-    if (tid == other)
-        return true;
-    long process = process_of(tid);
-    return process && process == process_of(other);
-}
-
 /* A caller that cannot be seen (another pid namespace, or gone) is believed: it must not hang. */
 static bool should_end(const struct call *c)
 {
     char text[PROC_BYTES_MAX];
     int tid = fuse_req_ctx(c->req)->pid;
-    return tid <= 0 || !read_proc(tid, "status", text) || interrupt_acts(text);
+    return tid <= 0 || !proc_read(tid, "status", text) || proc_acts(text);
 }
 
 /* Cancelling may end this call and others, so start over after each one. */

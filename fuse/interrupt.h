@@ -7,22 +7,11 @@
 #ifndef RGKV_FUSE_INTERRUPT_H
 #define RGKV_FUSE_INTERRUPT_H
 
-#include "base/bytes.h"
-
 struct mount;
 struct interrupts;
 
 struct interrupts *interrupts_new(struct mount *m);
 void interrupts_close(struct interrupts *i);   /* frees itself on the loop */
 void interrupt_watch(struct interrupts *i);    /* some call was marked `interrupted` */
-
-/* Pure: would a caller with this /proc/TID/status act upon a pending signal? */
-bool interrupt_acts(const char *status);
-/* Pure: is the task of this /proc/TID/stat exiting (PF_EXITING)? */
-bool interrupt_exiting(const char *stat);
-/* Of a thread. A thread that cannot be seen is not exiting. */
-bool task_exiting(int tid);
-/* Are these threads of one process? */
-bool task_same_process(int tid, int other);
 
 #endif

@@ -4,8 +4,8 @@
 #include "fuse/attr.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
-#include "fuse/interrupt.h"
 #include "fuse/ops.h"
+#include "fuse/proc.h"
 
 static bool opens_for_read(int flags) { return (flags & O_ACCMODE) != O_WRONLY; }
 static bool opens_for_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }

@@ -1,0 +1,70 @@
+#include "fuse/proc.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PF_EXITING 0x4u
+
+static uint64_t mask_of(const char *status, const char *field)
+{
+    const char *at = strstr(status, field);
+    return at ? strtoull(at + strlen(field), NULL, 16) : 0;
+}
+
+static uint64_t bit(int signal) { return 1ull << (signal - 1); }
+
+bool proc_acts(const char *status)
+{
+    uint64_t pending = mask_of(status, "\nSigPnd:") | mask_of(status, "\nShdPnd:");
+    uint64_t blocked = mask_of(status, "\nSigBlk:"), ignored = mask_of(status, "\nSigIgn:"), caught = mask_of(status, "\nSigCgt:");
+    /* Without a handler these do nothing, or stop the process, which goes on waiting afterwards. */
+    uint64_t harmless = bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
+    if (pending & bit(SIGKILL))
+        return true;
+    return (pending & ~blocked & ~ignored & (caught | ~harmless)) != 0;
+}
+
+bool proc_exiting(const char *stat)
+{
+    const char *at = strrchr(stat, ')'); /* the name may hold anything, parentheses too */
+    unsigned flags = 0;
+    return at && sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & PF_EXITING);
+}
+
+/* /proc/TID/FILE as text; false if it cannot be read. */
+bool proc_read(int tid, const char *file, char text[PROC_BYTES_MAX])
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", tid, file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, text, PROC_BYTES_MAX - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+bool task_exiting(int tid)
+{
+    char text[PROC_BYTES_MAX];
+    return proc_read(tid, "stat", text) && proc_exiting(text);
+}
+
+static long process_of(int tid)
+{
+    char text[PROC_BYTES_MAX];
+    const char *at = proc_read(tid, "status", text) ? strstr(text, "\nTgid:") : NULL;
+    return at ? strtol(at + 6, NULL, 10) : 0;
+}
+
+bool task_same_process(int tid, int other)
+{
+    if (tid == other)
+        return true;
+    long process = process_of(tid);
+    return process && process == process_of(other);
+}

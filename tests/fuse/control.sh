@@ -1,0 +1,99 @@
+#!/bin/bash
+# The control tree: texts, errnos and sentences.
+. "${top_srcdir:-.}/tests/fuse/lib.sh"
+limit 90
+cluster_start 3
+mount_start a || exit 1
+c=$work/a/.ctrl
+
+check_same "before any group the newest config is 0" "$(head -n 1 "$c/config")" "num 0"
+check_errno EHOSTDOWN "no group, no keys" bash -c "echo x > '$work/a/f'"
+check "its sentence is in error" grep -q "EHOSTDOWN no group" "$c/error"
+check "anything clears it" bash -c "echo > '$c/error'"
+check_same "cleared" "$(cat "$c/error")" ""
+
+check_errno EINVAL "join without members" bash -c "echo 7 > '$c/join'"
+check "join's sentence" grep -q " EINVAL ." "$c/error"
+check_errno EINVAL "join of nonsense" bash -c "echo 'x y z' > '$c/join'"
+check_errno ENOENT "leave of an unknown group" bash -c "echo 999 > '$c/leave'"
+check_errno EINVAL "move without a group" bash -c "echo 1 > '$c/move'"
+
+join_all 101 || exit 1
+check_errno EEXIST "join again" bash -c "echo '101 ${node_addr[1]}' > '$c/join'"
+check_same "config" "$(sed -n '1p;2p;$p' "$c/config")" "num 1
+shard 0 101
+group 101 ${node_addr[1]} ${node_addr[2]} ${node_addr[3]}"
+check_same "configs/N" "$(ls "$c/configs" | tr '\n' ' '; head -n 1 "$c/configs/0")" "0 1 num 0"
+check_errno ENOENT "a config that never was" cat "$c/configs/99"
+check_same "query by one handle" "$(exec 5<>"$c/query"; echo 0 >&5; head -n 1 <&5)" "num 0"
+check_same "query of the newest" "$(exec 5<>"$c/query"; echo -1 >&5; head -n 1 <&5)" "num 1"
+check_errno EINVAL "query of nonsense" bash -c "echo two > '$c/query'"
+check_same "shards" "$(wc -l <"$c/shards")" 16
+check_same "settled" "$(cat "$c/settled")" ok
+check_same "no moves" "$(cat "$c/moves")" ""
+check "status is for people" grep -q 101 "$c/status"
+check_same "nodes" "$(wc -l <"$c/nodes")" 3
+check_same "groups" "$(ls "$c/groups" | tr '\n' ' ')" "101 ctl "
+check_same "members" "$(grep -c . "$c/groups/101/members")" 3
+check "leader" grep -q . "$c/groups/101/leader"
+check "leader of the controllers" grep -q . "$c/groups/ctl/leader"
+check_errno ENOENT "no such group" ls "$c/groups/55"
+
+# a second group, a move, leaving
+echo x >"$work/a/before"
+join_group 102 1 2 3 || exit 1
+check_same "two groups share the shards" "$(awk '{n[$2]++} END {print n[101], n[102]}' "$c/shards")" "8 8"
+check_same "keys moved along" "$(cat "$work/a/before")" x
+shard=$(awk '$2 == 101 {print $1; exit}' "$c/shards")
+check "move" bash -c "echo '$shard 102' > '$c/move'"
+check_same "moved" "$(cat "$c/settled"; awk -v s="$shard" '$1 == s {print $2}' "$c/shards")" "ok
+102"
+check_errno ENOENT "move to an unknown group" bash -c "echo '$shard 77' > '$c/move'"
+check_errno ERANGE "move of an unknown shard" bash -c "echo '16 102' > '$c/move'"
+check "leave" bash -c "echo 102 > '$c/leave'"
+check_same "left" "$(cat "$c/settled"; awk '{n[$2]++} END {print n[101]}' "$c/shards")" "ok
+16"
+check_same "and the keys are there" "$(cat "$work/a/before")" x
+
+# what is not allowed
+check_errno EPERM "remove" rm "$c/join"
+check_errno EPERM "create" touch "$c/new"
+check_errno EPERM "mkdir" mkdir "$c/newdir"
+check_errno EPERM "chmod" chmod 777 "$c/join"
+check_errno EPERM "read of what is only written" cat "$c/join"
+check_errno EPERM "write of what is only read" bash -c "echo x > '$c/status'"
+check_errno EPERM "the name is reserved" mkdir "$work/a/.ctrl"/../.ctrl/x
+check_errno ENOENT "no such file" cat "$c/nothing"
+
+# local files
+check_same "version" "$(cat "$c/version")" "$("$rgkvfs" --version)"
+check_same "true size" "$(stat -c %s "$c/version")" "$(wc -c <"$c/version")"
+check "options" grep -qx "timeout 10" "$c/mount/options"
+check "stats" grep -q "^requests [1-9]" "$c/mount/stats"
+check "inflight" test -r "$c/mount/inflight"
+check_errno ENOENT "abort of nothing" bash -c "echo 999999 > '$c/mount/abort'"
+check_same "health" "$(head -n 1 "$c/health")" ok
+check_same "hidden" "$(ls -A "$work/a" | grep -c ctrl)" 0
+
+# an interrupted wait, and the local files with the cluster dead
+node_kill 1; node_kill 2
+timeout --foreground 5 cat "$work/a/before" >/dev/null 2>&1 &
+reader=$!
+is_waiting() { grep -q "op=" "$c/mount/inflight"; }
+check "a read waits for the group" wait_until 5 is_waiting
+start=$(date +%s%N)
+kill -INT "$reader"; wait "$reader" 2>/dev/null
+check "INT ends the wait at once" test $((($(date +%s%N) - start) / 1000000)) -lt 2000
+check_errno EHOSTDOWN "then its sentence" timeout 30 cat "$work/a/before"
+is_down() { [ "$(head -n 1 "$c/health")" = down ]; }
+check "health says so" wait_until 10 is_down
+check "the listing of the control tree needs nobody" timeout 5 ls "$c"
+cat "$work/a/before" >/dev/null 2>"$work/aborted" &
+reader=$!
+check "a waiting call is listed" wait_until 5 is_waiting
+check "abort all" bash -c "echo all > '$c/mount/abort'"
+wait "$reader"
+check "it ended with EINTR" grep -q "Interrupted" "$work/aborted"
+node_start 1; node_start 2
+check_same "alive again" "$(timeout 30 cat "$work/a/before")" x
+done_testing

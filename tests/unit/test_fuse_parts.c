@@ -1,0 +1,219 @@
+/* The small pure parts of the mount: the error ring, the read pin, signals, the control tree's table. */
+#include "tests/unit/unit.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "fuse/control_tree.h"
+#include "fuse/errlog.h"
+#include "fuse/pin.h"
+#include "fuse/proc.h"
+
+/* ---- errlog ---- */
+
+static struct errlog_entry entry(const char *path, const char *sentence)
+{
+    return (struct errlog_entry){.time_ns = 1000000000ll * 86400 + 5000000, .op = "write", .path = path, .number = EHOSTDOWN, .sentence = sentence};
+}
+
+static void a_failure_is_one_line_with_its_errno_by_name(void **state)
+{
+    struct errlog l = {0};
+    struct buf out = {0};
+    struct errlog_entry e = entry("/a\nb", "no leader");
+    errlog_record(&l, &e);
+    errlog_print(&l, &out);
+    assert_true(bytes_eq(buf_bytes(&out), bytes_str("1970-01-02T00:00:00.005Z write /a?b EHOSTDOWN no leader\n")));
+    buf_release(&out);
+    errlog_clear(&l);
+}
+
+static void the_ring_keeps_the_newest_failures_in_order(void **state)
+{
+    struct errlog l = {0};
+    struct buf out = {0};
+    char path[32];
+    for (unsigned i = 0; i < ERRLOG_LINES_MAX + 3; i++) {
+        snprintf(path, sizeof path, "/p%u.", i);
+        struct errlog_entry e = entry(path, "x");
+        errlog_record(&l, &e);
+    }
+    errlog_print(&l, &out);
+    buf_put_u8(&out, 0);
+    assert_null(strstr((char *)out.data, "/p2."));
+    snprintf(path, sizeof path, "/p%u.", ERRLOG_LINES_MAX + 2);
+    assert_true(strstr((char *)out.data, "/p3.") < strstr((char *)out.data, path));
+    assert_int_equal(l.total, ERRLOG_LINES_MAX + 3);
+    errlog_clear(&l);
+    buf_clear(&out);
+    errlog_print(&l, &out);
+    assert_int_equal(out.len, 0);
+    buf_release(&out);
+}
+
+/* ---- pin ---- */
+
+static struct kv_attr version(uint64_t v, uint64_t size) { return (struct kv_attr){.type = KV_FILE, .version = v, .size = size}; }
+
+static void take(struct pin *p, uint64_t v, const char *value, uint64_t since)
+{
+    struct kv_attr a = version(v, strlen(value));
+    pin_take(p, &a, 0, bytes_str(value), since);
+}
+
+static void the_first_read_takes_what_came_with_the_open(void **state)
+{
+    struct pin p = {0};
+    take(&p, 5, "hello", 1000);
+    assert_int_equal(pin_read(&p, 0, 4096, 2000).ask, PIN_SERVE);
+    assert_true(bytes_eq(pin_cached(&p, 0, 4096), bytes_str("hello")));
+    assert_int_equal(pin_read(&p, 0, 4096, 2000).ask, PIN_NEWEST); /* but only the first */
+    pin_release(&p);
+}
+
+static void what_came_with_the_open_is_not_given_out_late(void **state)
+{
+    struct pin p = {0};
+    take(&p, 5, "hello", 1000);
+    assert_int_equal(pin_read(&p, 0, 4096, 1001 + PIN_FRESH_US).ask, PIN_NEWEST);
+    pin_release(&p);
+}
+
+static void the_middle_is_read_from_the_pinned_version_only(void **state)
+{
+    struct pin p = {0};
+    struct kv_attr a = version(7, 1000000);
+    pin_take(&p, &a, 0, bytes_str("beginning"), 0);
+    struct pin_plan plan = pin_read(&p, 500000, 4096, 0);
+    assert_int_equal(plan.ask, PIN_SAME);
+    assert_int_equal(plan.length, 4096);
+    plan = pin_read(&p, 999999, 4096, 0);
+    assert_int_equal(plan.length, 1);
+    assert_int_equal(pin_read(&p, 2, 3, 0).ask, PIN_SERVE);
+    pin_release(&p);
+}
+
+static void a_value_that_only_grew_goes_on(void **state)
+{
+    struct pin p = {0};
+    take(&p, 7, "line1\n", 0);
+    pin_gave(&p, 0, bytes_str("line1\n"));
+    struct pin_plan plan = pin_read(&p, 6, 4096, 0);
+    assert_int_equal(plan.ask, PIN_GROWN);
+    assert_int_equal(plan.offset, 0); /* what was read last comes along, to be compared */
+    struct kv_attr a = version(8, 12);
+    struct bytes got = pin_grown(&p, &a, &plan, 6, bytes_str("line1\nline2\n"));
+    assert_true(bytes_eq(got, bytes_str("line2\n")));
+    assert_int_equal(p.version, 8);
+    pin_release(&p);
+}
+
+static void another_longer_value_is_not_read_on_in(void **state)
+{
+    struct pin p = {0};
+    take(&p, 7, "old value", 0);
+    pin_gave(&p, 0, bytes_str("old value"));
+    struct pin_plan plan = pin_read(&p, 9, 4096, 0);
+    struct kv_attr a = version(8, 20);
+    struct bytes got = pin_grown(&p, &a, &plan, 9, bytes_str("a new, longer value!"));
+    assert_int_equal(got.len, 0);
+    assert_int_equal(p.version, 7);
+    pin_release(&p);
+}
+
+static void the_end_of_an_unchanged_value_is_the_end(void **state)
+{
+    struct pin p = {0};
+    take(&p, 7, "abc", 0);
+    pin_gave(&p, 0, bytes_str("abc"));
+    struct pin_plan plan = pin_read(&p, 3, 4096, 0);
+    struct kv_attr a = version(7, 3);
+    assert_int_equal(pin_grown(&p, &a, &plan, 3, bytes_str("abc")).len, 0);
+    pin_release(&p);
+}
+
+/* ---- signals ---- */
+
+static bool acts(uint64_t pending, uint64_t blocked, uint64_t ignored, uint64_t caught)
+{
+    char status[512];
+    snprintf(status, sizeof status, "Name:\tx\nTgid:\t1\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
+             (unsigned long long)pending, 0ull, (unsigned long long)blocked, (unsigned long long)ignored, (unsigned long long)caught);
+    return proc_acts(status);
+}
+static uint64_t bit(int s) { return 1ull << (s - 1); }
+
+static void only_a_signal_that_will_be_acted_upon_ends_a_wait(void **state)
+{
+    assert_false(acts(0, 0, 0, 0));
+    assert_true(acts(bit(SIGKILL), bit(SIGKILL), 0, 0));
+    assert_true(acts(bit(SIGINT), 0, 0, bit(SIGINT)));
+    assert_true(acts(bit(SIGTERM), 0, 0, 0));
+    assert_false(acts(bit(SIGINT), bit(SIGINT), 0, bit(SIGINT)));
+    assert_false(acts(bit(SIGINT), 0, bit(SIGINT), 0));
+    assert_false(acts(bit(SIGCHLD), 0, 0, 0));
+    assert_true(acts(bit(SIGCHLD), 0, 0, bit(SIGCHLD)));
+    assert_false(acts(bit(SIGTSTP), 0, 0, 0));
+    assert_false(acts(bit(SIGWINCH) | bit(SIGCONT), 0, 0, 0));
+}
+
+static void an_exiting_task_is_told_by_its_flags_whatever_its_name(void **state)
+{
+    assert_true(proc_exiting("12 (a) b (c)) R 1 2 3 4 5 4194308 6 7"));
+    assert_false(proc_exiting("12 (x) R 1 2 3 4 5 4194304 6 7"));
+    assert_false(proc_exiting("12 (4 R 1 2 3 4 5 4"));
+    assert_false(proc_exiting(""));
+}
+
+/* ---- the control tree ---- */
+
+static void every_control_file_is_found_by_the_name_that_it_shows(void **state)
+{
+    uint64_t top = control_id(CONTROL_TOP, 0), id;
+    unsigned n = 0;
+    for (; (id = control_fixed_child(top, n)); n++) {
+        char name[32];
+        control_print_name(id, name);
+        assert_true(control_child(top, name) == id);
+        assert_true(control_is(id));
+        assert_int_equal(control_row(id)->parent, CONTROL_TOP);
+    }
+    assert_true(n >= 16);
+    assert_int_equal(control_child(top, "nothing"), 0);
+}
+
+static void numbers_are_names_only_in_their_one_form(void **state)
+{
+    uint64_t configs = control_child(control_id(CONTROL_TOP, 0), "configs"), groups = control_child(control_id(CONTROL_TOP, 0), "groups");
+    assert_int_equal(control_number(control_child(configs, "17")), 17);
+    assert_int_equal(control_row(control_child(configs, "0"))->kind, CONTROL_CONFIG_N);
+    assert_int_equal(control_child(configs, "017"), 0);
+    assert_int_equal(control_child(configs, "-1"), 0);
+    assert_int_equal(control_child(configs, "1x"), 0);
+    assert_int_equal(control_child(configs, ""), 0);
+    assert_int_equal(control_child(configs, "99999999999999999999"), 0);
+    assert_int_equal(control_child(groups, "0"), 0);
+    uint64_t ctl = control_child(groups, "ctl"), members = control_child(control_child(groups, "101"), "members");
+    assert_int_equal(control_number(ctl), 0);
+    assert_int_equal(control_number(members), 101);
+    assert_int_equal(control_row(members)->kind, CONTROL_GROUP_MEMBERS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failure_is_one_line_with_its_errno_by_name),
+        cmocka_unit_test(the_ring_keeps_the_newest_failures_in_order),
+        cmocka_unit_test(the_first_read_takes_what_came_with_the_open),
+        cmocka_unit_test(what_came_with_the_open_is_not_given_out_late),
+        cmocka_unit_test(the_middle_is_read_from_the_pinned_version_only),
+        cmocka_unit_test(a_value_that_only_grew_goes_on),
+        cmocka_unit_test(another_longer_value_is_not_read_on_in),
+        cmocka_unit_test(the_end_of_an_unchanged_value_is_the_end),
+        cmocka_unit_test(only_a_signal_that_will_be_acted_upon_ends_a_wait),
+        cmocka_unit_test(an_exiting_task_is_told_by_its_flags_whatever_its_name),
+        cmocka_unit_test(every_control_file_is_found_by_the_name_that_it_shows),
+        cmocka_unit_test(numbers_are_names_only_in_their_one_form),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
