@@ -116,6 +116,23 @@ static void B10_sessions_move_with_their_shard(void **state)
     rig_free(b);
 }
 
+/* The first group remembers the client from before: what it remembers is not the shard's session any more. */
+static void B10_sessions_come_back_as_they_left_the_other_group(void **state)
+{
+    struct rig *a = rig_new(1), *b = rig_new_blank(1);
+    append(a, "f", bytes_str("one "));
+    move(a, b, 2);
+    b->seq = a->seq;
+    append(b, "f", bytes_str("two"));
+    assert_false(b->last.duplicate);
+    move(b, a, 3);
+    assert_int_equal(append(a, "f", bytes_str("two")), RGKV_OK);
+    assert_true(a->last.duplicate);
+    assert_value(a, "f", "one two");
+    rig_free(a);
+    rig_free(b);
+}
+
 static void B34_a_deleted_key_does_not_come_back_with_the_shard(void **state)
 {
     struct rig *a = rig_new(1), *b = rig_new_blank(1);
@@ -136,8 +153,10 @@ static void P18_a_shards_time_goes_on_where_it_froze(void **state)
     struct rig *a = rig_new(1), *b = rig_new_blank(1);
     a->time_us = 5000 * SECOND;
     put(a, "f", "1");
-    rig_shard(a, KV_FREEZE, 0, 2, 0);
     uint64_t frozen = status(a).time_us;
+    assert_true(frozen > 1000 * SECOND);
+    rig_shard(a, KV_FREEZE, 0, 2, 0);
+    assert_true(status(a).time_us == frozen);
     a->time_us += 100 * SECOND;
     rig_shard(a, KV_CLOCK, 0, 0, 0);
     assert_true(status(a).time_us == frozen);
@@ -407,13 +426,16 @@ static void P10_clearing_and_filling_in_one_batch_keeps_only_the_new(void **stat
 {
     struct rig *b = rig_new(1);
     put(b, "old", "1");
+    on(b, KV_MKDIR, "d");
+    put(b, "d/old", "1");
     rig_shard(b, KV_FREEZE, 0, 2, 0);
     b->batch = 100;
     rig_shard(b, KV_IMPORT, 0, 3, 0);
     rig_shard(b, KV_ACTIVATE, 0, 3, 0);
     assert_int_equal(on(b, KV_DELETE, "old"), RGKV_NOT_FOUND);
     on(b, KV_MKDIR, "d");
-    assert_int_equal(rename_to(b, KV_RENAME, "d", "e", 0), RGKV_OK);
+    assert_int_equal(on(b, KV_RMDIR, "d"), RGKV_OK);
+    on(b, KV_MKDIR, "e");
     assert_int_equal(rows_of_table(b, "\0\0m", 3), 1);
     assert_int_equal(get(b, "old"), RGKV_NOT_FOUND);
     rig_free(b);
@@ -672,6 +694,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_moved_shard_holds_the_same_rows_revision_and_counts),
         cmocka_unit_test(B10_sessions_move_with_their_shard),
+        cmocka_unit_test(B10_sessions_come_back_as_they_left_the_other_group),
         cmocka_unit_test(B34_a_deleted_key_does_not_come_back_with_the_shard),
         cmocka_unit_test(P18_a_shards_time_goes_on_where_it_froze),
         cmocka_unit_test(P9_a_frozen_shard_takes_nothing_and_collects_nothing),
