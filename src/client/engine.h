@@ -160,6 +160,7 @@ struct client {
 
     unsigned n_hints;
     char hints[MEMBERS_MAX][ADDR_BYTES_MAX];
+    uint64_t controller_time_us;      /* newest logged time of group 0 that was heard of */
     bool has_view;
     struct ctrl_view view;
     struct request *poll;

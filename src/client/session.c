@@ -133,6 +133,10 @@ bool session_may_send(struct client *c, struct request *r)
 
 void session_stamp(struct client *c, struct request *r)
 {
+    if (r->kind == CLIENT_ADMIN && !r->born) {
+        r->admin.born_us = c->controller_time_us;
+        r->born = true;
+    }
     if (r->kind != CLIENT_KV)
         return;
     r->kv.client = c->client;

@@ -88,6 +88,7 @@ static void view_replace(struct client *c, const struct ctrl_view *v)
 enum rgkv_err view_take(struct client *c, const struct msg *m)
 {
     const struct ctrl_view *v = &m->view.view;
+    c->controller_time_us = MAX(c->controller_time_us, m->view.time_us);
     if (!m->view.changed)
         return !c->has_view ? RGKV_BUSY : m->cluster == c->cluster ? RGKV_OK : RGKV_WRONG_CLUSTER;
     if (c->cluster && v->cluster != c->cluster)

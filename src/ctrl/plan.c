@@ -120,7 +120,7 @@ static void round_begin(struct plan_round *r)
         mark_busy(r, r->v->shards[s].holder);
         mark_busy(r, r->v->shards[s].target);
         if (r->v->shards[s].target)
-            plan_round_group(r, r->v->shards[s].target)->moves++;
+            plan_round_group(r, r->v->shards[s].target)->moves += r->v->shards[s].holder != 0;
     }
     for (unsigned i = 0; i < r->n_drops; i++)
         mark_busy(r, r->drops[i].gid);

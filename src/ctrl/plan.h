@@ -40,7 +40,8 @@ void ctrl_plan_free(struct ctrl_plan *p);
 void ctrl_plan_report(struct ctrl_plan *p, const struct ctrl_report *r, uint64_t now_us);
 /* The commands that are due now, at most `max`; none is repeated within 1 s unless the state changed. Called after reports, after applies
  * and at ticks. Rules: bind free slots to the nodes that listen at their addresses (never a node twice in a group); prepare what
- * the config wants, at most 4 moves per destination at once, only to a group whose leader reported within 3 s, holder
+ * the config wants, at most 4 moves per destination at once (first assignments have nothing to copy and are not
+ * counted), only to a group whose leader reported within 3 s, holder
  * active (P15, P16), first assignments included (P13); commit on a fresh prepared(e) report, active on serving(e); abort after 3 s without a
  * report of the destination's leader or when the target is no longer wanted (P17: a target that is still wanted lives through new configs);
  * dropped, retire, buried from reports. A move whose copy makes no progress for 10 s is aborted too, with back-off, and none is

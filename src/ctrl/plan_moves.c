@@ -130,7 +130,7 @@ static bool may_begin(const struct plan_round *r, uint32_t shard)
         return false;
     const struct ctrl_group *g = ctrl_view_group(r->v, s->wanted);
     const struct plan_group *to = plan_round_group(r, s->wanted), *from = plan_round_group(r, s->holder);
-    if (!g || !g->in_config || !g->founded || !to->leader.replica || to->moves >= MOVES_PER_GROUP_MAX)
+    if (!g || !g->in_config || !g->founded || !to->leader.replica || (s->holder && to->moves >= MOVES_PER_GROUP_MAX))
         return false;
     return (!from || from->leader.replica) && r->p->tracks[shard].retry_us <= r->now_us;
 }
@@ -143,6 +143,6 @@ void plan_moves_begin(struct plan_round *r)
         const struct ctrl_shard *shard = &r->v->shards[s];
         struct ctrl_command k = {.op = CTRL_PREPARE, .shard = s, .epoch = shard->epoch, .gid = shard->wanted};
         if (plan_ask(r, &k))
-            plan_round_group(r, shard->wanted)->moves++;
+            plan_round_group(r, shard->wanted)->moves += shard->holder != 0;
     }
 }

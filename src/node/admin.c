@@ -95,7 +95,7 @@ static const struct ctrl_view *current_view(struct node *n, struct replica *r)
 
 static void send_view(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, uint64_t have)
 {
-    struct msg m = {.kind = MSG_VIEW};
+    struct msg m = {.kind = MSG_VIEW, .view = {.time_us = ctrl_time_us(r->ctrl)}};
     const struct ctrl_view *v = current_view(n, r);
     m.view.changed = v->version > have;
     if (m.view.changed)
@@ -150,7 +150,9 @@ void admin_poll(struct node *n, uint64_t conn, const struct msg *m)
         return;
     }
     if (m->poll.has_report && r->plan) {
-        ctrl_plan_report(r->plan, &m->poll.report, n->now_us);
+        struct ctrl_report report = m->poll.report;
+        report.view = m->poll.version;
+        ctrl_plan_report(r->plan, &report, n->now_us);
         n->plan_next_us = n->now_us;
     }
     if (m->poll.hold_us == 0) {

@@ -206,6 +206,7 @@ static void view_encode(const struct msg *m, struct body_out *o)
 {
     put_number(o, m->view.err);
     put_text(o, m->view.leader_addr);
+    put_number(o, m->view.time_us);
     put_number(o, m->view.changed);
     put_view(o, view_of(m));
 }
@@ -300,6 +301,7 @@ static void view_decode(struct body_in *in, struct msg *m)
 {
     m->view.err = take_err(in);
     take_text(in, m->view.leader_addr, sizeof(m->view.leader_addr));
+    m->view.time_us = take_number(in);
     m->view.changed = in_bool(in, take_number(in));
     take_view(in, &m->view.view);
     in_refuse(in, !m->view.changed && !view_empty(&m->view.view));
@@ -308,7 +310,7 @@ static void view_decode(struct body_in *in, struct msg *m)
 const struct codec codec_view = {
     .name = "VIEW",
     .struct_bytes = sizeof(struct msg_view),
-    .shape = {.numbers = 7,
+    .shape = {.numbers = 8,
               .n_tables = 4,
               .tables = {[TABLE_SHARDS] = {.columns = 5, .rows_max = NSHARDS_MAX},
                          [TABLE_GROUPS] = {.columns = 3, .rows_max = GROUPS_MAX},

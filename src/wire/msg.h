@@ -126,6 +126,7 @@ struct msg_poll {
 struct msg_view {
     enum rgkv_err err;            /* NOT_LEADER */
     char leader_addr[ADDR_BYTES_MAX];
+    uint64_t time_us;             /* group 0's logged time: what an administrator's command is born with */
     bool changed;                 /* false: the held version is still the newest, `view` is empty */
     struct ctrl_view view;        /* arrays from the arena */
 };
