@@ -14,6 +14,7 @@
 
 #define uthash_malloc(bytes) mem_alloc(bytes)
 #define uthash_free(p, bytes) mem_free(p)
+#define uthash_fatal(why) base_fail(__FILE__, __LINE__, __func__, why)
 #include <uthash.h>
 
 #include "kv/overlay.h"
