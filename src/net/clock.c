@@ -41,7 +41,7 @@ void ticker_set(struct ticker *t, uint64_t deadline_us)
 {
     if (deadline_us == UINT64_MAX || uv_is_closing((uv_handle_t *)&t->timer))
         return;
-    uint64_t due = MAX(deadline_us, t->ticked_us + TICK_US);
+    uint64_t due = MAX(deadline_us, t->ticked_us + TICKER_GAP_US);
     if (due >= t->armed_us)
         return;
     t->armed_us = due;

@@ -12,7 +12,9 @@ void clock_arm(uv_timer_t *timer, uv_timer_cb fired, uint64_t due_us);
 /* Random numbers from the system: identities and seeds. Never 0. */
 uint64_t clock_random(void);
 
-/* Calls node_step-like ticks no more often than every TICK_US and not at all while nothing is due. */
+/* Calls an engine's tick no more often than every millisecond (a loop's timers know no less), and not at all while nothing is
+ * due. */
+#define TICKER_GAP_US 1000u
 struct ticker {
     uv_timer_t timer;
     uint64_t armed_us;   /* when it fires; UINT64_MAX: it does not */

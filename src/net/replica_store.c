@@ -10,6 +10,9 @@
 #define uthash_free(p, bytes) mem_free(p)
 #include <uthash.h>
 
+#define HERE_US_MAX 500u
+#define HERE_BYTES_MAX (256u << 10)
+
 struct replica_stores {
     struct replica_stores_options options;
     char *dir;
@@ -17,6 +20,8 @@ struct replica_stores {
     struct store *by_replica;     /* uthash */
     unsigned n_jobs;
     bool closing;
+    struct job *commits;          /* of this round, not started yet */
+    uint64_t commit_us;           /* how long one takes lately: a moving average */
 };
 
 struct store {
@@ -33,6 +38,7 @@ struct store {
 struct job {
     struct disk_job disk;
     struct store *store;
+    struct job *next;             /* in `commits` */
     const struct row *row;
     struct wal_batch batch;
     uint64_t index, term;
@@ -43,7 +49,7 @@ struct job {
     struct table *table;          /* what the node is told of */
     struct table *old;            /* replaced, to be closed */
     uint64_t old_number;
-    uint64_t disk_bytes;
+    uint64_t disk_bytes, took_us;
 };
 
 /* ---- the work, on a pool thread ---- */
@@ -64,7 +70,13 @@ static enum rgkv_err logged(struct job *j, enum rgkv_err err)
     return err;
 }
 
-static enum rgkv_err commit_work(struct job *j) { return logged(j, wal_commit(j->store->files.wal, &j->batch)); }
+static enum rgkv_err commit_work(struct job *j)
+{
+    uint64_t began = clock_now_us();
+    enum rgkv_err err = logged(j, wal_commit(j->store->files.wal, &j->batch));
+    j->took_us = clock_now_us() - began;
+    return err;
+}
 static enum rgkv_err compact_work(struct job *j) { return logged(j, wal_compact(j->store->files.wal, j->index, j->term)); }
 static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
 
@@ -151,15 +163,17 @@ static void job_free(struct job *j)
 
 static void on_done(struct disk_job *d);
 
-static void job_start(struct store *s, struct job with)
+static struct job *job_new(struct store *s, struct job with)
 {
     struct job *j = mem_alloc(sizeof(*j));
     *j = with;
     j->store = s;
     j->disk = (struct disk_job){.kind = with.row->lane, .urgent = with.row->effect == NODE_COMPACT, .work = on_work, .done = on_done};
     s->set->n_jobs++;
-    disk_run(&s->lane, &j->disk);
+    return j;
 }
+
+static void job_start(struct store *s, struct job with) { disk_run(&s->lane, &job_new(s, with)->disk); }
 
 /* Not done, and nothing written: the same again as long as it takes (the node knows, and tells who asks). */
 static bool wait_for_space(struct job *j)
@@ -180,6 +194,8 @@ static void on_done(struct disk_job *d)
 {
     struct job *j = (struct job *)d;
     struct store *s = j->store;
+    if (j->row->effect == NODE_COMMIT)
+        s->set->commit_us = (s->set->commit_us * 7 + j->took_us) / 8;
     if (wait_for_space(j))
         return;
     tell(j);
@@ -236,11 +252,40 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
         return false;
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
-    struct job j = {.row = row, .index = e->index, .term = e->term};
-    if (e->kind == NODE_COMMIT)
-        j.batch = e->batch;
-    job_start(t, j);
+    if (e->kind != NODE_COMMIT) {
+        job_start(t, (struct job){.row = row, .index = e->index, .term = e->term});
+        return true;
+    }
+    struct job *j = job_new(t, (struct job){.row = row, .batch = e->batch});
+    j->next = s->commits;
+    s->commits = j;
     return true;
+}
+
+/* Several are better off beside each other in the pool, large ones would hold up everybody else. */
+static bool fit_to_do_here(const struct replica_stores *s)
+{
+    const struct job *j = s->commits;
+    return !j->next && s->commit_us < HERE_US_MAX && j->batch.bytes.len < HERE_BYTES_MAX;
+}
+
+static bool do_here(struct replica_stores *s)
+{
+    struct job *j = s->commits;
+    return fit_to_do_here(s) && disk_run_here(&j->store->lane, &j->disk);
+}
+
+void replica_stores_commit(struct replica_stores *s)
+{
+    if (!s->commits)
+        return;
+    bool done = do_here(s);
+    struct job *j = s->commits;
+    s->commits = NULL;
+    for (struct job *next; !done && j; j = next) {
+        next = j->next;
+        disk_run(&j->store->lane, &j->disk);
+    }
 }
 
 static void store_free(struct store *t)

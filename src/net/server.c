@@ -195,17 +195,27 @@ static void carry_out(struct server *s, struct node_effect *e)
     }
 }
 
-static void round_end(struct server *s)
+static void collect(struct server *s)
 {
     struct node_effect e;
-    if (s->dirty && !s->closing) {
-        s->dirty = false;
-        node_collect(s->node);
-        while (node_next(s->node, &e))
-            carry_out(s, &e);
-        ticker_set(&s->ticker, node_deadline_us(s->node));
+    s->dirty = false;
+    node_collect(s->node);
+    while (node_next(s->node, &e))
+        carry_out(s, &e);
+}
+
+/* What a leader sends goes out before its own disk is written: the followers' disks work meanwhile. */
+static void round_end(struct server *s)
+{
+    bool worked = s->dirty;
+    while (s->dirty && !s->closing) {
+        collect(s);
+        conns_flush(s->conns);
+        replica_stores_commit(s->stores); /* may have an outcome at once: another turn */
     }
     conns_flush(s->conns);
+    if (worked && !s->closing)
+        ticker_set(&s->ticker, node_deadline_us(s->node));
 }
 
 /* After the poll, for what came from it; before it, for what timers and closings did: nothing waits through a sleep. */
