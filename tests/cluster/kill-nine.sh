@@ -1,0 +1,52 @@
+#!/bin/bash
+# kill -9 of any one node, the leaders included, while appends run: no command fails, every line is there once and in
+# order; kill -9 of all three at once, restart: everything acknowledged is there (B8, B10, B14, B15). Once with the
+# usual log and once with one that is compacted every few hundred entries, where restarts begin from a snapshot.
+. "${top_srcdir:-.}/tests/cluster/lib.sh"
+limit 110
+n=2000
+
+# kills: one after the other, whoever it is at that moment; the appends go on before the next one is killed.
+kills() {
+    local victim rounds=0 i
+    while ! appends_ended; do
+        for victim in 101 ctl 1 2 3; do
+            progress 25
+            appends_ended && break
+            case $victim in
+            101 | ctl) victim=$(leader_of "$victim") || { fail "no leader to kill"; continue; } ;;
+            esac
+            node_kill "$victim"
+            progress 25
+            node_again "$victim"
+            rounds=$((rounds + 1))
+        done
+    done
+    check "each victim was killed while appends ran ($rounds kills)" test "$rounds" -ge 5
+}
+
+all_at_once() {
+    local i
+    for i in 1 2 3; do kill -KILL "${node_pid[$i]}"; done
+    for i in 1 2 3; do wait_until 20 node_gone "$i" || fail "node $i does not end"; done
+    for i in 1 2 3; do node_again "$i"; done
+}
+
+for bytes in 67108864 20000; do
+    node_options=(--snapshot-bytes "$bytes")
+    rm -rf "$work"/node[123] "$work"/logs/*
+    rm -f "$work/appends.end"
+    nodes_start 3
+    mount_start a || exit 1
+    join_all 101 || exit 1
+    appends_start "$work/a/log" "$n"
+    kills
+    appends_check "$work/a/log" "$n"
+    all_at_once
+    check "all killed at once: the same content" lines_are "$work/a/log" "$n"
+    echo more >"$work/a/after"
+    check_same "and it serves writes" "$(cat "$work/a/after")" more
+    mount_stop a
+    for i in 1 2 3; do node_kill "$i"; done
+done
+done_testing
