@@ -74,9 +74,13 @@ static enum rgkv_err failed(char *text, struct buf *why)
 
 static struct table_rocks *of(struct table *t) { return (struct table_rocks *)t; }
 
+/* RocksDB counts every comparison of keys in a variable of the thread unless told not to: a sixth of a busy node's time
+ * (a put of 256 bytes on three nodes: 39 us of processor instead of 48). The level is this thread's: the one that will
+ * read and write the tables. */
 struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes)
 {
     struct table_rocks_shared *s = mem_zalloc(sizeof(*s));
+    rocksdb_set_perf_level(rocksdb_disable);
     s->cache = rocksdb_cache_create_lru(MAX(budget_bytes / 2, 1u << 20));
     s->env = rocksdb_create_default_env();
     rocksdb_env_set_background_threads(s->env, BACKGROUND_JOBS);
