@@ -373,15 +373,16 @@ void value_patch(struct value *v, struct bytes key, const struct kv_request *q)
         patch_in_place(v, q, truncated, end);
 }
 
-/* A value without rows leaves nothing: whoever is pinned to it got its bytes with the open. */
+/* A value that is all tail leaves nothing: whoever is pinned to it got its bytes with the open. (One that is all hole has no
+ * rows, but is long.) */
 void value_keep_old(struct value *v, struct bytes key, bool gone)
 {
     const struct meta *m = v->meta;
-    if (m->high == 0)
+    if (gone && m->high)
+        expiry_generation(v->k, v->shard, m->generation);
+    if (meta_rows_end(m) == 0)
         return;
     struct rowkey row = row_history(v->shard, key, m->attr.version);
     meta_encode(m, overlay_put(&v->k->batch, rowkey_bytes(&row), meta_size(m)));
     expiry_history(v->k, v->shard, key, m->attr.version);
-    if (gone)
-        expiry_generation(v->k, v->shard, m->generation);
 }

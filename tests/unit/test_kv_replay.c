@@ -107,6 +107,18 @@ static void P26_a_reader_pinned_to_a_version_is_never_torn(void **state)
     rig_free(r);
 }
 
+static void P26_a_hole_is_kept_for_its_readers_too(void **state)
+{
+    struct rig *r = rig_new(1);
+    put(r, "f", "");
+    truncate_to(r, "f", 100000);
+    uint64_t version = version_of(r, "f");
+    put(r, "f", "small");
+    assert_int_equal(get_at(r, "f", version, 99999, 10), RGKV_OK);
+    assert_true(r->reply.data.len == 1 && r->reply.data.data[0] == 0);
+    rig_free(r);
+}
+
 static void P26_what_only_grew_goes_on_under_an_old_version(void **state)
 {
     struct rig *r = rig_new(1);
@@ -194,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(B23_the_cuts_between_batches_leave_no_trace),
         cmocka_unit_test(P26_a_reader_pinned_to_a_version_is_never_torn),
+        cmocka_unit_test(P26_a_hole_is_kept_for_its_readers_too),
         cmocka_unit_test(P26_what_only_grew_goes_on_under_an_old_version),
         cmocka_unit_test(P26_a_collection_that_is_half_done_tears_nobody),
         cmocka_unit_test(small_appends_to_a_huge_value_write_little),
