@@ -126,7 +126,7 @@ static void pull_elsewhere(struct node *n, struct pulling *p, const char *hint)
     p->waiting = false;
     p->deadline_us = n->now_us + PULL_RETRY_US;
     if (hint[0] && strcmp(hint, p->addr) != 0) {
-        strncpy(p->addr, hint, sizeof(p->addr) - 1);
+        memcpy(p->addr, hint, strlen(hint) + 1);
         return;
     }
     p->addr[0] = 0;

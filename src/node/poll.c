@@ -181,7 +181,8 @@ static void bury(struct node *n)
     for (unsigned i = 0; i < n->view.n_tombstones; i++) {
         const struct ctrl_tombstone *t = &n->view.tombstones[i];
         struct replica *r = t->node == n->manifest.node ? replica_of(n, t->gid, t->incarnation, t->member) : NULL;
-        if (!r || r->state != REPLICA_RUNNING || r->flushing || !replica_idle_on_disk(r))
+        bool lost = r && r->state == REPLICA_REFUSED;
+        if (!r || (!lost && (r->state != REPLICA_RUNNING || r->flushing || !replica_idle_on_disk(r))))
             continue;
         node_event(n, "group %llu: it left and holds nothing: deleting member %llu's files", (unsigned long long)t->gid,
                    (unsigned long long)t->member);

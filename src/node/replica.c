@@ -101,6 +101,18 @@ static void refuse_replica(struct node *n, struct replica *r, const char *why)
     node_fail(n, "group %llu, member %llu: %s", (unsigned long long)r->desc.gid, (unsigned long long)r->desc.member, why);
 }
 
+/* A log that is gone took promises with it: such a member never votes again. It stays, silent, until the controller
+ * has it deleted (P1). A blank one has promised nothing yet. */
+static bool log_was_lost(struct node *n, struct replica *r, const struct wal_recovered *w)
+{
+    if (!w->created || r->desc.blank)
+        return false;
+    r->state = REPLICA_REFUSED;
+    node_event(n, "group %llu: the log of member %llu is missing: it will not vote again, another member must take its place",
+               (unsigned long long)r->desc.gid, (unsigned long long)r->desc.member);
+    return true;
+}
+
 static bool log_fits_table(const struct replica *r, const struct wal_recovered *w)
 {
     uint64_t last = w->compacted_index + w->n_entries;
@@ -142,14 +154,16 @@ void replica_opened(struct node *n, struct replica *r, const struct node_input *
         refuse_replica(n, r, i->why && i->why[0] ? i->why : rgkv_err_sentence(i->err));
         return;
     }
+    const struct wal_recovered *w = i->recovered;
     r->table = i->table;
     r->disk_bytes = i->disk_bytes;
+    if (log_was_lost(n, r, w))
+        return;
     enum rgkv_err err = replica_open_machine(n, r);
     if (err) {
         refuse_replica(n, r, "its table cannot be read: it is damaged; remove this member and add it again");
         return;
     }
-    const struct wal_recovered *w = i->recovered;
     if (w->compacted_index > r->applied) {
         refuse_replica(n, r, "its table is older than its log begins: files are missing; remove this member and add it again");
         return;

@@ -30,6 +30,7 @@ struct wal_recovered {
     struct raft_entry *entries;    /* owned: wal_recovered_release */
     unsigned n_entries;
     uint64_t torn_bytes;           /* cut off at the end */
+    bool created;                  /* there was no log: this is a new one */
 };
 
 struct wal_options {

@@ -27,6 +27,7 @@ struct recovery {
     size_t n_entries, cap_entries;
     struct wal_place last_batch; /* of the newest segment; offset 0: none in it */
     uint64_t torn_bytes;
+    bool created;
 };
 
 static enum rgkv_err io_failed(struct recovery *r, enum rgkv_err err)
@@ -318,7 +319,8 @@ static void give(struct recovery *r, struct wal_recovered *ret)
     uint64_t base = wal_terms_base(&w->terms);
     *ret = (struct wal_recovered){.hard_state = w->hard_state, .compacted_index = base,
                                   .compacted_term = wal_terms_at(&w->terms, base), .entries = r->entries,
-                                  .n_entries = (unsigned)r->n_entries, .torn_bytes = r->torn_bytes};
+                                  .n_entries = (unsigned)r->n_entries, .torn_bytes = r->torn_bytes,
+                                  .created = r->created};
 }
 
 static void recovery_release(struct recovery *r)
@@ -335,8 +337,9 @@ enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal_identity
     enum rgkv_err err = io_failed(&r, v->ops->mkdir(v, dir));
     if (!err)
         err = list_segments(&r);
+    r.created = !err && r.n_numbers == 0;
     if (!err)
-        err = r.n_numbers ? recover(&r) : found_log(&r);
+        err = r.created ? found_log(&r) : recover(&r);
     recovery_release(&r);
     if (!err) {
         give(&r, ret_recovered);

@@ -237,13 +237,18 @@ static void drain(struct sim *s, struct sim_machine *m)
 
 /* ---- disk work ---- */
 
+static void stored_dir(const struct sim_stored *st, char *to, size_t bytes)
+{
+    snprintf(to, bytes, "r%llu-%llu-%llu", (unsigned long long)st->gid, (unsigned long long)st->incarnation,
+             (unsigned long long)st->member);
+}
+
 static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
     struct wal_recovered recovered;
     struct buf why = {0};
     char dir[96];
-    snprintf(dir, sizeof(dir), "r%llu-%llu-%llu", (unsigned long long)st->gid, (unsigned long long)st->incarnation,
-             (unsigned long long)st->member);
+    stored_dir(st, dir, sizeof(dir));
     struct wal_identity id = {node_cluster(m->node), st->gid, st->incarnation, st->member};
     struct wal_options options = {.segment_bytes = 32768};
     enum rgkv_err err = wal_open(m->disk, dir, &id, &options, &st->wal, &recovered, &why);
@@ -265,10 +270,14 @@ static enum rgkv_err install(struct sim_stored *st, const struct node_effect *e)
     return wal_reset(st->wal, e->index, e->term);
 }
 
-static void deleted(struct sim_stored *st)
+static void deleted(struct sim_machine *m, struct sim_stored *st)
 {
+    char dir[96];
+    stored_dir(st, dir, sizeof(dir));
     if (st->wal)
         wal_close(st->wal);
+    enum rgkv_err err = m->disk->ops->remove_tree(m->disk, dir);
+    ASSERT(err == RGKV_OK);
     table_free(st->table);
     table_free(st->table_new);
     st->wal = NULL;
@@ -315,7 +324,7 @@ static void job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         break;
     case NODE_DELETE_REPLICA:
         in.kind = NODE_REPLICA_DELETED;
-        deleted(st);
+        deleted(m, st);
         break;
     default: ASSERT(false);
     }
