@@ -36,7 +36,8 @@ struct bench {
     struct prng prng;
     uint8_t *value;
     struct worker *workers;
-    unsigned filled, running;      /* keys written before `get`; workers that are not done yet */
+    unsigned filled, filling;      /* before `get`: keys whose write was begun; workers that still write them */
+    unsigned running;              /* workers that are not done yet */
     uint64_t measure_us, end_us, last_us;
     uint64_t errors;
     enum rgkv_err last_error;
@@ -110,17 +111,28 @@ static void start_clock(struct bench *b)
     b->end_us = b->measure_us + (uint64_t)(b->o.seconds * 1e6);
 }
 
-static void next(struct worker *w)
+static void fill_next(struct worker *w)
 {
     struct bench *b = w->bench;
-    if (w->filling && b->filled < b->o.keys) {
+    if (b->filled < b->o.keys) {
         submit(w, KV_PUT, b->filled++);
         return;
     }
-    if (b->end_us == 0)
-        start_clock(b);
-    w->filling = false;
-    if (clock_now_us() >= b->end_us)
+    if (--b->filling > 0)
+        return; /* the others' writes are under way: nobody reads before the last one is there */
+    start_clock(b);
+    for (unsigned i = 0; i < b->o.clients; i++) {
+        b->workers[i].filling = false;
+        next(&b->workers[i]);
+    }
+}
+
+static void next(struct worker *w)
+{
+    struct bench *b = w->bench;
+    if (w->filling)
+        fill_next(w);
+    else if (clock_now_us() >= b->end_us)
         worker_done(b);
     else
         submit(w, b->o.op, (unsigned)prng_below(&b->prng, b->o.keys));
@@ -128,11 +140,15 @@ static void next(struct worker *w)
 
 static void start(struct bench *b)
 {
+    bool fill = b->o.op == KV_GET;
     b->running = b->o.clients;
-    for (unsigned i = 0; i < b->o.clients; i++) {
-        b->workers[i] = (struct worker){.bench = b, .filling = b->o.op == KV_GET};
+    b->filling = fill ? b->o.clients : 0;
+    if (!fill)
+        start_clock(b);
+    for (unsigned i = 0; i < b->o.clients; i++)
+        b->workers[i] = (struct worker){.bench = b, .filling = fill};
+    for (unsigned i = 0; i < b->o.clients; i++)
         next(&b->workers[i]);
-    }
 }
 
 /* ---- joining ---- */
