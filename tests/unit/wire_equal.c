@@ -168,7 +168,7 @@ static bool view_eq(const struct ctrl_view *a, const struct ctrl_view *b)
 
 static bool msg_view_eq(const struct msg_view *a, const struct msg_view *b)
 {
-    return EQ(err) && EQ_TEXT(leader_addr) && EQ(changed) && view_eq(&a->view, &b->view);
+    return EQ(err) && EQ_TEXT(leader_addr) && EQ(time_us) && EQ(changed) && view_eq(&a->view, &b->view);
 }
 
 static bool raft_members_eq(const struct raft_member *as, const struct raft_member *bs, unsigned n)

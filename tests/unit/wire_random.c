@@ -338,6 +338,7 @@ static void random_msg_view(struct prng *p, struct arena *a, struct msg_view *v)
 {
     v->err = random_err(p);
     RANDOM_TEXT(p, v->leader_addr);
+    v->time_us = random_number(p);
     v->changed = random_bool(p);
     if (v->changed)
         random_view(p, a, &v->view);
