@@ -1,4 +1,5 @@
 /* What the caller is told: done with an answer, surely not done, or unknown (P28); and the sentence for a person. */
+#include "base/mutant.h"
 #include "client/engine.h"
 
 static void keep_data(struct request *r, struct bytes data)
@@ -109,7 +110,7 @@ static char *taken_text(struct buf *b)
 void outcome_give_up(struct client *c, struct request *r)
 {
     struct buf b = {0};
-    bool not_done = request_surely_not_done(r);
+    bool not_done = request_surely_not_done(r) || MUTANT(silence_is_not_done);
     if (not_done)
         say_not_done(c, r, &b);
     else

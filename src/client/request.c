@@ -1,4 +1,5 @@
 /* One request's life: copied in one block with all that it points to, in one list at a time, finished once. */
+#include "base/mutant.h"
 #include "client/engine.h"
 
 static size_t kv_content_bytes(const struct kv_request *q)
@@ -161,6 +162,6 @@ bool request_close_copy(struct request *r, uint64_t message_id)
     uint16_t age = (uint16_t)(r->copies - message_id); /* the low 16 bits of both count copies */
     if (age >= 64 || age >= r->copies)
         return false;
-    r->open &= ~(1ull << (r->copies - age) % 64);
+    r->open &= MUTANT(refusal_is_final) ? 0 : ~(1ull << (r->copies - age) % 64);
     return age == 0;
 }

@@ -8,6 +8,7 @@
  *     EXPIRED  the session is gone: this copy was not executed, but an earlier one may have been
  *
  * The second, only if it was the newest copy, is when and where to send the next one. */
+#include "base/mutant.h"
 #include "client/engine.h"
 
 enum verdict { ANSWER, REFUSED, UNSURE, EXPIRED };
@@ -350,6 +351,8 @@ static void copy_count(struct client *c, struct request *r)
 
 static void copy_send(struct client *c, struct request *r, struct link *l)
 {
+    if (MUTANT(retry_renumbered) && r->copies && request_mutates(r) && r->kind == CLIENT_KV)
+        r->kv.seq = r->session->next_seq++;
     if (r->session)
         session_stamp(c, r);
     copy_count(c, r);

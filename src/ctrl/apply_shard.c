@@ -1,5 +1,6 @@
 /* The phases of one shard's move, each compare-and-set on (shard, epoch, phase): the epoch is the only fence (P17). The
  * drawing is at the head of ctrl.h. */
+#include "base/mutant.h"
 #include "ctrl/state.h"
 
 static struct ctrl_shard *shard_named(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
@@ -69,7 +70,7 @@ void ctrl_apply_commit(struct ctrl *c, const struct ctrl_command *k, struct ctrl
         ctrl_drops_add(c, s->holder, k->shard, s->epoch);
     s->holder = s->target;
     s->target = 0;
-    s->active = false;
+    s->active = MUTANT(active_unreported);
     shard_changed(c, k->shard);
 }
 
@@ -93,7 +94,7 @@ void ctrl_apply_abort(struct ctrl *c, const struct ctrl_command *k, struct ctrl_
     struct ctrl_shard *s = shard_moving(c, k, r);
     if (!s)
         return;
-    s->epoch++;
+    s->epoch += !MUTANT(abort_same_epoch);
     ctrl_drops_add(c, s->target, k->shard, s->epoch);
     s->target = 0;
     s->active = false;

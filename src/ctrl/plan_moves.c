@@ -1,4 +1,5 @@
 /* When a shard's move begins, ends and is given up (P13 to P17). */
+#include "base/mutant.h"
 #include "ctrl/plan_state.h"
 
 /* ---- tracks ---- */
@@ -94,7 +95,7 @@ static void moving_end(struct plan_round *r, uint32_t shard)
     const struct ctrl_report_shard *told = plan_shard(&plan_round_group(r, s->target)->leader, shard);
     if (s->wanted != s->target) {
         ask_shard(r, CTRL_ABORT, shard);
-    } else if (told && told->state == KV_PREPARED && told->epoch == s->epoch) {
+    } else if (told && told->state == KV_PREPARED && (told->epoch == s->epoch || MUTANT(commit_unprepared))) {
         ask_shard(r, CTRL_COMMIT, shard);
     } else if (move_abandoned(r, shard)) {
         back_off(&r->p->tracks[shard], r->now_us);

@@ -10,6 +10,7 @@
  *
  * `since ≤ born`: the session is at least as old as the request, so it would know. `born + TTL > now`: a session that
  * had known it, used at or after `born`, could not have expired yet. */
+#include "base/mutant.h"
 #include "kv/machine.h"
 
 #define SESSIONS_CACHED_MAX 8192u
@@ -124,7 +125,7 @@ static enum rgkv_err admit_new(const struct kv *k, const struct session *s, cons
 static bool result_kept(const struct session *s, uint64_t seq, struct session_result *ret_done)
 {
     uint32_t at = s ? result_at(&s->row, seq) : 0;
-    if (!s || at == s->row.n || s->row.results[at].seq != seq)
+    if (!s || at == s->row.n || s->row.results[at].seq != seq || MUTANT(dedup_off))
         return false;
     *ret_done = s->row.results[at];
     return true;
@@ -196,7 +197,7 @@ static void session_write(struct kv *k, struct session *s)
 void dedup_write(struct kv *k)
 {
     for (unsigned i = 0; i < k->n_dirty_sessions; i++)
-        if (k->dirty_sessions[i])
+        if (k->dirty_sessions[i] && !MUTANT(dedup_in_memory))
             session_write(k, k->dirty_sessions[i]);
     k->n_dirty_sessions = 0;
 }

@@ -12,6 +12,7 @@
  *
  * IMPORT with a higher epoch is taken in every state but SERVING. It and DROP clear the shard's whole range in their own batch
  * (P10). A frozen shard's clock stands (P9); ACTIVATE and THAW let it go on from there (P18). */
+#include "base/mutant.h"
 #include "kv/machine.h"
 
 const char *kv_shard_state_name(enum kv_shard_state s)
@@ -35,7 +36,8 @@ static void shard_clear(struct kv *k, uint32_t shard)
 {
     struct shard *s = &k->shards[shard];
     struct rowkey from = row_shard_range(shard), to = rowkey_end(from);
-    overlay_delete_range(&k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    if (!MUTANT(import_uncleared))
+        overlay_delete_range(&k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
     dedup_forget_shard(k, shard);
     s->from = s->clock_us = s->offset_us = s->revision = s->keys = s->bytes = s->sessions = 0;
     s->import_rows = s->import_hash = 0;
@@ -106,8 +108,9 @@ static void row_count(struct shard *s, struct bytes key, struct bytes value)
 
 static void row_import(struct kv *k, struct shard *s, struct bytes key, struct bytes value)
 {
-    uint8_t *to = overlay_put(&k->batch, key, value.len);
-    if (value.len)
+    bool left_out = MUTANT(dedup_not_moved) && key.data[2] == ROW_SESSION;
+    uint8_t *to = left_out ? NULL : overlay_put(&k->batch, key, value.len);
+    if (value.len && !left_out)
         memcpy(to, value.data, value.len);
     row_count(s, key, value);
     s->import_rows++;
@@ -119,7 +122,8 @@ static void row_import(struct kv *k, struct shard *s, struct bytes key, struct b
 static enum rgkv_err shard_chunk(struct kv *k, const struct kv_command *c)
 {
     struct shard *s = &k->shards[c->shard];
-    if (s->state != KV_IMPORTING || c->epoch != s->epoch || !bytes_eq(c->after, buf_bytes(&s->cursor)))
+    if (s->state != KV_IMPORTING || c->epoch != s->epoch ||
+        (!bytes_eq(c->after, buf_bytes(&s->cursor)) && !MUTANT(chunk_twice)))
         return RGKV_STALE;
     if (!rows_valid(k, c))
         return RGKV_INVALID;
@@ -137,9 +141,9 @@ static enum rgkv_err shard_import_end(struct kv *k, const struct kv_command *c)
     struct shard *s = &k->shards[c->shard];
     if (s->state != KV_IMPORTING || c->epoch != s->epoch)
         return RGKV_STALE;
-    if (c->count != s->import_rows || c->hash != s->import_hash)
+    if ((c->count != s->import_rows || c->hash != s->import_hash) && !MUTANT(chunk_lost))
         return RGKV_DAMAGED;
-    s->revision = c->revision;
+    s->revision = MUTANT(revision_not_moved) ? 0 : c->revision;
     s->clock_us = c->clock_us;
     buf_clear(&s->cursor);
     shard_enter(k, c->shard, KV_PREPARED, c->epoch);
@@ -175,7 +179,7 @@ static enum rgkv_err shard_activate(struct kv *k, const struct kv_command *c)
 static enum rgkv_err shard_thaw(struct kv *k, const struct kv_command *c)
 {
     struct shard *s = &k->shards[c->shard];
-    if ((s->state != KV_SERVING && s->state != KV_FROZEN) || c->epoch <= s->epoch)
+    if ((s->state != KV_SERVING && s->state != KV_FROZEN) || (c->epoch <= s->epoch && !MUTANT(thaw_stale)))
         return RGKV_STALE;
     if (s->state == KV_FROZEN)
         clock_start(k, s);
@@ -187,7 +191,7 @@ static bool may_drop(const struct shard *s, uint64_t epoch)
 {
     switch (s->state) {
     case KV_FROZEN:
-        return epoch >= s->epoch;
+        return epoch >= s->epoch || MUTANT(drop_stale);
     case KV_IMPORTING:
     case KV_PREPARED:
         return epoch > s->epoch;

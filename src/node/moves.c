@@ -10,6 +10,7 @@
  *
  * and when the destination asks (MSG_PULL at epoch e) and we serve at ep < e: freeze(e).
  * All of it is level-triggered: the same view gives the same command until the state has changed; apply decides (P11, P17). */
+#include "base/mutant.h"
 #include "node/internal.h"
 
 #define NUDGE_US 300000u       /* a command that had no effect is proposed again after this */
@@ -54,7 +55,8 @@ static void react_as_holder(struct node *n, struct replica *r, uint32_t s, const
         return; /* the destination asks for what it needs */
     if (st->state == KV_PREPARED && st->epoch == v->epoch)
         log_shard(n, r, KV_ACTIVATE, s, v->epoch, 0);
-    else if ((st->state == KV_FROZEN || st->state == KV_SERVING) && v->epoch > st->epoch)
+    else if ((st->state == KV_FROZEN || st->state == KV_SERVING) &&
+             (v->epoch > st->epoch || (MUTANT(thaw_stale) && st->state == KV_FROZEN)))
         log_shard(n, r, KV_THAW, s, v->epoch, 0);
 }
 
@@ -69,7 +71,7 @@ static void react(struct node *n, struct replica *r, uint32_t s)
     } else if (v->target == us) {
         if (v->epoch > st.epoch)
             log_shard(n, r, KV_IMPORT, s, v->epoch, v->holder);
-    } else if ((st.state == KV_FROZEN && v->epoch >= st.epoch) ||
+    } else if ((st.state == KV_FROZEN && (v->epoch >= st.epoch || MUTANT(drop_stale))) ||
                ((st.state == KV_IMPORTING || st.state == KV_PREPARED) && v->epoch > st.epoch)) {
         log_shard(n, r, KV_DROP, s, v->epoch, 0);
     }
@@ -202,14 +204,15 @@ static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct
     if (!replica_is_leader(r))
         return RGKV_NOT_LEADER;
     kv_shard_status(r->kv, q->shard, &st);
-    if ((st.state == KV_SERVING || st.state == KV_FROZEN) && q->epoch > st.epoch) {
+    if ((st.state == KV_SERVING || st.state == KV_FROZEN) && q->epoch > st.epoch && !MUTANT(pull_unfrozen)) {
         log_shard(n, r, KV_FREEZE, q->shard, q->epoch, 0);
         return RGKV_MOVING;
     }
-    if (st.state != KV_FROZEN || st.epoch != q->epoch)
+    if ((st.state != KV_FROZEN || st.epoch != q->epoch) && !MUTANT(pull_unfrozen))
         return RGKV_WRONG_GROUP;
     buf_clear(&n->scratch);
-    enum rgkv_err err = kv_pull(r->kv, q->shard, q->epoch, q->after, PULL_CHUNK_BYTES, &n->scratch, &a->pulled);
+    size_t bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : PULL_CHUNK_BYTES;
+    enum rgkv_err err = kv_pull(r->kv, q->shard, q->epoch, q->after, bytes_max, &n->scratch, &a->pulled);
     a->rows = buf_bytes(&n->scratch);
     return err;
 }

@@ -1,6 +1,7 @@
 /* One replica: raft, its log on disk and its machine, as one pipeline (drawn in internal.h).
  *
  * The row `applied` of the table: u64 index, u64 term, then the raft configuration in force at that index (P8, P23). */
+#include "base/mutant.h"
 #include "node/internal.h"
 
 /* ---- the row `applied` ---- */
@@ -319,6 +320,8 @@ bool replica_idle_on_disk(const struct replica *r)
 static void commit_next(struct node *n, struct replica *r)
 {
     struct batch *b = filling(r);
+    if (MUTANT(held_at_once))
+        release_held(n, b);
     if (r->committing)
         return;
     if (!b->wal.must_sync) {
@@ -455,7 +458,7 @@ static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct
     r->applied = e->index;
     r->applied_term = e->term;
     buf_clear(&r->applied_row);
-    applied_row_encode(&r->applied_row, e->index, e->term, &r->applied_config);
+    applied_row_encode(&r->applied_row, e->index + MUTANT(applied_ahead), e->term, &r->applied_config);
     return RGKV_OK;
 }
 
@@ -477,7 +480,7 @@ static void apply_run(struct node *n, struct replica *r, const struct raft_entry
         if (w) {
             a->waiter = *w;
             /* Another leader's entry stands where ours would be: ours can never be committed. */
-            a->lost = w->term != entries[i].term;
+            a->lost = w->term != entries[i].term && !MUTANT(answer_any_term);
             n_answers++;
         }
         err = apply_entry(n, r, &entries[i], a);
@@ -519,7 +522,7 @@ static void maybe_flush(struct node *n, struct replica *r)
 /* Entries that a live follower still lacks are kept, within four times the bound: sending entries is cheaper than a table. */
 static uint64_t compaction_index(const struct node *n, const struct replica *r, const struct raft_status *s)
 {
-    uint64_t index = r->flush_index;
+    uint64_t index = MUTANT(flush_noted_after) ? MIN(r->applied, s->persisted) : r->flush_index;
     if (s->role != RAFT_LEADER || s->log_bytes > 4 * (uint64_t)n->options.snapshot_bytes)
         return index;
     const struct raft_config *c = raft_config(r->raft);

@@ -1,6 +1,7 @@
 /* Clients' requests for a group's keys: checked, proposed or read, answered.
  *
  * A refusal here speaks for this copy of the request only (P28): nothing of it was logged. */
+#include "base/mutant.h"
 #include "node/internal.h"
 
 #define DISK_LOW_WATER_BYTES (64ull << 20) /* below this, writes that grow are refused (P29) */
@@ -34,6 +35,8 @@ static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, c
     if (grows(q->op) && disk_is_full(n, r))
         return RGKV_NO_SPACE;
     struct kv_command c = {.kind = KV_REQUEST, .time_us = replica_time_us(n, r), .request = *q};
+    if (MUTANT(answer_uncommitted))
+        serve_kv_applied(n, r, &(struct waiter){.conn = conn, .request_id = m->id}, &(struct kv_result){0});
     return replica_propose(n, r, kv_command_encode(&c), conn, m->id);
 }
 
@@ -170,7 +173,7 @@ void serve_reads(struct node *n, struct replica *r)
     /* A served read may make nobody read again here, so the array does not grow while we walk. */
     for (unsigned i = 0; i < r->n_reads; i++) {
         struct read_wait *w = &r->reads[i];
-        if (w->index == 0 || w->index > r->applied) {
+        if (w->index == 0 || (w->index > r->applied && !MUTANT(read_unapplied))) {
             r->reads[kept++] = *w;
             continue;
         }

@@ -59,10 +59,11 @@ static void outgoing_free(struct replica *r, struct outgoing *o)
     mem_free(o);
 }
 
-static void chunk_fill(struct replica *r, struct outgoing *o)
+static void chunk_fill(const struct node *n, struct replica *r, struct outgoing *o)
 {
+    size_t bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : SNAPSHOT_CHUNK_BYTES;
     buf_clear(&o->chunk);
-    while (o->chunk.len < SNAPSHOT_CHUNK_BYTES) {
+    while (o->chunk.len < bytes_max) {
         if (!r->table->ops->iter_next(o->iter)) {
             o->done = r->table->ops->iter_error(o->iter) == RGKV_OK;
             break;
@@ -124,7 +125,7 @@ void transfer_start(struct node *n, struct replica *r, uint64_t peer)
     o->progress_us = n->now_us;
     node_event(n, "group %llu: sending member %llu a snapshot at %llu", (unsigned long long)r->desc.gid,
                (unsigned long long)peer, (unsigned long long)o->index);
-    chunk_fill(r, o);
+    chunk_fill(n, r, o);
     chunk_send(n, r, o);
 }
 
@@ -144,7 +145,7 @@ void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
     } else if (a->next == o->number + 1 && !o->done) {
         o->number++;
         o->progress_us = n->now_us;
-        chunk_fill(r, o);
+        chunk_fill(n, r, o);
         chunk_send(n, r, o);
     } else if (a->next == o->number && n->now_us >= o->sent_us + FAST_RETRY_US / 4) {
         chunk_send(n, r, o);

@@ -10,6 +10,7 @@
  * cannot hear, disturbs nobody. The term and the candidate's own vote are durable before any request for votes
  * leaves (they travel after the sync), so an answer proves that the own vote counts. A single voter gets no
  * answers: it appends its no-op in the same batch as its vote and leads when that entry is durable. */
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 void raft_election_timer_reset(struct raft *r)
@@ -126,7 +127,7 @@ void raft_election_tick(struct raft *r)
 /* Section 3.6.1: who votes must not know more than who asks. */
 static bool log_is_behind(const struct raft *r, const struct raft_message *m)
 {
-    uint64_t term = raft_log_last_term(&r->log);
+    uint64_t term = MUTANT(vote_for_ignorant) ? 0 : raft_log_last_term(&r->log);
     return m->log_term < term || (m->log_term == term && m->log_index < raft_log_last(&r->log));
 }
 
@@ -142,14 +143,17 @@ void raft_receive_pre_vote(struct raft *r, const struct raft_message *m)
 /* A learner votes when it is asked: only voters are, and its own log may not yet say that it is one. */
 void raft_receive_vote(struct raft *r, const struct raft_message *m)
 {
-    bool free = r->hard.vote == m->from || (r->hard.vote == 0 && r->leader == 0);
+    bool free = r->hard.vote == m->from || (r->hard.vote == 0 && r->leader == 0) || MUTANT(vote_twice);
     struct raft_message reply = raft_message_new(r, RAFT_VOTE_REPLY, m->from);
     reply.rejected = !free || log_is_behind(r, m);
     if (!reply.rejected) {
         r->hard.vote = m->from;
         raft_election_timer_reset(r);
     }
-    raft_send_after_sync(r, &reply, !reply.rejected);
+    if (MUTANT(vote_unsynced))
+        raft_send(r, &reply);
+    else
+        raft_send_after_sync(r, &reply, !reply.rejected);
 }
 
 static uint64_t peer_granted(const struct raft *r, const struct raft_peer *p) { return p->granted; }
@@ -174,6 +178,6 @@ void raft_receive_vote_reply(struct raft *r, const struct raft_message *m)
     if (r->role != RAFT_CANDIDATE || m->rejected || !campaign_won(r, m->from))
         return;
     raft_lead_begin(r);
-    if (!r->options.no_noop)
+    if (!r->options.no_noop && !MUTANT(no_noop))
         raft_append_own(r, RAFT_NOOP, NULL);
 }

@@ -4,12 +4,13 @@
  * beyond it, acknowledgements name it and travel after the sync. A heartbeat verifies by itself: it carries index
  * and term of the entry up to which it commits. Committed entries equal every leader's, so hints for a leader that
  * has to back up never point below commit. */
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 void raft_commit_to(struct raft *r, uint64_t index)
 {
     ASSERT(index <= raft_log_last(&r->log));
-    r->hard.commit = MAX(r->hard.commit, index);
+    r->hard.commit = MUTANT(commit_back) ? index : MAX(r->hard.commit, index);
 }
 
 static void append_refuse(struct raft *r, const struct raft_message *m)
@@ -29,7 +30,8 @@ static unsigned entries_held(const struct raft *r, const struct raft_message *m)
     unsigned i = 0;
     for (; i < m->n_entries; i++)
         if (m->entries[i].index > r->log.base_index &&
-            raft_log_term(&r->log, m->entries[i].index) != m->entries[i].term)
+            (raft_log_term(&r->log, m->entries[i].index) != m->entries[i].term ||
+             (MUTANT(truncate_always) && m->entries[i].index > r->hard.commit)))
             break;
     return i;
 }
@@ -37,7 +39,8 @@ static unsigned entries_held(const struct raft *r, const struct raft_message *m)
 static void log_truncate(struct raft *r, uint64_t from)
 {
     raft_members_truncate(r, from);
-    r->append_from = MIN(r->append_from, from);
+    if (!MUTANT(truncated_unwritten))
+        r->append_from = MIN(r->append_from, from);
     r->persisted = MIN(r->persisted, from - 1);
 }
 
@@ -76,7 +79,7 @@ void raft_receive_append(struct raft *r, const struct raft_message *m)
         return;
     }
     r->verified = MAX(r->verified, MAX(m->log_index + m->n_entries, r->log.base_index));
-    raft_commit_to(r, MIN(m->commit, r->verified));
+    raft_commit_to(r, MIN(m->commit, MUTANT(commit_unverified) ? raft_log_last(&r->log) : r->verified));
     raft_acknowledge(r, m->from, r->verified);
 }
 
@@ -85,6 +88,8 @@ void raft_receive_heartbeat(struct raft *r, const struct raft_message *m)
     raft_follow(r, m->from);
     if (m->log_term && m->commit == m->log_index && raft_term_at(r, m->log_index) == m->log_term)
         raft_commit_to(r, m->commit);
+    else if (MUTANT(heartbeat_unverified))
+        raft_commit_to(r, MIN(m->commit, raft_log_last(&r->log)));
     struct raft_message reply = raft_message_new(r, RAFT_HEARTBEAT_REPLY, m->from);
     reply.round = m->round;
     reply.log_index = r->sure;
@@ -135,7 +140,7 @@ void raft_snapshot_installed(struct raft *r, const struct raft_input *input)
     uint64_t index = input->log_index;
     if (index <= r->log.base_index)
         return;
-    if (raft_log_term(&r->log, index) == input->log_term)
+    if (raft_log_term(&r->log, index) == input->log_term && !MUTANT(install_cuts_log))
         installed_behind(r, index);
     else if (index > r->hard.commit)
         installed_over(r, input);

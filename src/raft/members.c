@@ -1,3 +1,4 @@
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 /* The configuration in force is the newest in the log, committed or not (P8): an appended one counts at once,
@@ -128,5 +129,5 @@ uint64_t raft_quorum(const struct raft *r, uint64_t (*value)(const struct raft *
     for (unsigned i = 0; i < r->n_peers; i++)
         if (r->peers[i].voter)
             insert_descending(values, n++, value(r, &r->peers[i]));
-    return n ? values[n / 2] : 0;
+    return n ? values[n / 2 - (MUTANT(quorum_of_one) && n > 2)] : 0;
 }

@@ -1,3 +1,4 @@
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 const char *raft_role_name(enum raft_role role)
@@ -15,6 +16,7 @@ static void restore(struct raft *r, const struct raft_restored *from)
     r->base_config = from->config;
     r->base_config_index = from->compacted_index;
     r->hard = from->hard_state;
+    r->hard.vote = MUTANT(vote_forgotten) ? 0 : r->hard.vote;
     raft_members_refresh(r);
     for (unsigned i = 0; i < from->n_entries; i++)
         raft_members_append(r, &from->entries[i]);
@@ -124,7 +126,8 @@ static void tick(struct raft *r)
  * cannot, are `sure`. Counting needs no more than that (only entries of the own term are counted). */
 static void persisted(struct raft *r, uint64_t index, uint64_t term)
 {
-    if (!term || raft_term_at(r, index) != term || index >= r->append_from)
+    bool same = raft_term_at(r, index) == term || (MUTANT(persisted_by_index) && index <= raft_log_last(&r->log));
+    if (!term || !same || index >= r->append_from)
         return;
     r->persisted = MAX(r->persisted, index);
     if (term == r->hard.term)

@@ -4,6 +4,7 @@
  * came, and its index is the commit index of that moment. When a quorum has answered that round or a later one,
  * no newer leader can have committed anything before the reads came. A read never joins a round whose heartbeats
  * are already out: those answers may be older than the read (P24). Several rounds may be in flight. */
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 enum rgkv_err raft_read(struct raft *r, uint64_t id)
@@ -31,7 +32,10 @@ static void result_put(struct raft_reads *reads, uint64_t id, uint64_t index)
 }
 
 /* Until an entry of its own term is committed a leader does not know what is committed. */
-static bool knows_commit(const struct raft *r) { return raft_term_at(r, r->hard.commit) == r->hard.term; }
+static bool knows_commit(const struct raft *r)
+{
+    return raft_term_at(r, r->hard.commit) == r->hard.term || MUTANT(read_before_noop);
+}
 
 bool raft_reads_begin_round(struct raft *r)
 {
@@ -69,7 +73,7 @@ void raft_reads_confirm(struct raft *r)
     struct raft_reads *reads = &r->reads;
     if (reads->assigned == 0)
         return;
-    uint64_t round = raft_quorum(r, peer_round);
+    uint64_t round = MUTANT(read_at_once) ? r->reads.round : raft_quorum(r, peer_round);
     size_t n = 0;
     for (; n < reads->assigned && reads->items[reads->head + n].round <= round; n++)
         result_put(reads, reads->items[reads->head + n].id, reads->items[reads->head + n].index);

@@ -1,4 +1,5 @@
 /* The leader's side of replication (sections 3.5, 3.6, 10.2). Everything is sent from raft_lead_collect. */
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 void raft_peer_init(struct raft *r, struct raft_peer *p)
@@ -55,6 +56,8 @@ void raft_lead_tick(struct raft *r)
 
 static uint64_t peer_match(const struct raft *r, const struct raft_peer *p)
 {
+    if (MUTANT(own_unsynced) && p->id == r->options.id)
+        return raft_log_last(&r->log);
     return p->id == r->options.id ? r->persisted : p->match;
 }
 
@@ -62,7 +65,7 @@ static uint64_t peer_match(const struct raft *r, const struct raft_peer *p)
 void raft_commit_count(struct raft *r)
 {
     uint64_t index = raft_quorum(r, peer_match);
-    if (index <= r->hard.commit || raft_term_at(r, index) != r->hard.term)
+    if (index <= r->hard.commit || (raft_term_at(r, index) != r->hard.term && !MUTANT(old_term_counted)))
         return;
     raft_commit_to(r, index);
     if (r->config_index <= r->hard.commit && !raft_is_voter(r, r->options.id)) {
@@ -219,7 +222,8 @@ static struct raft_peer *peer_heard(struct raft *r, uint64_t id)
 static bool acknowledgement_true(const struct raft *r, const struct raft_message *m)
 {
     uint64_t term = raft_term_at(r, m->log_index);
-    return m->log_index <= raft_log_last(&r->log) && (term == m->log_term || m->log_index < r->log.base_index);
+    bool same = term == m->log_term || m->log_index < r->log.base_index;
+    return m->log_index <= raft_log_last(&r->log) && (same || MUTANT(ack_by_index));
 }
 
 static void peer_resume(struct raft *r, struct raft_peer *p, uint64_t acknowledged, bool moved)
@@ -268,7 +272,8 @@ static void peer_refused(struct raft *r, struct raft_peer *p, const struct raft_
         peer_probe_from(p, p->match + 1);
     } else if (p->state == PEER_PROBE && m->log_index == p->next - 1) {
         uint64_t found = raft_log_find(&r->log, MIN(m->hint_index, m->log_index), m->hint_term);
-        peer_probe_from(p, MAX(p->match + 1, MIN(m->log_index, found + 1)));
+        if (!MUTANT(no_back_up))
+            peer_probe_from(p, MAX(p->match + 1, MIN(m->log_index, found + 1)));
     }
 }
 
@@ -288,7 +293,7 @@ static void peer_recover(struct raft *r, struct raft_peer *p, uint64_t seen)
     uint64_t silent_us = r->now_us - p->progress_us, beat_us = r->options.heartbeat_us;
     if (p->state == PEER_PROBE && silent_us >= beat_us)
         p->probe_sent = false;
-    else if (p->state == PEER_REPLICATE && p->sent > p->match &&
+    else if (p->state == PEER_REPLICATE && p->sent > p->match && !MUTANT(lost_not_resent) &&
              silent_us >= beat_us * (seen >= p->sent ? SLOW_HEARTBEATS : LOST_HEARTBEATS))
         peer_probe_from(p, p->match + 1);
 }
@@ -298,7 +303,7 @@ void raft_receive_heartbeat_reply(struct raft *r, const struct raft_message *m)
     struct raft_peer *p = peer_heard(r, m->from);
     if (!p)
         return;
-    p->round = MAX(p->round, MIN(m->round, r->reads.round));
+    p->round = MUTANT(read_old_round) ? r->reads.round : MAX(p->round, MIN(m->round, r->reads.round));
     raft_reads_confirm(r);
     peer_recover(r, p, m->hint_index);
     if (m->log_index)

@@ -4,6 +4,7 @@
  *   no space to reserve or write     nothing has changed, NO_SPACE; without entries the segment's reserve is used
  *   a write fails otherwise,         the log is broken for good: what the disk now holds is not known, and the kernel
  *   or a sync, rename, sync_dir      may have marked unwritten pages clean. The process must end and recover. */
+#include "base/mutant.h"
 #include "store/wal_internal.h"
 
 static enum rgkv_err keep_why(struct wal *w, enum rgkv_err err)
@@ -118,7 +119,7 @@ static enum rgkv_err write_here(struct wal *w, const struct wal_batch *b, const 
     err = w->vfs->ops->write_at(w->file, s->bytes, buf_bytes(&b->bytes));
     if (err)
         return cut_back(w, err);
-    err = w->vfs->ops->sync(w->file);
+    err = MUTANT(wal_unsynced) ? RGKV_OK : w->vfs->ops->sync(w->file);
     if (err)
         return broken(w, err);
     s->bytes += b->bytes.len;
@@ -235,6 +236,7 @@ enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term)
                                       .base_term = wal_terms_at(&w->terms, w->terms.last_index),
                                       .alone = gone == w->n_segments,
                                       .hard_state = w->hard_state};
+    start.hard_state.vote = MUTANT(wal_segment_no_vote) ? 0 : start.hard_state.vote;
     if (!start.alone)
         start.oldest_needed = w->segments[gone].number;
     enum rgkv_err err = start_squeezing(w, &start);
@@ -251,6 +253,7 @@ enum rgkv_err wal_reset(struct wal *w, uint64_t index, uint64_t term)
         return RGKV_IO;
     struct wal_segment_start start = {.base_index = index, .base_term = term, .alone = true, .hard_state = w->hard_state};
     start.hard_state.commit = index;
+    start.hard_state.vote = MUTANT(install_forgets) ? 0 : start.hard_state.vote;
     enum rgkv_err err = start_squeezing(w, &start);
     if (err)
         return err;

@@ -1,13 +1,49 @@
-/* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose]: runs seeds, prints a summary; a failure prints how to replay it. */
+/* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
+ * it (--first: and ends the run). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "tests/sim/sim.h"
 
 struct options {
     uint64_t first, last, fault_us;
-    bool twice, verbose;
+    bool twice, verbose, only_first;
 };
+
+/* ---- mutants ---- */
+
+#ifdef RGKV_MUTANTS
+enum mutant mutant_now;
+static const struct { const char *name, *what; } mutants[] = {
+    {"none", "no known bug"},
+#define X(name, what) {#name, what},
+    RGKV_MUTANTS_ALL(X)
+#undef X
+};
+
+static bool mutant_choose(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(mutants); i++)
+        if (strcmp(mutants[i].name, name) == 0) {
+            mutant_now = (enum mutant)i;
+            return true;
+        }
+    return false;
+}
+
+static void mutants_print(void)
+{
+    for (unsigned i = 1; i < ARRAY_LEN(mutants); i++)
+        printf("%s\t%s\n", mutants[i].name, mutants[i].what);
+    exit(0);
+}
+#else
+static bool mutant_choose(const char *name) { return false; }
+static void mutants_print(void) {}
+#endif
+
+/* ---- options ---- */
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -17,6 +53,13 @@ static bool parse(int argc, char **argv, struct options *o)
             o->twice = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
+        } else if (strcmp(argv[i], "--first") == 0) {
+            o->only_first = true;
+        } else if (strcmp(argv[i], "--mutants") == 0) {
+            mutants_print();
+        } else if (strcmp(argv[i], "--mutant") == 0 && i + 1 < argc) {
+            if (!mutant_choose(argv[++i]))
+                return false;
         } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
             o->fault_us = strtoull(argv[++i], NULL, 10) * 1000000;
         } else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
@@ -49,10 +92,22 @@ static void print_failure(const struct sim *s, const struct options *o)
            (unsigned long long)(o->fault_us / 1000000));
 }
 
+/* A bug that an ASSERT found: say which seed it was, before the process ends. */
+static struct { const struct sim *sim; const struct options *options; } running;
+static void bug_found(void)
+{
+    if (running.sim)
+        print_failure(running.sim, running.options);
+    fflush(stdout);
+}
+
 static bool run_seed(uint64_t seed, const struct options *o, struct sim_counts *total, uint64_t *ret_hash)
 {
     struct sim *s = sim_new(seed, o->verbose);
+    running.sim = s;
+    running.options = o;
     bool fine = sim_run(s, o->fault_us);
+    running.sim = NULL;
     if (!fine)
         print_failure(s, o);
     add(total, &s->counts);
@@ -67,10 +122,11 @@ int main(int argc, char **argv)
     struct sim_counts total = {0};
     uint64_t failed = 0, hash, again;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose]\n");
+        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]\n");
         return 2;
     }
-    for (uint64_t seed = o.first; seed <= o.last; seed++) {
+    base_fail_hook = bug_found;
+    for (uint64_t seed = o.first; seed <= o.last && !(failed && o.only_first); seed++) {
         bool fine = run_seed(seed, &o, &total, &hash);
         if (o.twice && fine && run_seed(seed, &o, &total, &again) && again != hash) {
             printf("seed %llu: two runs differ\n", (unsigned long long)seed);

@@ -1,0 +1,74 @@
+/* Known bugs, compiled in on demand: `make check-mutants` shows that the simulator catches each of them.
+ *
+ * Where one of them lives, the code says MUTANT(name): false, and gone, in every program but rgkv-sim-mutants, which is
+ * compiled with -DRGKV_MUTANTS and turns one of them on (mutant_now, defined in the simulator). */
+#ifndef RGKV_BASE_MUTANT_H
+#define RGKV_BASE_MUTANT_H
+
+/*    name                   what is wrong                                                                      */
+#define RGKV_MUTANTS_ALL(X)                                                                                      \
+    X(vote_unsynced,         "a vote is answered before it is durable")                                         \
+    X(vote_forgotten,        "a restarted member does not remember for whom it voted")                          \
+    X(vote_twice,            "a member votes for whoever asks")                                                 \
+    X(vote_for_ignorant,     "a member votes for one whose log lacks what its own holds")                       \
+    X(ack_unsynced,          "entries are acknowledged before they are durable")                                \
+    X(ack_by_index,          "an acknowledgement is matched by index alone")                                    \
+    X(own_unsynced,          "the leader counts its own entries before they are durable")                       \
+    X(persisted_by_index,    "a finished write is matched by index alone")                                      \
+    X(old_term_counted,      "an entry of an old term is committed by counting (figure 8)")                     \
+    X(commit_unverified,     "a follower commits entries that its leader has not verified")                     \
+    X(heartbeat_unverified,  "a heartbeat commits whatever is there")                                           \
+    X(commit_back,           "a late message moves the commit index back")                                      \
+    X(truncate_always,       "a late append cuts off entries that came after it")                               \
+    X(truncated_unwritten,   "what replaces truncated entries is not written to the log")                       \
+    X(quorum_of_one,         "one member less than a majority is enough")                                       \
+    X(no_back_up,            "the leader never goes back behind a refused entry")                               \
+    X(lost_not_resent,       "entries that were lost are never sent again")                                     \
+    X(no_noop,               "a new leader appends no entry of its own")                                        \
+    X(read_at_once,          "a leader answers reads without asking anybody whether it still leads")            \
+    X(read_old_round,        "any answer of a follower confirms the newest round of reads")                     \
+    X(read_before_noop,      "a new leader reads before it knows what is committed")                            \
+    X(read_unapplied,        "a read is answered before its index is applied")                                  \
+    X(install_cuts_log,      "an installed snapshot drops acknowledged entries behind it")                      \
+    X(install_forgets,       "an installed snapshot forgets who voted and in which term")                       \
+    X(held_at_once,          "the node sends promises while the log is being written")                          \
+    X(answer_uncommitted,    "a write is answered when it is proposed")                                         \
+    X(answer_any_term,       "who waits for an entry is told of another leader's entry at its place")           \
+    X(flush_noted_after,     "the log forgets entries that were applied after the flush began")                 \
+    X(applied_ahead,         "the row `applied` is ahead of the data")                                          \
+    X(wal_unsynced,          "the log is written but not synced")                                               \
+    X(wal_segment_no_vote,   "a new segment of the log does not begin with the vote")                           \
+    X(apply_reads_table,     "apply does not see what the unfinished batch holds")                              \
+    X(dedup_off,             "a request that was executed is executed again")                                   \
+    X(dedup_in_memory,       "sessions are not written to the table")                                           \
+    X(dedup_not_moved,       "sessions do not travel with their shard")                                         \
+    X(frozen_writes,         "a frozen shard accepts writes")                                                   \
+    X(pull_unfrozen,         "a shard is copied while it is served and never frozen")                           \
+    X(import_uncleared,      "an import begins on what was there before")                                       \
+    X(chunk_twice,           "a piece of a shard is taken at any place")                                        \
+    X(chunk_lost,            "an import is prepared without its last rows")                                     \
+    X(thaw_stale,            "a shard is thawed at an old epoch")                                               \
+    X(drop_stale,            "a shard is dropped because an old view says so")                                  \
+    X(revision_not_moved,    "versions begin anew when a shard has moved")                                      \
+    X(commit_unprepared,     "a move is committed though its destination is not prepared")                      \
+    X(abort_same_epoch,      "an aborted move leaves the epoch as it is")                                       \
+    X(active_unreported,     "the next move begins before the last one's destination serves")                   \
+    X(retry_renumbered,      "a retry goes out under a new sequence number")                                    \
+    X(refusal_is_final,      "one refused copy means not done, whatever other copies are out")                  \
+    X(silence_is_not_done,   "no answer in time means not done")
+
+#ifdef RGKV_MUTANTS
+enum mutant {
+    MUTANT_none,
+#define X(name, what) MUTANT_##name,
+    RGKV_MUTANTS_ALL(X)
+#undef X
+    MUTANT_COUNT
+};
+extern enum mutant mutant_now;
+#define MUTANT(name) (mutant_now == MUTANT_##name)
+#else
+#define MUTANT(name) 0
+#endif
+
+#endif
