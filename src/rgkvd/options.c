@@ -191,12 +191,24 @@ static enum rgkv_err take(struct options *o, int argc, char *const argv[], int *
     return row->set(o, value, why);
 }
 
+static bool nowhere(const char *addr)
+{
+    struct addr_parts parts;
+    struct sockaddr_storage sa;
+    return addr_split(addr, &parts) == RGKV_OK && addr_numeric(&parts, &sa) == RGKV_OK &&
+           addr_is_wildcard((const struct sockaddr *)&sa);
+}
+
 static enum rgkv_err check_whole(const struct options *o, struct buf *why)
 {
     if (o->action != OPTIONS_RUN)
         return RGKV_OK;
     if (!o->listen || !o->data) {
         buf_printf(why, "--%s is missing; see rgkvd --help", o->listen ? "data" : "listen");
+        return RGKV_INVALID;
+    }
+    if (nowhere(o->advertise ? o->advertise : o->listen)) {
+        buf_printf(why, "others cannot reach a node at %s: give --advertise HOST:PORT", o->advertise ? o->advertise : o->listen);
         return RGKV_INVALID;
     }
     if (o->heartbeat_us * 2 > o->election_us) {

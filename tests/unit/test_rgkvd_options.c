@@ -52,6 +52,13 @@ static void a_value_may_follow_an_equals_sign(void **state)
     assert_int_equal(o.parent, 77);
 }
 
+static void who_listens_everywhere_says_where_it_is(void **state)
+{
+    struct options o;
+    assert_int_equal(PARSE(&o, "--listen", "0.0.0.0:7400", "--advertise", "h1:7400", "--data", "/d", "--insecure"), RGKV_OK);
+    assert_string_equal(o.advertise, "h1:7400");
+}
+
 static void help_and_version_need_nothing_else(void **state)
 {
     struct options o;
@@ -91,6 +98,8 @@ static void what_is_wrong_is_named_in_one_sentence(void **state)
     refused(PARSE(&o, GOOD, "--insecure=yes"), "takes no value");
     refused(PARSE(&o, GOOD, "--controllers", "nonsense"), "--controllers");
     refused(PARSE(&o, GOOD, "--election-ms", "60"), "--heartbeat-ms must be");
+    refused(PARSE(&o, "--listen", "0.0.0.0:7400", "--data", "/d", "--insecure"), "give --advertise");
+    refused(PARSE(&o, "--listen", "[::]:7400", "--data", "/d", "--insecure"), "give --advertise");
     refused(PARSE(&o, GOOD, "--die-with-parent=0"), "--die-with-parent takes");
     assert_int_equal(o.nshards, 12345);
 }
@@ -100,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_line_gets_the_defaults),
         cmocka_unit_test(a_value_may_follow_an_equals_sign),
+        cmocka_unit_test(who_listens_everywhere_says_where_it_is),
         cmocka_unit_test(help_and_version_need_nothing_else),
         cmocka_unit_test(what_is_wrong_is_named_in_one_sentence),
     };
