@@ -2,7 +2,7 @@
 # kill -9 of any one node, the leaders included, while appends run: no command fails, every line is there once and in
 # order; kill -9 of all three at once, restart: everything acknowledged is there (B8, B10, B14, B15). Once with the
 # usual log and once with one that is compacted every few hundred entries, where restarts begin from a snapshot.
-. "${top_srcdir:-.}/tests/cluster/lib.sh"
+. "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 limit 110
 n=2000
 

@@ -9,7 +9,7 @@
 #     progress 50                               # waits until 50 more appends succeeded
 #     appends_check "$work/a/log" 2000          # waits for the end: no command failed, every line once, in order
 
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 
 node_options=()
 mkdir "$work/logs"
@@ -102,3 +102,40 @@ appends_check() {
     check_same "no append failed" "$(head -n 3 "$work/$name.failed" "$work/$name.stderr" | grep -v '^==>' | tr -d '\n')" ""
     check "exactly 1 to $2, each once, in order" lines_are "$1" "$2"
 }
+
+# ---- a load of many keys: load.py, writing through one mount and reading through another ----
+
+load_keys=40
+
+# loads_start WRITE_MOUNT READ_MOUNT; ended by loads_stop, which checks both and sets $rounds.
+loads_start() {
+    rm -f "$work/loads.stop"
+    python3 "$top_srcdir/tests/cluster/load.py" write "$work/$1" "$work/loads.stop" "$load_keys" >"$work/loads.write" 2>&1 &
+    load_pid[write]=$!
+    python3 "$top_srcdir/tests/cluster/load.py" read "$work/$2" "$work/loads.stop" "$load_keys" >"$work/loads.read" 2>&1 &
+    load_pid[read]=$!
+}
+
+loads_stop() {
+    local name
+    : >"$work/loads.stop"
+    for name in write read; do
+        wait "${load_pid[$name]}" || fail "the $name load: $(cat "$work/loads.$name")"
+    done
+    rounds=$(sed -n 's/^rounds=\([0-9]*\) .*/\1/p' "$work/loads.write")
+    echo "write $(cat "$work/loads.write"); read $(cat "$work/loads.read")"
+}
+
+# loads_check MOUNT: everything that was written is there, exactly once.
+loads_check() { python3 "$top_srcdir/tests/cluster/load.py" check "$work/$1" "$rounds" "$load_keys" >/dev/null; }
+
+# loads_progress: both have gone through all keys at least once more: whoever waits for this saw it served meanwhile.
+loads_alive() { kill -0 "${load_pid[write]}" && kill -0 "${load_pid[read]}"; }
+last_key_grew() { [ "$(stat -c %s "$work/a/seq$((load_keys - 1))" 2>/dev/null || echo 0)" -gt "$1" ]; }
+loads_progress() {
+    loads_alive 2>/dev/null || return 1
+    wait_until 60 last_key_grew "$(stat -c %s "$work/a/seq$((load_keys - 1))" 2>/dev/null || echo 0)"
+}
+
+# shards_of GROUP: how many the placement gives it.
+shards_of() { awk -v g="$1" '$2 == g && $3 == "serving" { n++ } END { print n + 0 }' "$work/a/.ctrl/shards"; }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SIGTERM of leaders while appends run: leadership is handed over first, so no command fails and none waits for an
 # election; the process ends by itself with status 0 (rgkvd(8), SIGNALS).
-. "${top_srcdir:-.}/tests/cluster/lib.sh"
+. "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 limit 60
 node_options=(--election-ms 1000) # an election would be seen: the hand-over has to be much shorter
 nodes_start 3
