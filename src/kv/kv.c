@@ -99,8 +99,9 @@ enum rgkv_err kv_open(struct table *t, uint64_t gid, uint32_t nshards, struct kv
     k->nshards = nshards;
     k->shards = mem_zalloc(nshards * sizeof(*k->shards));
     k->dirty = mem_zalloc(nshards * sizeof(*k->dirty));
-    overlay_init(&k->batch, t);
-    overlay_init(&k->finished, t);
+    k->cache = row_cache_new();
+    overlay_init(&k->batch, t, k->cache);
+    overlay_init(&k->finished, t, k->cache);
     enum rgkv_err err = machine_read(k);
     if (!err)
         shards_read(k);
@@ -121,6 +122,7 @@ void kv_free(struct kv *k)
     dedup_release(k);
     overlay_release(&k->batch);
     overlay_release(&k->finished);
+    row_cache_free(k->cache);
     for (uint32_t i = 0; i < k->nshards; i++) {
         buf_release(&k->shards[i].cursor);
         buf_release(&k->shards[i].totals.cursor);

@@ -2,7 +2,7 @@
  *
  *   kv.c       open, apply, finish; what others ask
  *   key.c      names; request.c what can be said of a request alone
- *   overlay.c  the unfinished batch; rows.c keys and values of rows as bytes
+ *   overlay.c  the unfinished batch; row_cache.c rows used lately; rows.c keys and values of rows as bytes
  *   dedup.c    sessions: exactly once
  *   op.c       one request is executed: put … symlink; rename.c two names at once
  *   value.c    a value's bytes in rows
@@ -57,6 +57,7 @@ struct kv {
     uint32_t nshards;
     uint64_t time_us;
     bool time_dirty;
+    struct row_cache *cache;   /* of the table, shared by both overlays */
     struct overlay batch;      /* commands work on this */
     struct overlay finished;   /* always empty: the table as it is; reads look here */
     struct shard *shards;

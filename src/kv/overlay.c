@@ -15,7 +15,10 @@ struct overlay_block {
     uint8_t data[];
 };
 
-void overlay_init(struct overlay *o, struct table *t) { *o = (struct overlay){.table = t}; }
+void overlay_init(struct overlay *o, struct table *t, struct row_cache *cache)
+{
+    *o = (struct overlay){.table = t, .cache = cache};
+}
 
 static void blocks_free_from(struct overlay_block *b)
 {
@@ -121,6 +124,20 @@ static void note_error(struct overlay *o, enum rgkv_err err)
         o->err = err;
 }
 
+static bool table_row(struct overlay *o, struct bytes key, struct buf *out)
+{
+    enum row_cached cached = row_cache_get(o->cache, key, out);
+    if (cached != ROW_NOT_CACHED)
+        return cached == ROW_CACHED;
+    enum rgkv_err err = table_get(o->table, NULL, key, out);
+    note_error(o, err);
+    if (!err)
+        row_cache_put(o->cache, key, buf_bytes(out));
+    else if (err == RGKV_NOT_FOUND)
+        row_cache_put_absent(o->cache, key);
+    return !err;
+}
+
 bool overlay_get(struct overlay *o, struct bytes key, struct buf *out)
 {
     buf_clear(out);
@@ -132,9 +149,7 @@ bool overlay_get(struct overlay *o, struct bytes key, struct buf *out)
     }
     if (range_deleted(o, key))
         return false;
-    enum rgkv_err err = table_get(o->table, NULL, key, out);
-    note_error(o, err);
-    return !err;
+    return table_row(o, key, out);
 }
 
 uint8_t *overlay_put(struct overlay *o, struct bytes key, size_t len)
@@ -197,6 +212,19 @@ static void changes_fill(const struct overlay *o, struct table_change *c)
     }
 }
 
+static void cache_update(struct overlay *o)
+{
+    if (o->n_ranges)
+        row_cache_clear(o->cache);
+    for (unsigned i = 0; i < o->n_rows; i++) {
+        const struct overlay_row *r = &o->rows[i];
+        if (r->value)
+            row_cache_put(o->cache, r->key, bytes_of(r->value, r->len));
+        else
+            row_cache_put_absent(o->cache, r->key);
+    }
+}
+
 enum rgkv_err overlay_write(struct overlay *o)
 {
     if (o->err)
@@ -207,8 +235,10 @@ enum rgkv_err overlay_write(struct overlay *o)
     enum rgkv_err err = table_write(o->table, changes, n);
     mem_free(changes);
     note_error(o, err);
-    if (!err)
+    if (!err) {
+        cache_update(o);
         overlay_clear(o);
+    }
     return err;
 }
 

@@ -9,6 +9,7 @@
 #ifndef RGKV_KV_OVERLAY_H
 #define RGKV_KV_OVERLAY_H
 
+#include "kv/row_cache.h"
 #include "kv/table.h"
 
 struct overlay_row {
@@ -23,6 +24,7 @@ struct overlay_block;
 
 struct overlay {
     struct table *table;
+    struct row_cache *cache;   /* of the table; shared by its overlays, kept up to date by their writes */
     enum rgkv_err err;
     unsigned n_rows, rows_room;
     struct overlay_row *rows;  /* sorted by key */
@@ -33,7 +35,7 @@ struct overlay {
     uint64_t changes;          /* how often a row came or went: tells a scan that its place may have moved */
 };
 
-void overlay_init(struct overlay *o, struct table *t);
+void overlay_init(struct overlay *o, struct table *t, struct row_cache *cache);
 void overlay_release(struct overlay *o);
 bool overlay_empty(const struct overlay *o);
 bool overlay_full(const struct overlay *o);            /* time to write it */
