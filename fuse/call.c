@@ -19,9 +19,11 @@ void *call_begin(struct mount *m, fuse_req_t req, const char *op, size_t bytes)
     c->req = req;
     c->op = op;
     c->id = ++m->last_call;
-    c->started_us = mount_now_us(m);
+    c->started_us = c->since_us = mount_now_us(m);
     DL_APPEND(m->calls, c);
     m->stats.requests++;
+    if (req)
+        recent_forget(&m->recent, fuse_req_ctx(req)->pid);
     if (req)
         fuse_req_interrupt_func(req, interrupted_callback, c);
     return c;
@@ -58,11 +60,19 @@ static void answered(void *arg, const struct client_effect *e)
     c->done(c, e);
 }
 
+static uint64_t time_left_us(const struct call *c)
+{
+    uint64_t timeout = c->m->options->timeout_us, gone = mount_now_us(c->m) - c->since_us;
+    if (!timeout)
+        return 0; /* for ever */
+    return gone < timeout ? timeout - gone : 1;
+}
+
 void call_ask_any(struct call *c, const struct client_request *q, call_done *done)
 {
     ASSERT(!c->ticket);
     c->done = done;
-    c->ticket = net_client_submit(c->m->client, q, c->m->options->timeout_us, answered, c);
+    c->ticket = net_client_submit(c->m->client, q, time_left_us(c), answered, c);
 }
 
 void call_ask(struct call *c, const struct kv_request *q, call_done *done)

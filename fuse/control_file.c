@@ -115,6 +115,7 @@ static void look_again(uv_timer_t *timer)
 {
     struct file_call *c = timer->data;
     c->call.cancel = NULL;
+    c->call.since_us = mount_now_us(c->call.m); /* it may last: only a look must not */
     ask_text(c);
 }
 

@@ -14,6 +14,7 @@ struct handle_wait {
     struct call *call;
     handle_then *then;
     bool flying;                   /* in h->waiting, else in h->queued */
+    bool second;                   /* the wait took the call's node2 */
     void (*cancel_before)(struct call *c);
     struct handle_wait *prev, *next;
 };
@@ -166,10 +167,15 @@ static void wait_end(struct handle_wait *w, enum rgkv_err err, const char *why)
 {
     struct call *c = w->call;
     handle_then *then = w->then;
+    struct inode *second = w->second ? c->node2 : NULL;
     DL_DELETE(*list_of(w), w);
     c->cancel = w->cancel_before;
+    if (second)
+        c->node2 = NULL; /* the call may wait for another one next */
+    struct inodes *t = &w->h->m->inodes;
     mem_free(w);
     then(c, err, why);
+    inode_unref(t, second);
 }
 
 /* Which handle a call waits for is found through its node; nodes have few open files. */
@@ -202,8 +208,10 @@ static void wait_add(struct handle *h, struct call *c, handle_then *then, bool f
     *w = (struct handle_wait){.h = h, .call = c, .then = then, .flying = flying, .cancel_before = c->cancel};
     if (!c->node)
         call_node(c, h->node);
-    else if (c->node != h->node && !c->node2)
+    else if (c->node != h->node && !c->node2) {
+        w->second = true;
         call_node2(c, h->node);
+    }
     c->cancel = wait_cancel;
     DL_APPEND(*list_of(w), w);
 }
@@ -381,6 +389,33 @@ static struct handle *first_unsettled(const struct inode *n)
 {
     for (struct handle *h = n->handles; h; h = h->node_next)
         if (unsettled(h))
+            return h;
+    return NULL;
+}
+
+static struct handle *first_closing(const struct inode *n)
+{
+    for (struct handle *h = n->handles; h; h = h->node_next)
+        if (h->released && h->commit)
+            return h;
+    return NULL;
+}
+
+bool handles_closing(const struct inode *n) { return first_closing(n) != NULL; }
+
+void handles_closed(struct inode *n, struct call *c, handle_then *then)
+{
+    struct handle *h = first_closing(n);
+    if (h)
+        handle_commit(h, c, then);
+    else
+        then(c, RGKV_OK, "");
+}
+
+struct handle *handle_closing_in(const struct mount *m, const struct inode *dir)
+{
+    for (struct handle *h = m->staged; h; h = h->next)
+        if (h->released && h->commit && h->node->parent == dir)
             return h;
     return NULL;
 }

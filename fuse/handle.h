@@ -69,5 +69,11 @@ void handle_commit(struct handle *h, struct call *c, handle_then *then);
  * the handles' own business and not told. */
 void handles_settle(struct inode *n, struct call *c, handle_then *then);
 bool handles_unsettled(const struct inode *n);
+/* The kernel does not wait for releases, so `: > f; stat f` would race with the Put of the empty value: who asks about a
+ * file on this mount waits until its closed handles have committed. */
+bool handles_closing(const struct inode *n);
+void handles_closed(struct inode *n, struct call *c, handle_then *then);
+/* A closing handle of a file in that directory; NULL: none. */
+struct handle *handle_closing_in(const struct mount *m, const struct inode *dir);
 
 #endif

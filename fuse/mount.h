@@ -9,6 +9,7 @@
 #include "fuse/errlog.h"
 #include "fuse/inode.h"
 #include "fuse/options.h"
+#include "fuse/recent.h"
 #include "net/net_client.h"
 
 struct call;
@@ -29,6 +30,7 @@ struct mount {
     struct inodes inodes;
     struct errlog errors;
     struct mount_stats stats;
+    struct recent recent;
     uint32_t nshards;              /* of the cluster, known before anything is mounted */
     uint64_t started_us;
     struct stat root;              /* the root's attributes are this mount's own */

@@ -58,6 +58,14 @@ void ops_reply_getattr(struct call *c)
         call_ask(c, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, getattr_done);
 }
 
+static void getattr_closed(struct call *c, enum rgkv_err err, const char *why)
+{
+    if (err == RGKV_CANCELLED)
+        call_reply_err(c, err, why);
+    else
+        ops_reply_getattr(c);
+}
+
 void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     if (control_is(ino)) {
@@ -68,10 +76,17 @@ void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_attr(req, &mount_of(req)->root, 0);
         return;
     }
+    struct mount *m = mount_of(req);
+    bool known = recent_take_found(&m->recent, fuse_req_ctx(req)->pid, ino, mount_now_us(m));
     struct key k;
     struct call *c = ops_begin_node(req, ino, "getattr", sizeof *c, &k);
-    if (c)
-        ops_reply_getattr(c);
+    struct stat st;
+    if (!c)
+        return;
+    if (known && attr_whole(&c->node->last) && attr_seen_by(c->node, &c->node->last, tid_of(c), &st))
+        call_reply_attr(c, &st);
+    else
+        handles_closed(c->node, c, getattr_closed);
 }
 
 /* ---- access ---- */

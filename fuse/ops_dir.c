@@ -2,6 +2,7 @@
 
 #include "fuse/control.h"
 #include "fuse/dirhandle.h"
+#include "fuse/handle.h"
 #include "fuse/ops.h"
 
 #define DOTS 2u /* "." and ".." come before the entries */
@@ -72,6 +73,18 @@ static void serve(struct call *call, enum rgkv_err err, const char *why)
         reply_entries(c);
 }
 
+static void list(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct readdir_call *c = (struct readdir_call *)call;
+    struct handle *closing = handle_closing_in(call->m, call->node);
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else if (closing)
+        handle_commit(closing, call, list); /* a file that was just made here and closed is in the listing */
+    else
+        dirhandle_more(c->dir.d, &c->dir, serve);
+}
+
 void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
     if (control_is(ino)) {
@@ -88,7 +101,7 @@ void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
     if (d->complete || (d->n && c->off < d->n + DOTS))
         serve(&c->dir.call, RGKV_OK, "");
     else
-        dirhandle_more(d, &c->dir, serve);
+        list(&c->dir.call, RGKV_OK, "");
 }
 
 void fs_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -28,6 +28,7 @@ static void reply_entry(struct name_call *c, const struct kv_attr *a)
     struct stat st;
     attr_seen(n, a);
     attr_seen_by(n, a, tid_of(&c->call), &st);
+    recent_found(&c->call.m->recent, tid_of(&c->call), n->id, mount_now_us(c->call.m));
     call_reply_entry(&c->call, n, &st);
 }
 
@@ -49,10 +50,25 @@ static void lookup_done(struct call *call, const struct client_effect *e)
     struct name_call *c = (struct name_call *)call;
     if (e->err == RGKV_NOT_FOUND)
         reply_staged_entry(c);
-    else if (e->err)
+    else if (e->err) {
+        if (rgkv_err_errno(e->err) == EHOSTDOWN || rgkv_err_errno(e->err) == ETIMEDOUT)
+            recent_failed(&call->m->recent, tid_of(call), call->node->id, c->name, e->err, mount_now_us(call->m));
         call_reply_err(call, e->err, e->why);
-    else
+    } else
         reply_entry(c, &e->reply->attr);
+}
+
+/* What the commit of a closed handle came to is its own business; a signal is ours. */
+static void lookup_closed(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct name_call *c = (struct name_call *)call;
+    struct key k;
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else if (tree_child_key(call->node, c->name, &k))
+        call_reply_errno(call, ENOENT);
+    else
+        call_ask(call, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, lookup_done);
 }
 
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -62,10 +78,20 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         control_lookup(req, parent, name);
         return;
     }
+    enum rgkv_err again = recent_take_failed(&m->recent, fuse_req_ctx(req)->pid, parent, name, mount_now_us(m));
+    if (again) {
+        fuse_reply_err(req, rgkv_err_errno(again));
+        return;
+    }
     struct key k;
     struct name_call *c = begin(req, parent, name, "lookup", &k);
-    if (c)
-        call_ask(&c->call, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, lookup_done);
+    if (!c)
+        return;
+    struct inode *n = inode_child(&m->inodes, c->call.node, name);
+    if (n && handles_closing(n))
+        handles_closed(n, &c->call, lookup_closed);
+    else
+        lookup_closed(&c->call, RGKV_OK, "");
 }
 
 void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Ordinary commands on one mount of a cluster of one.
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 90
 one_group
 cd "$m" || exit 1

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The control tree: texts, errnos and sentences.
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 90
 cluster_start 3
 mount_start a || exit 1

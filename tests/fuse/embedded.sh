@@ -1,6 +1,6 @@
 #!/bin/bash
 # A mount without a cluster: the embedded node.
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 60
 controllers=
 mkdir "$work/m" "$work/home"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # The program itself: what it refuses, and with which exit code and sentence.
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 60
-cluster_start 1
+one_group
+mount_stop a
 mkdir "$work/m" "$work/full" && touch "$work/full/x" "$work/file"
 
 # refused CODE WORDS COMMAND…: exits with the code, says one sentence with the words, mounts nothing.
@@ -41,7 +42,6 @@ is_dead() { ! stat "$work/m" 2>/dev/null; }
 check "a killed daemon leaves a dead mount" wait_until 5 is_dead
 mount_start m
 check "mounted again over the dead mount" mountpoint -q "$work/m"
-join_all 101
 echo x >"$work/m/f"; check_same "and it works" "$(cat "$work/m/f")" x
 
 # aborted by the kernel: the daemon detaches it and ends

@@ -1,6 +1,6 @@
 # What every test of the mount begins with: daemons on free loopback ports, mounts, and a clean end. Bash.
 #
-#     . "${top_srcdir:-.}/tests/fuse/lib.sh"
+#     . "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 #     limit 60                      # seconds for the whole test
 #     cluster_start 3               # nodes 1 … 3, all of them controllers; waits for `ready`
 #     mount_start a                 # "$work/a"; -o options as a second word

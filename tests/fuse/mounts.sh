@@ -1,6 +1,6 @@
 #!/bin/bash
 # Two mounts of one cluster: what one writes, the other sees at once (B7, B43, B45, B46).
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 90
 cluster_start 3
 mount_start a || exit 1

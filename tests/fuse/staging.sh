@@ -1,6 +1,6 @@
 #!/bin/bash
 # When a write becomes a Put: what other readers see, and when.
-. "${top_srcdir:-.}/tests/fuse/lib.sh"
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 60
 cluster_start 1
 mount_start a || exit 1

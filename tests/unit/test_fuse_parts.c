@@ -8,6 +8,7 @@
 #include "fuse/errlog.h"
 #include "fuse/pin.h"
 #include "fuse/proc.h"
+#include "fuse/recent.h"
 
 /* ---- errlog ---- */
 
@@ -165,6 +166,39 @@ static void an_exiting_task_is_told_by_its_flags_whatever_its_name(void **state)
     assert_false(proc_exiting(""));
 }
 
+/* ---- recent ---- */
+
+static void a_lookup_answers_one_getattr_of_the_same_thread_at_once(void **state)
+{
+    static struct recent r;
+    recent_found(&r, 7, 100, 1000);
+    assert_false(recent_take_found(&r, 8, 100, 1001));
+    assert_true(recent_take_found(&r, 7, 100, 1001));
+    assert_false(recent_take_found(&r, 7, 100, 1001));
+    recent_found(&r, 7, 100, 1000);
+    assert_false(recent_take_found(&r, 7, 101, 1001));
+    recent_found(&r, 7, 100, 1000);
+    assert_false(recent_take_found(&r, 7, 100, 1001 + RECENT_US));
+    recent_found(&r, 7, 100, 1000);
+    recent_forget(&r, 7 + RECENT_SLOTS); /* another thread in the same slot */
+    assert_true(recent_take_found(&r, 7, 100, 1001));
+    recent_found(&r, 7, 100, 1000);
+    recent_forget(&r, 7);
+    assert_false(recent_take_found(&r, 7, 100, 1001));
+}
+
+static void a_failed_lookup_fails_at_once_when_it_is_asked_again(void **state)
+{
+    static struct recent r;
+    recent_failed(&r, 7, 1, "f", RGKV_UNREACHABLE, 1000);
+    assert_int_equal(recent_take_failed(&r, 7, 1, "f", 1001), RGKV_UNREACHABLE);
+    assert_int_equal(recent_take_failed(&r, 7, 1, "f", 1002), RGKV_OK);
+    recent_failed(&r, 7, 1, "f", RGKV_UNREACHABLE, 1000);
+    assert_int_equal(recent_take_failed(&r, 7, 1, "g", 1001), RGKV_OK);
+    recent_failed(&r, 7, 1, "f", RGKV_UNREACHABLE, 1000);
+    assert_int_equal(recent_take_failed(&r, 7, 1, "f", 1001 + RECENT_US), RGKV_OK);
+}
+
 /* ---- the control tree ---- */
 
 static void every_control_file_is_found_by_the_name_that_it_shows(void **state)
@@ -212,6 +246,8 @@ int main(void)
         cmocka_unit_test(the_end_of_an_unchanged_value_is_the_end),
         cmocka_unit_test(only_a_signal_that_will_be_acted_upon_ends_a_wait),
         cmocka_unit_test(an_exiting_task_is_told_by_its_flags_whatever_its_name),
+        cmocka_unit_test(a_lookup_answers_one_getattr_of_the_same_thread_at_once),
+        cmocka_unit_test(a_failed_lookup_fails_at_once_when_it_is_asked_again),
         cmocka_unit_test(every_control_file_is_found_by_the_name_that_it_shows),
         cmocka_unit_test(numbers_are_names_only_in_their_one_form),
     };
