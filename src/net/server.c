@@ -199,9 +199,10 @@ static void collect(struct server *s)
 {
     struct node_effect e;
     s->dirty = false;
-    node_collect(s->node);
+    bool more = node_collect(s->node);
     while (node_next(s->node, &e))
         carry_out(s, &e);
+    s->dirty |= more;
 }
 
 /* What a leader sends goes out before its own disk is written: the followers' disks work meanwhile. */

@@ -4,7 +4,7 @@
  *
  *     serve/admin ──propose──▶ raft ──collect──▶ NODE_COMMIT (one batch at a time; the next fills behind it)
  *                                │                    │ NODE_COMMITTED: held frames go out, RAFT_PERSISTED
- *                                └──committed──▶ machine (kv or ctrl) ──finish──▶ waiters are answered, reads are served
+ *                                └──committed──▶ (once the effects are out) machine (kv or ctrl) ──finish──▶ waiters are answered, reads are served
  */
 #ifndef RGKV_NODE_INTERNAL_H
 #define RGKV_NODE_INTERNAL_H
@@ -58,6 +58,11 @@ struct batch {                 /* one write of the log and what may be sent once
     unsigned n_held, held_cap;
 };
 
+struct apply_queue {           /* committed entries that are not applied yet; payloads referenced */
+    struct raft_entry *entries;
+    unsigned n, cap;
+};
+
 struct pulling {               /* one shard that this group imports */
     uint32_t shard;
     uint64_t epoch, request_id, sent_us, deadline_us;
@@ -96,6 +101,7 @@ struct replica {
     bool flushing;
     uint64_t flush_index, flush_term, disk_bytes;
 
+    struct apply_queue to_apply;
     struct waiter *waiters;    /* ring, indexes ascending */
     unsigned waiters_head, waiters_n, waiters_cap;
     struct read_wait *reads;
@@ -173,6 +179,7 @@ void replica_opened(struct node *n, struct replica *r, const struct node_input *
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
 void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
 void replica_collect(struct node *n, struct replica *r);
+void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
 bool replica_idle_on_disk(const struct replica *r);     /* nothing written or about to be */
 enum rgkv_err replica_step(struct node *n, struct replica *r, struct raft_input *in); /* marks it dirty */
 /* Proposes one command; on OK the waiter (conn may be 0: nobody) is answered when it is applied. */

@@ -155,6 +155,23 @@ static bool listed(const struct node *n, const char *addr)
     return false;
 }
 
+/* A list that has no address with ours in common is another cluster's: going on with either without a word would be wrong. */
+static enum rgkv_err check_list(const struct node *n, struct buf *why)
+{
+    const struct node_options *o = &n->options;
+    const struct manifest *m = &n->manifest;
+    bool common = m->cluster == 0 || m->n_controllers == 0 || o->n_controllers == 0;
+    for (unsigned i = 0; !common && i < o->n_controllers; i++)
+        common = listed(n, o->controllers[i]);
+    if (common)
+        return RGKV_OK;
+    buf_printf(why, "this data directory belongs to cluster %016llx, and --controllers names none of its controllers:",
+               (unsigned long long)m->cluster);
+    for (unsigned i = 0; i < m->n_controllers; i++)
+        buf_printf(why, " %s", m->controllers[i]);
+    return RGKV_CONFLICT;
+}
+
 static enum rgkv_err adopt_options(struct node *n, struct buf *why)
 {
     const struct node_options *o = &n->options;
@@ -165,6 +182,9 @@ static enum rgkv_err adopt_options(struct node *n, struct buf *why)
         buf_printf(why, "this data directory belongs to the controller at %s, not %s", m->addr, o->addr);
         return RGKV_CONFLICT;
     }
+    enum rgkv_err err = check_list(n, why);
+    if (err)
+        return err;
     memcpy(m->addr, o->addr, sizeof(m->addr));
     /* The command line's list counts until the cluster has told a newer one (P30). */
     if (m->cluster == 0 || m->n_controllers == 0) {
@@ -421,19 +441,42 @@ void node_step(struct node *n, const struct node_input *i)
     dispatch(n, i);
 }
 
-void node_collect(struct node *n)
+static bool collect_dirty(struct node *n)
 {
-    /* Applying may wake others (a controller's view changes what a group must do), so go round until it is quiet. */
-    for (bool again = true; again && !n->failed;) {
-        again = false;
-        for (unsigned i = 0; i < n->n_replicas; i++) {
-            struct replica *r = n->replicas[i];
-            if (r->state != REPLICA_RUNNING || !r->dirty)
-                continue;
-            again = true;
-            replica_collect(n, r);
-        }
+    bool any = false;
+    for (unsigned i = 0; i < n->n_replicas && !n->failed; i++) {
+        struct replica *r = n->replicas[i];
+        if (r->state != REPLICA_RUNNING || !r->dirty)
+            continue;
+        any = true;
+        replica_collect(n, r);
     }
+    return any;
+}
+
+static void apply_all(struct node *n)
+{
+    for (unsigned i = 0; i < n->n_replicas && !n->failed; i++)
+        if (n->replicas[i]->state == REPLICA_RUNNING && n->replicas[i]->to_apply.n)
+            replica_apply(n, n->replicas[i]);
+}
+
+static bool something_to_apply(const struct node *n)
+{
+    for (unsigned i = 0; i < n->n_replicas; i++)
+        if (n->replicas[i]->state == REPLICA_RUNNING && n->replicas[i]->to_apply.n)
+            return true;
+    return false;
+}
+
+bool node_collect(struct node *n)
+{
+    out_turn(&n->out);
+    apply_all(n);
+    /* Applying may wake others (a controller's view changes what a group must do), so go round until it is quiet. */
+    while (collect_dirty(n))
+        ;
+    return !n->failed && something_to_apply(n);
 }
 
 bool node_next(struct node *n, struct node_effect *ret_e)

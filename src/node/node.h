@@ -1,8 +1,9 @@
 /* All replicas of one process: a pure engine, inputs in, effects out. The daemon and the simulator drive the same one.
  *
  *     node_step(n, input)      takes one input
- *     node_collect(n)          after a batch of inputs: lets every touched replica say what it wants done
- *     node_next(n, &effect)    the effects, until it returns false; all of them, before the next step
+ *     node_collect(n)          after a batch of inputs: lets every touched replica say what it wants done; true: again
+ *                              please, once the effects are carried out (entries are applied while others work)
+ *     node_next(n, &effect)    the effects, until it returns false; all of them, before the next step or collect
  *
  * The node decides; the outside owns files, tables, sockets and time. For each replica (a small number, never used twice
  * in one run) the outside keeps a write-ahead log and a table; the node works on the table directly (it is memory or a local
@@ -106,7 +107,7 @@ struct node_effect {
 };
 
 void node_step(struct node *n, const struct node_input *i);
-void node_collect(struct node *n);
+bool node_collect(struct node *n);
 bool node_next(struct node *n, struct node_effect *ret_e);
 uint64_t node_deadline_us(const struct node *n); /* the next tick that would do something */
 

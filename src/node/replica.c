@@ -46,6 +46,13 @@ static void batch_release(struct batch *b)
     mem_free(b->held);
 }
 
+static void queue_clear(struct apply_queue *q)
+{
+    for (unsigned i = 0; i < q->n; i++)
+        blob_unref(q->entries[i].payload);
+    q->n = 0;
+}
+
 void replica_close_machine(struct replica *r)
 {
     kv_free(r->kv);
@@ -73,6 +80,8 @@ void replica_free(struct replica *r)
     batch_release(&r->batches[0]);
     batch_release(&r->batches[1]);
     buf_release(&r->applied_row);
+    queue_clear(&r->to_apply);
+    mem_free(r->to_apply.entries);
     mem_free(r->waiters);
     mem_free(r->reads);
     mem_free(r->nudges);
@@ -496,10 +505,27 @@ static void apply_run(struct node *n, struct replica *r, const struct raft_entry
 
 #define APPLY_RUN_MAX 512u
 
-static void apply_committed(struct node *n, struct replica *r, const struct raft_ready *ready)
+/* What is committed waits here until the effects of the collect are out: a follower's disk and the network work
+ * while its table does. */
+static void queue_committed(struct replica *r, const struct raft_ready *ready)
 {
-    for (unsigned at = 0; at < ready->n_committed && !n->failed; at += APPLY_RUN_MAX)
-        apply_run(n, r, ready->committed + at, MIN(APPLY_RUN_MAX, ready->n_committed - at));
+    struct apply_queue *q = &r->to_apply;
+    if (q->n + ready->n_committed > q->cap) {
+        q->cap = MAX(MAX(64u, q->cap * 2), q->n + ready->n_committed);
+        q->entries = mem_realloc(q->entries, q->cap * sizeof(*q->entries));
+    }
+    for (unsigned i = 0; i < ready->n_committed; i++) {
+        q->entries[q->n] = ready->committed[i];
+        blob_ref(q->entries[q->n++].payload);
+    }
+}
+
+static void apply_queued(struct node *n, struct replica *r)
+{
+    struct apply_queue *q = &r->to_apply;
+    for (unsigned at = 0; at < q->n && !n->failed; at += APPLY_RUN_MAX)
+        apply_run(n, r, q->entries + at, MIN(APPLY_RUN_MAX, q->n - at));
+    queue_clear(q);
 }
 
 /* ---- compaction ---- */
@@ -594,33 +620,36 @@ void replica_collect(struct node *n, struct replica *r)
     take_append(r, &ready);
     for (unsigned i = 0; i < ready.n_messages_after_sync; i++)
         hold(n, r, filling(r), &ready.messages_after_sync[i]);
-    apply_committed(n, r, &ready);
-    if (n->failed)
-        return;
+    queue_committed(r, &ready);
     for (unsigned i = 0; i < ready.n_reads; i++)
         serve_read_result(n, r, &ready.reads[i]);
-    bool view_changed = ready.n_committed > 0 && r->ctrl;
-    bool applied = ready.n_committed > 0;
     uint64_t peers[MEMBERS_MAX];
     unsigned n_peers = ready.n_snapshot_peers;
     ASSERT(n_peers <= MEMBERS_MAX);
     memcpy(peers, ready.snapshot_peers, n_peers * sizeof(*peers));
-    bool changed = ready.role_changed;
     /* Nothing of the ready is used from here on: the steps below end it. */
-    if (applied) {
-        struct raft_input in = {.kind = RAFT_APPLIED, .log_index = r->applied};
-        enum rgkv_err err = replica_step(n, r, &in);
-        ASSERT(err == RGKV_OK);
-    }
-    if (changed)
+    if (ready.role_changed)
         role_changed(n, r);
     commit_next(n, r);
     serve_reads(n, r);
     for (unsigned i = 0; i < n_peers; i++)
         transfer_start(n, r, peers[i]);
-    if (view_changed)
-        admin_view_changed(n, r);
-    if (applied && r->kv)
-        moves_tick(n, r);
     maybe_flush(n, r);
+}
+
+void replica_apply(struct node *n, struct replica *r)
+{
+    apply_queued(n, r);
+    if (n->failed)
+        return;
+    struct raft_input in = {.kind = RAFT_APPLIED, .log_index = r->applied};
+    enum rgkv_err err = replica_step(n, r, &in);
+    ASSERT(err == RGKV_OK);
+    serve_reads(n, r);
+    if (r->ctrl)
+        admin_view_changed(n, r);
+    else
+        moves_tick(n, r);
+    if (r->incoming)
+        transfer_try_install(n, r);
 }

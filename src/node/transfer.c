@@ -311,7 +311,7 @@ void transfer_opened(struct node *n, struct replica *r, const struct node_input 
 void transfer_try_install(struct node *n, struct replica *r)
 {
     struct incoming *in = r->incoming;
-    if (!in->complete || in->installing || r->flushing || r->committing)
+    if (!in->complete || in->installing || r->flushing || r->committing || r->to_apply.n)
         return;
     if (!raft_wants_snapshot(r->raft, in->index, in->term)) {
         ack(n, r, in, true, false); /* the log overtook it */
