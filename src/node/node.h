@@ -107,7 +107,7 @@ struct node_effect {
 };
 
 void node_step(struct node *n, const struct node_input *i);
-bool node_collect(struct node *n);
+MUST_USE bool node_collect(struct node *n);
 bool node_next(struct node *n, struct node_effect *ret_e);
 uint64_t node_deadline_us(const struct node *n); /* the next tick that would do something */
 

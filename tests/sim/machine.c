@@ -139,8 +139,10 @@ static void tick_at(struct sim *s, struct sim_machine *m)
 static void collect(struct sim *s, struct sim_machine *m)
 {
     m->collect_due = false;
-    node_collect(m->node);
+    bool more = node_collect(m->node);
     drain(s, m);
+    if (more)
+        collect_later(s, m);
     if (m->node) {
         tick_at(s, m);
         truth_check_machine(s, m);
