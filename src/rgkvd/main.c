@@ -165,6 +165,7 @@ static int daemon_run(struct daemon *d)
         sentence(&why);
         quit(d, 1);
     }
+    buf_release(&why);
     watch_signals(d);
     printf("rgkvd: ready on %s\n", server_addr(d->server));
     fflush(stdout);
