@@ -145,6 +145,8 @@ static void text_done(struct call *call, const struct client_effect *e)
         return;
     }
     if (e->err) {
+        if (e->err == RGKV_NOT_FOUND && c->written) /* not a name that was looked up: a command that was refused */
+            call_record(call, ENOENT, "there is no config with that number: see configs");
         call_reply_err(call, e->err, e->why);
         return;
     }

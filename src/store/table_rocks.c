@@ -305,6 +305,8 @@ enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *share
     if (text) {
         t->db = NULL;
         rocks_free(&t->table);
+        if (why)
+            buf_printf(why, "the table in %s cannot be opened: ", dir);
         return failed(text, why);
     }
     *ret_t = &t->table;
