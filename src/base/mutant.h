@@ -12,9 +12,9 @@
     X(vote_twice,            "a member votes for whoever asks")                                                 \
     X(vote_for_ignorant,     "a member votes for one whose log lacks what its own holds")                       \
     X(ack_unsynced,          "entries are acknowledged before they are durable")                                \
-    X(ack_by_index,          "an acknowledgement is matched by index alone")                                    \
+    X(ack_by_index,          "an acknowledgement of an older term is matched by index alone")                                  \
     X(own_unsynced,          "the leader counts its own entries before they are durable")                       \
-    X(persisted_by_index,    "a finished write is matched by index alone")                                      \
+    X(persisted_by_index,    "what was written in an older term counts as this leader's")                                 \
     X(old_term_counted,      "an entry of an old term is committed by counting (figure 8)")                     \
     X(commit_unverified,     "a follower commits entries that its leader has not verified")                     \
     X(heartbeat_unverified,  "a heartbeat commits whatever is there")                                           \
@@ -28,8 +28,6 @@
     X(read_at_once,          "a leader answers reads without asking anybody whether it still leads")            \
     X(read_old_round,        "any answer of a follower confirms the newest round of reads")                     \
     X(read_before_noop,      "a new leader reads before it knows what is committed")                            \
-    X(read_unapplied,        "a read is answered before its index is applied")                                  \
-    X(install_cuts_log,      "an installed snapshot drops acknowledged entries behind it")                      \
     X(install_forgets,       "an installed snapshot forgets who voted and in which term")                       \
     X(held_at_once,          "the node sends promises while the log is being written")                          \
     X(answer_uncommitted,    "a write is answered when it is proposed")                                         \

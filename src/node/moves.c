@@ -181,7 +181,7 @@ void moves_pull_reply(struct node *n, const struct msg *m)
             p->waiting = false;
             p->deadline_us = n->now_us + PULL_TIMEOUT_US; /* sooner if the chunk is applied: see moves_tick */
             struct kv_command c = {.kind = KV_CHUNK, .shard = a->shard, .epoch = a->epoch, .after = a->after, .rows = a->rows};
-            if (a->rows.len)
+            if (a->rows.len && !(MUTANT(chunk_lost) && a->pulled.done))
                 log_command(n, r, &c);
             if (a->pulled.done) {
                 struct kv_command end = {.kind = KV_IMPORT_END, .shard = a->shard, .epoch = a->epoch,

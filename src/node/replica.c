@@ -152,6 +152,7 @@ static void start_raft(struct node *n, struct replica *r, const struct wal_recov
     struct raft_options options = {
         .id = r->desc.member, .seed = prng_next(&n->prng), .election_us = n->options.election_us,
         .heartbeat_us = n->options.heartbeat_us, .now_us = n->now_us,
+        .append_entries_max = n->options.append_entries_max,
     };
     r->raft = raft_new(&options, &restored);
     r->state = REPLICA_RUNNING;

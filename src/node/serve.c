@@ -173,7 +173,7 @@ void serve_reads(struct node *n, struct replica *r)
     /* A served read may make nobody read again here, so the array does not grow while we walk. */
     for (unsigned i = 0; i < r->n_reads; i++) {
         struct read_wait *w = &r->reads[i];
-        if (w->index == 0 || (w->index > r->applied && !MUTANT(read_unapplied))) {
+        if (w->index == 0 || w->index > r->applied) {
             r->reads[kept++] = *w;
             continue;
         }

@@ -140,7 +140,7 @@ void raft_snapshot_installed(struct raft *r, const struct raft_input *input)
     uint64_t index = input->log_index;
     if (index <= r->log.base_index)
         return;
-    if (raft_log_term(&r->log, index) == input->log_term && !MUTANT(install_cuts_log))
+    if (raft_log_term(&r->log, index) == input->log_term)
         installed_behind(r, index);
     else if (index > r->hard.commit)
         installed_over(r, input);

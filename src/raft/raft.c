@@ -126,11 +126,10 @@ static void tick(struct raft *r)
  * cannot, are `sure`. Counting needs no more than that (only entries of the own term are counted). */
 static void persisted(struct raft *r, uint64_t index, uint64_t term)
 {
-    bool same = raft_term_at(r, index) == term || (MUTANT(persisted_by_index) && index <= raft_log_last(&r->log));
-    if (!term || !same || index >= r->append_from)
+    if (!term || raft_term_at(r, index) != term || index >= r->append_from)
         return;
     r->persisted = MAX(r->persisted, index);
-    if (term == r->hard.term)
+    if (term == r->hard.term || MUTANT(persisted_by_index))
         r->sure = MAX(r->sure, index);
     raft_vote_persisted(r, term);
     if (r->role == RAFT_LEADER)

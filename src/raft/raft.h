@@ -161,6 +161,7 @@ struct raft_options {
     uint64_t seed;
     uint64_t election_us;   /* timeouts are random in [election_us, 2 * election_us) */
     uint64_t heartbeat_us;
+    unsigned append_entries_max; /* in one message; 0: as limits.h says */
     bool no_noop;           /* tests that count indexes: a leader appends no entry of its own (a single voter
                                does all the same: it leads once that entry, hence its vote, is durable) */
     uint64_t now_us;

@@ -116,7 +116,8 @@ static void peer_replicate(struct raft *r, struct raft_peer *p)
 
 static unsigned entries_fitting(const struct raft *r, uint64_t next, uint64_t bytes_max)
 {
-    uint64_t last = MIN(raft_log_last(&r->log), next - 1 + APPEND_ENTRIES_MAX), i = next;
+    uint64_t n_max = r->options.append_entries_max ? r->options.append_entries_max : APPEND_ENTRIES_MAX;
+    uint64_t last = MIN(raft_log_last(&r->log), next - 1 + n_max), i = next;
     while (i <= last && raft_log_bytes(&r->log, next - 1, i) <= bytes_max)
         i++;
     return (unsigned)(i - next);
@@ -185,7 +186,7 @@ static void appends_send(struct raft *r, struct raft_peer *p)
 static void heartbeat_send(struct raft *r, const struct raft_peer *p)
 {
     struct raft_message m = raft_message_new(r, RAFT_HEARTBEAT, p->id);
-    m.commit = MIN(p->match, r->hard.commit);
+    m.commit = MUTANT(heartbeat_unverified) ? r->hard.commit : MIN(p->match, r->hard.commit);
     m.log_index = m.commit;
     m.log_term = raft_term_at(r, m.commit);
     m.round = r->reads.round;
@@ -222,8 +223,8 @@ static struct raft_peer *peer_heard(struct raft *r, uint64_t id)
 static bool acknowledgement_true(const struct raft *r, const struct raft_message *m)
 {
     uint64_t term = raft_term_at(r, m->log_index);
-    bool same = term == m->log_term || m->log_index < r->log.base_index;
-    return m->log_index <= raft_log_last(&r->log) && (same || MUTANT(ack_by_index));
+    bool same = term == m->log_term || m->log_index < r->log.base_index || MUTANT(ack_by_index);
+    return m->log_index <= raft_log_last(&r->log) && same;
 }
 
 static void peer_resume(struct raft *r, struct raft_peer *p, uint64_t acknowledged, bool moved)

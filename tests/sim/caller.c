@@ -89,9 +89,22 @@ static enum history_outcome outcome_of(enum rgkv_err err)
 {
     switch (err) {
     case RGKV_OK: case RGKV_NOT_FOUND: return HISTORY_DONE; /* no such key is an answer to a read */
-    case RGKV_UNREACHABLE: case RGKV_NO_GROUP: return HISTORY_NOT_DONE;
+    case RGKV_UNREACHABLE: case RGKV_NO_GROUP: case RGKV_VERSION: case RGKV_NO_SPACE: return HISTORY_NOT_DONE;
     default: return HISTORY_UNKNOWN;
     }
+}
+
+/* Versions of a key only grow: a change made after another was acknowledged has a higher one, a read sees at least that. */
+static void check_version(struct sim *s, const struct sim_op *o, const struct client_effect *e)
+{
+    uint64_t *newest = &s->versions[o->key_number];
+    if (e->err || !e->reply || !e->reply->has_attr)
+        return;
+    uint64_t version = e->reply->attr.version;
+    if (version < o->version_before || (version == o->version_before && !o->reads))
+        sim_fail(s, "%s: version %llu was acknowledged, and what began later has version %llu", o->key, (unsigned long long)o->version_before,
+                 (unsigned long long)version);
+    *newest = MAX(*newest, version);
 }
 
 static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const struct client_effect *e)
@@ -108,6 +121,8 @@ static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const
     }
     enum history_outcome outcome = outcome_of(e->err);
     s->counts.unknown += outcome == HISTORY_UNKNOWN;
+    s->counts.refused += outcome == HISTORY_NOT_DONE;
+    check_version(s, o, e);
     char *text = text_of(e);
     history_end(&s->history, o->history, outcome, text, s->now_us);
     sim_trace(s, "caller %u: %s %s %s", c->index, o->key, rgkv_err_name(e->err), o->value);
@@ -184,6 +199,8 @@ static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct
     o->history = history_begin(&s->history, kind, o->key, kind == HISTORY_GET ? NULL : o->value, s->now_us);
     q->key = bytes_str(o->key);
     q->data = kind == HISTORY_GET ? BYTES_EMPTY : bytes_str(o->value);
+    o->reads = kind == HISTORY_GET;
+    o->version_before = s->versions[o->key_number];
     q->mode = 0644;
     if (kind == HISTORY_GET)
         q->length = DATA_BYTES_MAX;
@@ -201,20 +218,41 @@ static unsigned register_ops(const struct sim *s, const char *key)
     return count;
 }
 
+static void key_name(struct sim_op *o, unsigned number)
+{
+    o->key_number = number;
+    snprintf(o->key, sizeof(o->key), "%c%u", number < LIST_KEYS ? 'l' : 'r', number < LIST_KEYS ? number : number - LIST_KEYS);
+}
+
+/* Put, put if it still has the version that was seen, or delete: in the history a delete writes "". */
+static void register_change(struct sim *s, struct sim_op *o, struct kv_request *q)
+{
+    q->op = KV_PUT;
+    if (prng_chance(&s->prng, 1, 4)) {
+        q->op = KV_DELETE;
+        o->value[0] = 0;
+    } else if (prng_chance(&s->prng, 1, 3)) {
+        q->flags = KV_IF_VERSION;
+        q->version = s->versions[o->key_number];
+    }
+}
+
 static void start_op(struct sim *s, struct sim_caller *c, struct sim_op *o)
 {
     struct kv_request q = {0};
     bool write = prng_chance(&s->prng, 1, 2);
     snprintf(o->value, sizeof(o->value), "%u.%u,", c->index, c->element++);
     if (prng_chance(&s->prng, 1, 4)) {
-        snprintf(o->key, sizeof(o->key), "r%u", (unsigned)prng_below(&s->prng, REGISTER_KEYS));
+        key_name(o, LIST_KEYS + (unsigned)prng_below(&s->prng, REGISTER_KEYS));
         if (register_ops(s, o->key) < REGISTER_OPS_MAX - 4) {
-            q.op = write ? KV_PUT : KV_GET;
+            q.op = KV_GET;
+            if (write)
+                register_change(s, o, &q);
             submit(s, c, o, &q, write ? HISTORY_PUT : HISTORY_GET, deadline(s));
             return;
         }
     }
-    snprintf(o->key, sizeof(o->key), "l%u", (unsigned)prng_below(&s->prng, LIST_KEYS));
+    key_name(o, (unsigned)prng_below(&s->prng, LIST_KEYS));
     q.op = write ? KV_APPEND : KV_GET;
     submit(s, c, o, &q, write ? HISTORY_APPEND : HISTORY_GET, deadline(s));
 }
@@ -223,12 +261,10 @@ void caller_read_everything(struct sim *s)
 {
     struct sim_caller *c = &s->callers[1];
     for (unsigned k = 0; k < LIST_KEYS + REGISTER_KEYS; k++) {
-        struct sim_op *o = &c->ops[0];
+        struct sim_op *o = &s->last_reads[k];
         struct kv_request q = {.op = KV_GET};
-        snprintf(o->key, sizeof(o->key), "%c%u", k < LIST_KEYS ? 'l' : 'r', k < LIST_KEYS ? k : k - LIST_KEYS);
-        if (!o->busy)
-            submit(s, c, o, &q, HISTORY_GET, 0);
-        return;
+        key_name(o, k);
+        submit(s, c, o, &q, HISTORY_GET, 0);
     }
 }
 
@@ -321,15 +357,9 @@ bool caller_settled(struct sim *s)
 
 /* ---- events ---- */
 
-void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, struct bytes frame)
+void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, const struct msg *msg)
 {
-    struct arena arena = {0};
-    struct msg msg;
-    enum rgkv_err err = msg_decode(frame, &arena, &msg);
-    ASSERT(err == RGKV_OK);
-    client_step(c->client, &(struct client_input){.kind = CLIENT_RECEIVED, .now_us = s->now_us, .addr = s->machines[from].addr, .message = &msg});
-    msg_release(&msg);
-    arena_release(&arena);
+    client_step(c->client, &(struct client_input){.kind = CLIENT_RECEIVED, .now_us = s->now_us, .addr = s->machines[from].addr, .message = msg});
     drain(s, c);
 }
 

@@ -41,7 +41,7 @@ bool sim_heap_pop(struct sim_heap *h, struct sim_event *ret_e)
 void sim_heap_release(struct sim_heap *h)
 {
     for (size_t i = 0; i < h->n; i++)
-        blob_unref(h->events[i].frame);
+        sim_parcel_unref(h->events[i].parcel);
     mem_free(h->events);
     *h = (struct sim_heap){0};
 }

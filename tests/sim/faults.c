@@ -28,12 +28,31 @@ static void isolate(struct sim *s)
     sim_trace(s, "n%u is cut off", one);
 }
 
+static struct sim_machine *any_machine(struct sim *s) { return &s->machines[prng_below(&s->prng, s->n_machines)]; }
+
+/* A machine that its clients still reach, but no other machine (or, one way, none that it would hear from). */
+static void deafen(struct sim *s)
+{
+    unsigned one = (unsigned)prng_below(&s->prng, s->n_machines);
+    bool sends = prng_chance(&s->prng, 1, 3), hears = !sends && prng_chance(&s->prng, 1, 2);
+    s->counts.partitions++;
+    for (unsigned b = 0; b < s->n_machines; b++)
+        if (b != one) {
+            s->network.cut[one][b] = !sends;
+            s->network.cut[b][one] = !hears;
+        }
+    sim_trace(s, "n%u reaches clients only%s%s", one, sends ? ", and is heard" : "", hears ? ", and hears" : "");
+}
+
 static void crash_one(struct sim *s, unsigned i)
 {
     struct sim_machine *m = &s->machines[i];
     if (!m->node)
         return;
-    machine_crash(s, m);
+    if (prng_chance(&s->prng, 2, 3))
+        machine_crash(s, m);
+    else
+        machine_kill(s, m);
     sim_at(s, prng_between(&s->prng, 1000, 2500000), (struct sim_event){.kind = SIM_RESTART, .who = i});
 }
 
@@ -43,17 +62,58 @@ static void crash_all(struct sim *s)
         crash_one(s, i);
 }
 
+/* One of the next calls of a kind fails: the process must end and what it promised must be there. */
+static void disk_fails(struct sim *s)
+{
+    static const enum vfs_mem_call calls[] = {VFS_MEM_SYNC, VFS_MEM_SYNC, VFS_MEM_WRITE, VFS_MEM_SYNC_DIR, VFS_MEM_RENAME, VFS_MEM_CREATE};
+    struct sim_machine *m = any_machine(s);
+    enum vfs_mem_call call = calls[prng_below(&s->prng, ARRAY_LEN(calls))];
+    if (!m->node)
+        return;
+    s->counts.disk_faults++;
+    m->hurt = true;
+    vfs_mem_fail(m->disk, call, (unsigned)prng_between(&s->prng, 1, 10), RGKV_IO);
+    sim_trace(s, "%s: its disk is about to fail (call %d)", m->addr, (int)call);
+}
+
+static void disk_fills(struct sim *s)
+{
+    struct sim_machine *m = any_machine(s);
+    s->counts.disk_faults++;
+    vfs_mem_set_capacity(m->disk, vfs_mem_used(m->disk) + prng_below(&s->prng, 20000) + 1);
+    sim_trace(s, "%s: its disk is almost full", m->addr);
+}
+
+/* What is sent over one link waits and arrives at once, behind everything newer. */
+static void stall(struct sim *s)
+{
+    unsigned all = SIM_MACHINES_MAX + s->n_callers, from = (unsigned)prng_below(&s->prng, s->n_machines);
+    uint64_t until_us = s->now_us + prng_between(&s->prng, 100000, 3000000);
+    s->counts.stalls++;
+    for (unsigned to = 0; to < all; to++)
+        if (prng_chance(&s->prng, 1, 2))
+            s->network.stalled_until_us[from][to] = until_us;
+    sim_trace(s, "n%u: what it sends is held up", from);
+}
+
+static void pause_one(struct sim *s)
+{
+    machine_pause(s, any_machine(s), prng_between(&s->prng, 50000, prng_chance(&s->prng, 1, 2) ? 800000 : 6000000));
+}
+
 static void heal(struct sim *s)
 {
     memset(s->network.cut, 0, sizeof(s->network.cut));
-    for (unsigned i = 0; i < s->n_machines; i++)
+    for (unsigned i = 0; i < s->n_machines; i++) {
         s->machines[i].slow_disk = false;
+        vfs_mem_set_capacity(s->machines[i].disk, 0);
+    }
     sim_trace(s, "network heals");
 }
 
 static void one_fault(struct sim *s)
 {
-    switch (prng_below(&s->prng, 12)) {
+    switch (prng_below(&s->prng, 20)) {
     case 0: case 1: crash_one(s, (unsigned)prng_below(&s->prng, s->n_machines)); break;
     case 2: crash_one(s, 0); break;
     case 3: if (prng_chance(&s->prng, 1, 3)) crash_all(s); break;
@@ -61,6 +121,12 @@ static void one_fault(struct sim *s)
     case 5: isolate(s); break;
     case 6: s->machines[prng_below(&s->prng, s->n_machines)].slow_disk = true; break;
     case 7: case 8: heal(s); break;
+    case 9: case 10: pause_one(s); break;
+    case 11: machine_stop(s, any_machine(s)); break;
+    case 12: stall(s); break;
+    case 15: case 16: deafen(s); break;
+    case 13: if (s->disk_faults) disk_fails(s); break;
+    case 14: if (s->disk_faults) disk_fills(s); break;
     default:
         sim_at(s, 0, (struct sim_event){.kind = SIM_CALLER_OP, .who = SIM_MACHINES_MAX}); /* the administrator */
         break;
@@ -74,6 +140,7 @@ void faults_begin(struct sim *s)
     n->loss_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 20) : 0;
     n->duplicate_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
     n->spike_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
+    s->disk_faults = prng_chance(&s->prng, 1, 2);
     n->spike_us = prng_between(&s->prng, 1000, 2000000);
     sim_at(s, prng_below(&s->prng, FAULT_GAP_US), (struct sim_event){.kind = SIM_FAULT});
 }
@@ -91,7 +158,10 @@ void faults_end(struct sim *s)
     s->faults_on = false;
     network_heal(s);
     heal(s);
-    for (unsigned i = 0; i < s->n_machines; i++)
+    for (unsigned i = 0; i < s->n_machines; i++) {
+        for (unsigned call = 0; call < VFS_MEM_CALLS; call++)
+            vfs_mem_fail(s->machines[i].disk, (enum vfs_mem_call)call, 0, RGKV_OK);
         if (!s->machines[i].node)
             machine_boot(s, &s->machines[i]);
+    }
 }

@@ -4,7 +4,9 @@
  *   state machine safety  one entry at one index, once it is committed anywhere
  *   leader completeness   a leader's log holds every entry that was committed (checked on what it still keeps)
  *   monotony              commit and applied only grow within one run of a process; applied <= commit
- *   one owner             no two groups serve a shard at one epoch, and equal applied index means equal state
+ *   own term              a leader commits by entries of its own term, and what it commits a majority has on disk
+ *   one owner             a shard is served by one group, and its epoch only grows (in what the groups have committed)
+ *   equal state           at an equal applied index
  */
 #include <stdio.h>
 #include <uthash.h>
@@ -36,9 +38,12 @@ struct group_truth {
     struct term_key key;       /* term unused */
     uint64_t committed;        /* the highest index known to be committed anywhere */
     uint64_t led_term;
+    uint64_t applied;          /* the highest index whose state was seen anywhere, and what was served then: */
+    bool serves[SIM_NSHARDS_MAX];
     UT_hash_handle hh;
 };
 struct sim_truth {
+    struct { uint64_t gid, epoch; } owners[SIM_NSHARDS_MAX];
     struct entry_truth *entries;
     struct term_truth *terms;
     struct state_truth *states;
@@ -78,6 +83,16 @@ static struct group_truth *group_of(struct sim_truth *t, const struct node_repli
         HASH_ADD(hh, t->groups, key, sizeof(key), g);
     }
     return g;
+}
+
+/* What a member remembers is never behind what its disk does. */
+static void check_vote(struct sim *s, const struct sim_stored *stored, const struct raft_status *st)
+{
+    const struct sim_durable *d = &stored->durable;
+    if (st->term < d->term || (st->term == d->term && d->vote && st->vote != d->vote))
+        sim_fail(s, "group %llu, member %llu: its vote in term %llu is for %llu, but the durable one in term %llu for %llu",
+                 (unsigned long long)stored->gid, (unsigned long long)st->id, (unsigned long long)st->term, (unsigned long long)st->vote,
+                 (unsigned long long)d->term, (unsigned long long)d->vote);
 }
 
 static void check_leader(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
@@ -123,18 +138,25 @@ static void check_entry(struct sim *s, const struct node_replica_info *i, const 
                  (unsigned long long)i->gid, (unsigned long long)e->index, (unsigned long long)known->term, (unsigned long long)e->term);
 }
 
-static struct sim_stored *stored_of(struct sim_machine *m, uint32_t replica)
+/* Only an entry of the own term may be committed by counting; what was committed as a follower is another matter. */
+static void check_leader_commit(struct sim *s, struct sim_stored *stored, const struct node_replica_info *i, const struct raft_status *st)
 {
-    for (unsigned i = 0; i < m->n_stored; i++)
-        if (m->stored[i].replica == replica)
-            return &m->stored[i];
-    return NULL;
+    if (st->role != RAFT_LEADER)
+        return;
+    if (st->commit > stored->commit_seen) {
+        durable_check_commit(s, i, st->commit);
+        if (stored->led_term == st->term && raft_term_at(i->raft, st->commit) != st->term)
+            sim_fail(s, "group %llu: the leader of term %llu committed entry %llu of term %llu by counting", (unsigned long long)i->gid,
+                     (unsigned long long)st->term, (unsigned long long)st->commit, (unsigned long long)raft_term_at(i->raft, st->commit));
+    }
+    stored->led_term = st->term;
 }
 
 static void check_commit(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
 {
-    struct sim_stored *stored = stored_of(m, i->replica);
+    struct sim_stored *stored = disk_stored(m, i->replica);
     struct group_truth *g = group_of(s->truth, i);
+    check_vote(s, stored, st);
     if (st->commit < stored->commit_seen || st->applied < stored->applied_seen)
         sim_fail(s, "group %llu, member %llu: commit or applied moved back (%llu -> %llu, %llu -> %llu)", (unsigned long long)i->gid,
                  (unsigned long long)st->id, (unsigned long long)stored->commit_seen, (unsigned long long)st->commit,
@@ -142,6 +164,7 @@ static void check_commit(struct sim *s, struct sim_machine *m, const struct node
     if (st->applied > st->commit || st->commit > st->last_index)
         sim_fail(s, "group %llu, member %llu: applied %llu, commit %llu, last %llu", (unsigned long long)i->gid, (unsigned long long)st->id,
                  (unsigned long long)st->applied, (unsigned long long)st->commit, (unsigned long long)st->last_index);
+    check_leader_commit(s, stored, i, st);
     for (uint64_t at = MAX(stored->commit_seen + 1, st->first_index); at <= st->commit; at++) {
         const struct raft_entry *e = raft_entry_at(i->raft, at);
         if (e)
@@ -173,6 +196,39 @@ static void check_state(struct sim *s, const struct node_replica_info *i, const 
                  (unsigned long long)st->id, (unsigned long long)st->applied);
 }
 
+static void shard_served(struct sim *s, struct group_truth *g, uint32_t shard, uint64_t epoch)
+{
+    struct sim_truth *t = s->truth;
+    struct group_truth *other, *next;
+    uint64_t gid = g->key.gid;
+    HASH_ITER(hh, t->groups, other, next)
+        if (other != g && other->serves[shard])
+            sim_fail(s, "shard %u is served by groups %llu and %llu", shard, (unsigned long long)other->key.gid, (unsigned long long)gid);
+    if (epoch < t->owners[shard].epoch || (epoch == t->owners[shard].epoch && t->owners[shard].gid != gid))
+        sim_fail(s, "shard %u is served by group %llu at epoch %llu, but group %llu served it at %llu", shard, (unsigned long long)gid,
+                 (unsigned long long)epoch, (unsigned long long)t->owners[shard].gid, (unsigned long long)t->owners[shard].epoch);
+    s->counts.moves += t->owners[shard].gid && t->owners[shard].gid != gid;
+    t->owners[shard].gid = gid;
+    t->owners[shard].epoch = epoch;
+}
+
+/* The state at the highest applied index of a group is committed. Who stops to serve is seen to stop before another one begins. */
+static void check_serving(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+{
+    struct group_truth *g = group_of(s->truth, i);
+    if (st->applied <= g->applied)
+        return;
+    g->applied = st->applied;
+    for (uint32_t shard = 0; shard < s->nshards; shard++) {
+        struct kv_shard_status now;
+        kv_shard_status(i->kv, shard, &now);
+        bool served = g->serves[shard];
+        g->serves[shard] = now.state == KV_SERVING;
+        if (g->serves[shard] && (!served || now.epoch != s->truth->owners[shard].epoch))
+            shard_served(s, g, shard, now.epoch);
+    }
+}
+
 void truth_check_machine(struct sim *s, struct sim_machine *m)
 {
     struct node_replica_info i;
@@ -183,32 +239,10 @@ void truth_check_machine(struct sim *s, struct sim_machine *m)
         raft_status(i.raft, &st);
         check_leader(s, &i, &st);
         check_commit(s, m, &i, &st);
+        if (i.kv)
+            check_serving(s, &i, &st);
         if (st.applied % 64 == 0 && st.applied && prng_chance(&s->prng, 1, 4))
             check_state(s, &i, &st);
-    }
-}
-
-/* Who serves what, with what epoch: two groups at once is data lost or doubled. Leaders only: a follower may lag. */
-static void check_owners(struct sim *s)
-{
-    for (uint32_t shard = 0; shard < s->nshards; shard++) {
-        uint64_t owner = 0;
-        for (unsigned m = 0; m < s->n_machines; m++) {
-            struct node_replica_info i;
-            for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++) {
-                struct raft_status st;
-                struct kv_shard_status shard_status;
-                if (!i.kv || !i.raft)
-                    continue;
-                raft_status(i.raft, &st);
-                kv_shard_status(i.kv, shard, &shard_status);
-                if (st.role != RAFT_LEADER || shard_status.state != KV_SERVING)
-                    continue;
-                if (owner && owner != i.gid)
-                    sim_fail(s, "shard %u is served by groups %llu and %llu", shard, (unsigned long long)owner, (unsigned long long)i.gid);
-                owner = i.gid;
-            }
-        }
     }
 }
 
@@ -216,7 +250,6 @@ void truth_check_equal_state(struct sim *s)
 {
     struct node_replica_info i;
     struct raft_status st;
-    check_owners(s);
     for (unsigned m = 0; m < s->n_machines; m++)
         for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++) {
             if (!i.raft)

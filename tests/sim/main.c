@@ -1,7 +1,9 @@
 /* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
  * it (--first: and ends the run). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mutant.h"
 #include "tests/sim/sim.h"
@@ -82,6 +84,21 @@ static void add(struct sim_counts *total, const struct sim_counts *c)
         to[i] += from[i];
 }
 
+/* So that an idle run is seen. */
+static void print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t failed)
+{
+    const struct { const char *name; uint64_t count; } fields[] = {
+        {"elections", c->elections}, {"crashes", c->crashes}, {"kills", c->kills}, {"stops", c->stops}, {"pauses", c->pauses},
+        {"partitions", c->partitions}, {"stalls", c->stalls}, {"disk_faults", c->disk_faults}, {"flushes", c->flushes},
+        {"installs", c->installs}, {"moves", c->moves}, {"operations", c->ops}, {"refused", c->refused}, {"unknown", c->unknown},
+        {"frames", c->frames},
+    };
+    printf("%llu seeds, %llu failed: %.0f simulated seconds", (unsigned long long)seeds, (unsigned long long)failed, (double)c->virtual_us / 1e6);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        printf(" %s=%llu", fields[i].name, (unsigned long long)fields[i].count);
+    printf("\n");
+}
+
 static void print_failure(const struct sim *s, const struct options *o)
 {
     unsigned lines = MIN(s->ring_at, SIM_RING);
@@ -99,6 +116,12 @@ static void bug_found(void)
     if (running.sim)
         print_failure(running.sim, running.options);
     fflush(stdout);
+}
+
+static void crashed(int number)
+{
+    bug_found();
+    _exit(1);
 }
 
 static bool run_seed(uint64_t seed, const struct options *o, struct sim_counts *total, uint64_t *ret_hash)
@@ -126,6 +149,7 @@ int main(int argc, char **argv)
         return 2;
     }
     base_fail_hook = bug_found;
+    signal(SIGSEGV, crashed);
     for (uint64_t seed = o.first; seed <= o.last && !(failed && o.only_first); seed++) {
         bool fine = run_seed(seed, &o, &total, &hash);
         if (o.twice && fine && run_seed(seed, &o, &total, &again) && again != hash) {
@@ -134,11 +158,6 @@ int main(int argc, char **argv)
         }
         failed += !fine;
     }
-    printf("%llu seeds, %llu failed: %.0f simulated seconds, %llu elections, %llu crashes, %llu partitions, %llu flushes, %llu installs, "
-           "%llu operations (%llu unknown), %llu frames\n",
-           (unsigned long long)(o.last - o.first + 1), (unsigned long long)failed, (double)total.virtual_us / 1e6,
-           (unsigned long long)total.elections, (unsigned long long)total.crashes, (unsigned long long)total.partitions,
-           (unsigned long long)total.snapshots, (unsigned long long)total.installs, (unsigned long long)total.ops,
-           (unsigned long long)total.unknown, (unsigned long long)total.frames);
+    print_summary(&total, o.last - o.first + 1, failed);
     return failed ? 1 : 0;
 }

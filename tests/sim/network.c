@@ -22,18 +22,56 @@ static uint64_t delay(struct sim *s)
     return us;
 }
 
+/* ---- parcels ---- */
+
+static struct sim_parcel *parcel_new(struct bytes frame)
+{
+    struct sim_parcel *p = mem_zalloc(sizeof(*p));
+    p->refs = 1;
+    p->hash = hash64(frame);
+    p->bytes = blob_new(frame);
+    enum rgkv_err err = msg_decode(blob_bytes(p->bytes), &p->arena, &p->msg);
+    ASSERT(err == RGKV_OK);
+    return p;
+}
+
+void sim_parcel_unref(struct sim_parcel *p)
+{
+    if (!p || --p->refs)
+        return;
+    msg_release(&p->msg);
+    arena_release(&p->arena);
+    blob_unref(p->bytes);
+    mem_free(p);
+}
+
+/* ---- sending ---- */
+
+/* What a client sends is not doubled: over TCP a copy arrives once or never, and its accounts of copies rely on that. */
+static unsigned copies_of(struct sim *s, unsigned from, unsigned to)
+{
+    if (from == to)
+        return 1;
+    if (prng_chance(&s->prng, s->network.loss_percent, 100))
+        return 0;
+    return from < SIM_MACHINES_MAX && prng_chance(&s->prng, s->network.duplicate_percent, 100) ? 2 : 1;
+}
+
 static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes frame)
 {
-    unsigned copies = 1;
+    unsigned copies = copies_of(s, from, to);
+    struct sim_parcel *p = parcel_new(frame);
     s->counts.frames++;
-    if (from != to && prng_chance(&s->prng, s->network.loss_percent, 100))
-        return;
-    if (from != to && prng_chance(&s->prng, s->network.duplicate_percent, 100))
-        copies = 2;
-    struct blob *blob = blob_new(frame);
-    for (unsigned i = 0; i < copies; i++)
-        sim_at(s, from == to ? 5 : delay(s), (struct sim_event){.kind = SIM_FRAME, .who = to, .from = from, .frame = blob_ref(blob)});
-    blob_unref(blob);
+    if (p->msg.kind == MSG_RAFT && from < SIM_MACHINES_MAX)
+        durable_check_promise(s, &s->machines[from], &p->msg);
+    for (unsigned i = 0; i < copies; i++) {
+        uint64_t us = from == to ? 5 : delay(s), stalled_us = s->network.stalled_until_us[from][to];
+        if (s->now_us + us < stalled_us)
+            us = stalled_us - s->now_us + prng_below(&s->prng, 50);
+        p->refs++;
+        sim_at(s, us, (struct sim_event){.kind = SIM_FRAME, .who = to, .from = from, .parcel = p});
+    }
+    sim_parcel_unref(p);
 }
 
 void network_send(struct sim *s, unsigned from, unsigned to, struct bytes frames)
@@ -50,5 +88,6 @@ void network_send(struct sim *s, unsigned from, unsigned to, struct bytes frames
 void network_heal(struct sim *s)
 {
     memset(s->network.cut, 0, sizeof(s->network.cut));
+    memset(s->network.stalled_until_us, 0, sizeof(s->network.stalled_until_us));
     s->network.loss_percent = s->network.duplicate_percent = s->network.spike_percent = 0;
 }

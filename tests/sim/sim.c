@@ -47,8 +47,10 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     s->n_controllers = sizes[shape][0];
     s->n_machines = sizes[shape][1];
     s->n_callers = (unsigned)prng_between(&s->prng, 3, 6);
-    s->nshards = (uint32_t)prng_between(&s->prng, 1, 12);
+    s->nshards = (uint32_t)prng_between(&s->prng, 1, SIM_NSHARDS_MAX);
     s->snapshot_bytes = prng_chance(&s->prng, 1, 4) ? -1 : (int64_t)prng_between(&s->prng, 1, 6000);
+    s->chunk_bytes = prng_chance(&s->prng, 1, 3) ? 0 : (uint32_t)prng_between(&s->prng, 100, 3000);
+    s->append_entries_max = prng_chance(&s->prng, 1, 2) ? 0 : (unsigned)prng_between(&s->prng, 1, 6);
     s->network.delay_min_us = prng_between(&s->prng, 20, 300);
     s->network.delay_max_us = s->network.delay_min_us + prng_below(&s->prng, 5000);
     s->truth = truth_new();
@@ -89,17 +91,19 @@ static void frame_event(struct sim *s, const struct sim_event *e)
 {
     bool cut = s->network.cut[e->from][e->who];
     if (!cut && e->who < SIM_MACHINES_MAX)
-        machine_frame(s, &s->machines[e->who], e->from, blob_bytes(e->frame));
+        machine_frame(s, &s->machines[e->who], e->from, &e->parcel->msg);
     else if (!cut)
-        caller_frame(s, &s->callers[e->who - SIM_MACHINES_MAX], e->from, blob_bytes(e->frame));
+        caller_frame(s, &s->callers[e->who - SIM_MACHINES_MAX], e->from, &e->parcel->msg);
 }
 
 static void happen(struct sim *s, const struct sim_event *e)
 {
-    uint64_t what[] = {e->at_us, e->kind, e->who, e->from, hash64(blob_bytes(e->frame))};
+    uint64_t what[] = {e->at_us, e->kind, e->who, e->from, e->parcel ? e->parcel->hash : 0};
     s->hash = hash64_seeded(bytes_of(what, sizeof(what)), s->hash);
     switch (e->kind) {
-    case SIM_TICK: case SIM_COLLECT: case SIM_DISK: case SIM_MANIFEST: case SIM_RESTART: machine_event(s, e); break;
+    case SIM_TICK: case SIM_COLLECT: case SIM_DISK: case SIM_FLUSHED: case SIM_MANIFEST: case SIM_END: case SIM_RESTART:
+        machine_event(s, e);
+        break;
     case SIM_FRAME: frame_event(s, e); break;
     case SIM_LINK: case SIM_CALLER_TICK: case SIM_CALLER_OP: caller_event(s, e); break;
     case SIM_FAULT: faults_event(s, e); break;
@@ -114,8 +118,10 @@ static bool run_until(struct sim *s, uint64_t until_us, bool (*over)(struct sim 
     while (!s->failed && s->heap.n && s->heap.events[0].at_us <= until_us) {
         sim_heap_pop(&s->heap, &e);
         s->now_us = e.at_us;
+        if (machine_deferred(s, &e))
+            continue;
         happen(s, &e);
-        blob_unref(e.frame);
+        sim_parcel_unref(e.parcel);
         if (over && ++steps % 64 == 0 && over(s))
             return true;
     }
@@ -131,6 +137,9 @@ static bool all_quiet(struct sim *s)
 {
     for (unsigned i = 0; i < s->n_callers; i++)
         if (!caller_quiet(&s->callers[i]))
+            return false;
+    for (unsigned i = 0; i < SIM_KEYS; i++)
+        if (s->last_reads[i].busy)
             return false;
     return caller_settled(s);
 }

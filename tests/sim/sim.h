@@ -4,8 +4,9 @@
  * that forgets like a real one); only time, network, disks and the machine's end are simulated. Everything that happens is an event in one
  * heap, ordered by (time, number); every choice comes from the seed. So a seed replays exactly.
  *
- *   events.c      the heap                      machine.c   one machine: disk, process, node engine
+ *   events.c      the heap                      machine.c   one machine: process, node engine, its clock; disk.c its disk work
  *   network.c     frames between them, faults   caller.c    one client engine and its workload
+ *   promises.c    nothing before it is durable
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
  *   faults.c      what goes wrong, when         sim.c       one run: set up, faults, heal, final checks
  *   main.c        seeds, --twice, the summary
@@ -23,13 +24,23 @@
 #define SIM_CALLERS_MAX 8u
 #define SIM_STORED_MAX 16u
 #define SIM_RING 64u
+#define SIM_NSHARDS_MAX 12u
+#define SIM_KEYS 14u
 
 struct sim;
 
 /* ---- events.c ---- */
 
 enum sim_event_kind {
-    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_MANIFEST, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT, SIM_RESTART
+    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
+    SIM_RESTART
+};
+struct sim_parcel {            /* a frame on its way, as its receivers will see it */
+    unsigned refs;
+    uint64_t hash;
+    struct blob *bytes;
+    struct arena arena;
+    struct msg msg;
 };
 struct sim_event {
     uint64_t at_us, number;
@@ -38,7 +49,7 @@ struct sim_event {
     unsigned boot;             /* an event of an earlier boot of the machine is void */
     uint32_t replica;
     bool up;
-    struct blob *frame;
+    struct sim_parcel *parcel;
 };
 struct sim_heap {
     struct sim_event *events;
@@ -48,22 +59,31 @@ struct sim_heap {
 void sim_heap_push(struct sim_heap *h, struct sim_event e);
 bool sim_heap_pop(struct sim_heap *h, struct sim_event *ret_e);
 void sim_heap_release(struct sim_heap *h);
+void sim_parcel_unref(struct sim_parcel *p);
 
 /* ---- machine.c ---- */
 
+struct sim_durable {           /* what a replica's log has synced: terms of the entries base + 1 … */
+    uint64_t term, vote, base;
+    uint64_t *terms;
+    size_t n, cap;
+};
 struct sim_job {
-    struct node_effect effect; /* COMMIT, FLUSH, COMPACT, RESET_LOG, SNAPSHOT_*, OPEN, DELETE */
+    struct node_effect effect; /* COMMIT, COMPACT, RESET_LOG, SNAPSHOT_*, OPEN, DELETE */
+    bool told;                 /* that there is no space */
     struct sim_job *next;
 };
 struct sim_stored {            /* the files of one replica on one machine: outlive the process */
     uint64_t gid, incarnation, member;
     struct table *table, *table_new;
+    struct sim_durable durable;
+    uint64_t in_flight;        /* lowest index of the batch that was being written when the process ended */
     /* of the running process: */
     uint32_t replica;
     struct wal *wal;
     struct sim_job *jobs;
     bool working;
-    uint64_t commit_seen, applied_seen; /* invariants: never back within one boot */
+    uint64_t commit_seen, applied_seen, led_term; /* invariants: never back within one boot */
 };
 struct sim_machine {
     unsigned index, boot;
@@ -76,15 +96,42 @@ struct sim_machine {
     struct sim_stored stored[SIM_STORED_MAX];
     struct node *node;         /* NULL: down */
     uint64_t tick_at_us;
-    bool collect_due, slow_disk;
-    int64_t clock_skew_us;     /* its monotonic clock began elsewhere */
+    bool collect_due, slow_disk, ending;
+    bool hurt;                 /* its disk fails: its process may end with a sentence */
+    uint64_t paused_until_us;  /* SIGSTOP */
+    uint64_t clock_zero_us, boot_us; /* its monotonic clock began elsewhere … */
+    int64_t clock_ppm;               /* … and runs faster or slower */
 };
 void machine_init(struct sim *s, unsigned index, bool controller);
 void machine_release(struct sim *s, struct sim_machine *m);
 void machine_boot(struct sim *s, struct sim_machine *m);
-void machine_crash(struct sim *s, struct sim_machine *m);
+void machine_crash(struct sim *s, struct sim_machine *m);  /* the power goes */
+void machine_kill(struct sim *s, struct sim_machine *m);   /* the process ends, the disk's cache stays */
+void machine_stop(struct sim *s, struct sim_machine *m);   /* … when it has handed over what it leads */
+void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us);
+bool machine_deferred(struct sim *s, const struct sim_event *e); /* it stands still: the event comes later */
+void machine_step(struct sim *s, struct sim_machine *m, struct node_input *in);
 void machine_event(struct sim *s, const struct sim_event *e);
-void machine_frame(struct sim *s, struct sim_machine *m, unsigned from, struct bytes frame);
+void machine_frame(struct sim *s, struct sim_machine *m, unsigned from, const struct msg *msg);
+
+/* ---- disk.c ---- */
+
+bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect *e); /* false: none of its kinds */
+void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e);
+void disk_process_ended(struct sim *s, struct sim_machine *m, bool power);
+void disk_release(struct sim_machine *m);
+void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database writes its rows whenever it likes */
+struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica);
+
+/* ---- promises.c ---- */
+
+void durable_release(struct sim_durable *d);
+void durable_batch(struct sim_durable *d, const struct wal_batch *b);
+uint64_t durable_lowest(const struct wal_batch *b); /* index; UINT64_MAX: no entries */
+void durable_reset(struct sim_durable *d, uint64_t index);
+void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w);
+void durable_check_promise(struct sim *s, const struct sim_machine *m, const struct msg *msg);
+void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint64_t commit);
 
 /* ---- network.c ---- */
 
@@ -92,6 +139,7 @@ struct sim_network {
     unsigned loss_percent, duplicate_percent, spike_percent;
     uint64_t delay_min_us, delay_max_us, spike_us;
     bool cut[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* [from][to] */
+    uint64_t stalled_until_us[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* then all at once */
 };
 void network_send(struct sim *s, unsigned from, unsigned to, struct bytes frames); /* several frames, each on its own */
 void network_heal(struct sim *s);
@@ -105,6 +153,9 @@ struct sim_op {
     unsigned history;          /* row in the history */
     bool admin;
     uint64_t id;
+    unsigned key_number;
+    uint64_t version_before;   /* of the key, as known when this began */
+    bool reads;
     char key[32], value[32];
     struct ctrl_command command;
     struct ctrl_join_group group;
@@ -124,7 +175,7 @@ struct sim_caller {
 void caller_init(struct sim *s, unsigned index, bool admin);
 void caller_release(struct sim_caller *c);
 void caller_event(struct sim *s, const struct sim_event *e);
-void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, struct bytes frame);
+void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, const struct msg *msg);
 void caller_machine_died(struct sim *s, unsigned machine);
 bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
@@ -149,7 +200,7 @@ void faults_end(struct sim *s); /* all is well from here on */
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, restarts, partitions, snapshots, installs, moves, frames, retries, ops, unknown, configs;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, disk_faults, flushes, installs, moves, frames, ops, unknown, refused;
     uint64_t virtual_us;
 };
 struct sim {
@@ -162,11 +213,14 @@ struct sim {
     struct sim_caller callers[SIM_CALLERS_MAX];
     struct { uint64_t gid; unsigned first, n; bool joined; } groups[4];
     struct history history;
+    uint64_t versions[SIM_KEYS]; /* newest acknowledged */
+    struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
     struct sim_counts counts;
-    uint32_t nshards;
+    uint32_t nshards, chunk_bytes;
+    unsigned append_entries_max;
     int64_t snapshot_bytes;
-    bool faults_on, verbose;
+    bool faults_on, disk_faults, verbose;
     uint64_t hash;             /* of everything that happened */
     char ring[SIM_RING][192];  /* the last lines of the trace */
     unsigned ring_at;

@@ -1,0 +1,318 @@
+/* The disk work of a machine: each replica's jobs one after the other, as the daemon's pool does them; only a flush runs beside
+ * them. What a job has done is told by an event; who crashes in between may have done a part of it. */
+#include <stdio.h>
+
+#include "store/table_mem.h"
+#include "tests/sim/sim.h"
+
+#define FULL_RETRY_US 20000u
+
+static uint64_t disk_time(struct sim *s, const struct sim_machine *m)
+{
+    return m->slow_disk ? prng_between(&s->prng, 5000, 60000) : prng_between(&s->prng, 100, 600);
+}
+
+/* ---- what is stored ---- */
+
+struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica)
+{
+    for (unsigned i = 0; i < m->n_stored; i++)
+        if (m->stored[i].replica == replica)
+            return &m->stored[i];
+    return NULL;
+}
+
+static struct sim_stored *stored_free_place(struct sim_machine *m)
+{
+    for (unsigned i = 0; i < m->n_stored; i++)
+        if (m->stored[i].gid == UINT64_MAX && !m->stored[i].working && !m->stored[i].jobs)
+            return &m->stored[i];
+    ASSERT(m->n_stored < SIM_STORED_MAX);
+    return &m->stored[m->n_stored++];
+}
+
+static struct sim_stored *stored_open(struct sim_machine *m, const struct node_effect *e)
+{
+    const struct manifest_replica *d = e->descriptor;
+    struct sim_stored *st = NULL;
+    for (unsigned i = 0; i < m->n_stored; i++)
+        if (m->stored[i].gid == d->gid && m->stored[i].incarnation == d->incarnation && m->stored[i].member == d->member)
+            st = &m->stored[i];
+    if (!st) {
+        st = stored_free_place(m);
+        *st = (struct sim_stored){.gid = d->gid, .incarnation = d->incarnation, .member = d->member, .in_flight = UINT64_MAX};
+    }
+    if (!st->table)
+        st->table = table_mem_new();
+    st->replica = e->replica;
+    return st;
+}
+
+static void stored_deleted(struct sim_stored *st)
+{
+    if (st->wal)
+        wal_close(st->wal);
+    table_free(st->table);
+    table_free(st->table_new);
+    durable_release(&st->durable);
+    st->wal = NULL;
+    st->table = st->table_new = NULL;
+    st->gid = UINT64_MAX; /* never asked for again: a replica that comes back has another member id */
+}
+
+void disk_release(struct sim_machine *m)
+{
+    for (unsigned i = 0; i < m->n_stored; i++) {
+        table_free(m->stored[i].table);
+        table_free(m->stored[i].table_new);
+        durable_release(&m->stored[i].durable);
+    }
+}
+
+void disk_flush_by_itself(struct sim *s, struct sim_machine *m)
+{
+    struct sim_stored *st = m->n_stored ? &m->stored[prng_below(&s->prng, m->n_stored)] : NULL;
+    if (st && st->table && st->wal)
+        table_mem_flush(st->table);
+}
+
+/* ---- jobs ---- */
+
+static void effect_release(struct node_effect *e)
+{
+    if (e->kind == NODE_COMMIT)
+        wal_batch_release(&e->batch);
+}
+
+static void work_in(struct sim *s, struct sim_machine *m, struct sim_stored *st, uint64_t us)
+{
+    st->working = true;
+    sim_at(s, us, (struct sim_event){.kind = SIM_DISK, .who = m->index, .boot = m->boot, .replica = st->replica});
+}
+
+static void work(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+{
+    if (!st->working && st->jobs)
+        work_in(s, m, st, disk_time(s, m));
+}
+
+static void job_add(struct sim *s, struct sim_machine *m, struct sim_stored *st, const struct node_effect *e)
+{
+    struct sim_job *j = mem_zalloc(sizeof(*j));
+    j->effect = *e;
+    struct sim_job **at = &st->jobs;
+    while (*at)
+        at = &(*at)->next;
+    *at = j;
+    work(s, m, st);
+}
+
+/* Durable is what the table held when the flush began, or any time until it has ended. */
+static void flush_begin(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+{
+    bool before = prng_chance(&s->prng, 2, 3);
+    if (before)
+        table_mem_flush(st->table);
+    s->counts.flushes++;
+    uint64_t us = prng_chance(&s->prng, 1, 4) ? prng_below(&s->prng, 100000) : disk_time(s, m);
+    sim_at(s, us, (struct sim_event){.kind = SIM_FLUSHED, .who = m->index, .boot = m->boot, .replica = st->replica, .up = before});
+}
+
+bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect *e)
+{
+    switch (e->kind) {
+    case NODE_OPEN_REPLICA: job_add(s, m, stored_open(m, e), e); return true;
+    case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
+    case NODE_SNAPSHOT_INSTALL: s->counts.installs++; /* fall through */
+    case NODE_COMMIT: case NODE_COMPACT: case NODE_RESET_LOG: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
+        job_add(s, m, disk_stored(m, e->replica), e);
+        return true;
+    default: return false;
+    }
+}
+
+static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+{
+    struct wal_recovered recovered;
+    struct buf why = {0};
+    char dir[96];
+    snprintf(dir, sizeof(dir), "r%llu-%llu-%llu", (unsigned long long)st->gid, (unsigned long long)st->incarnation,
+             (unsigned long long)st->member);
+    struct wal_identity id = {node_cluster(m->node), st->gid, st->incarnation, st->member};
+    struct wal_options options = {.segment_bytes = 32768};
+    enum rgkv_err err = wal_open(m->disk, dir, &id, &options, &st->wal, &recovered, &why);
+    if (!err)
+        durable_check_recovered(s, m, st, &recovered);
+    struct node_input in = {.kind = NODE_REPLICA_OPENED, .replica = st->replica, .err = err, .recovered = &recovered, .table = st->table};
+    buf_put_u8(&why, 0);
+    in.why = (const char *)why.data;
+    machine_step(s, m, &in);
+    if (!err)
+        wal_recovered_release(&recovered);
+    buf_release(&why);
+}
+
+static void table_replace(struct sim_stored *st)
+{
+    table_mem_flush(st->table_new);
+    table_free(st->table);
+    st->table = st->table_new;
+    st->table_new = NULL;
+    st->commit_seen = st->applied_seen = 0;
+}
+
+static enum rgkv_err reset_log(struct sim_stored *st, const struct node_effect *e)
+{
+    enum rgkv_err err = wal_reset(st->wal, e->index, e->term);
+    if (!err)
+        durable_reset(&st->durable, e->index);
+    return err;
+}
+
+static enum rgkv_err commit(struct sim_stored *st, struct node_effect *e)
+{
+    enum rgkv_err err = wal_commit(st->wal, &e->batch);
+    if (!err)
+        durable_batch(&st->durable, &e->batch);
+    return err;
+}
+
+/* false: nothing is to be told. */
+static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, struct node_effect *e, struct node_input *in)
+{
+    switch (e->kind) {
+    case NODE_OPEN_REPLICA: open_replica(s, m, st); return false;
+    case NODE_SNAPSHOT_DISCARD:
+        table_free(st->table_new);
+        st->table_new = NULL;
+        return false;
+    case NODE_COMMIT:
+        in->kind = NODE_COMMITTED;
+        in->err = commit(st, e);
+        break;
+    case NODE_COMPACT:
+        in->kind = NODE_COMPACTED;
+        in->err = wal_compact(st->wal, e->index, e->term);
+        break;
+    case NODE_RESET_LOG:
+        in->kind = NODE_COMPACTED;
+        in->err = reset_log(st, e);
+        break;
+    case NODE_SNAPSHOT_OPEN:
+        in->kind = NODE_SNAPSHOT_OPENED;
+        table_free(st->table_new);
+        in->table = st->table_new = table_mem_new();
+        break;
+    case NODE_SNAPSHOT_INSTALL:
+        in->kind = NODE_SNAPSHOT_INSTALLED;
+        table_replace(st);
+        in->err = reset_log(st, e);
+        in->table = st->table;
+        break;
+    case NODE_DELETE_REPLICA:
+        in->kind = NODE_REPLICA_DELETED;
+        stored_deleted(st);
+        break;
+    default: ASSERT(false);
+    }
+    return true;
+}
+
+static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
+{
+    struct sim_stored *st = disk_stored(m, e->replica);
+    if (!st || !st->table)
+        return;
+    if (!e->up)
+        table_mem_flush(st->table);
+    machine_step(s, m, &(struct node_input){.kind = NODE_FLUSHED, .replica = e->replica});
+}
+
+void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
+{
+    if (e->kind == SIM_FLUSHED) {
+        flushed_event(s, m, e);
+        return;
+    }
+    struct sim_stored *st = disk_stored(m, e->replica);
+    ASSERT(st && st->jobs && st->working);
+    struct sim_job *j = st->jobs;
+    struct node_input in = {.replica = st->replica};
+    bool tell = job_do(s, m, st, &j->effect, &in), again = tell && j->effect.kind == NODE_COMMIT && in.err == RGKV_NO_SPACE;
+    if (in.err)
+        sim_trace(s, "%s: disk: %s", m->addr, rgkv_err_name(in.err));
+    if (!again) {
+        st->jobs = j->next;
+        st->working = false;
+    }
+    if (tell && !(again && j->told))
+        machine_step(s, m, &in);
+    if (again) {
+        j->told = true;
+        work_in(s, m, st, FULL_RETRY_US);
+        return;
+    }
+    effect_release(&j->effect);
+    mem_free(j);
+    work(s, m, st);
+}
+
+/* ---- the process's end ---- */
+
+/* The job that is being done when the process ends may be done in part. */
+static void half_done(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+{
+    struct sim_job *j = st->jobs;
+    if (!j || !st->wal)
+        return;
+    if (j->effect.kind == NODE_COMMIT)
+        st->in_flight = durable_lowest(&j->effect.batch);
+    if (!prng_chance(&s->prng, 1, 2))
+        return;
+    vfs_mem_halt_after(m->disk, prng_below(&s->prng, 4));
+    enum rgkv_err err = RGKV_OK;
+    if (j->effect.kind == NODE_COMMIT) {
+        err = wal_commit(st->wal, &j->effect.batch);
+    } else if (j->effect.kind == NODE_COMPACT) {
+        err = wal_compact(st->wal, j->effect.index, j->effect.term);
+    } else if (j->effect.kind == NODE_SNAPSHOT_INSTALL && st->table_new && prng_chance(&s->prng, 1, 2)) {
+        table_replace(st);
+        if (prng_chance(&s->prng, 1, 2))
+            err = wal_reset(st->wal, j->effect.index, j->effect.term);
+    }
+    (void)err;
+}
+
+static void stored_closed(struct sim_stored *st)
+{
+    while (st->jobs) {
+        struct sim_job *j = st->jobs;
+        st->jobs = j->next;
+        effect_release(&j->effect);
+        mem_free(j);
+    }
+    if (st->wal)
+        wal_close(st->wal);
+    if (st->table)
+        table_mem_crash(st->table);
+    table_free(st->table_new);
+    st->wal = NULL;
+    st->table_new = NULL;
+    st->working = false;
+    st->replica = 0;
+    st->commit_seen = st->applied_seen = st->led_term = 0;
+}
+
+void disk_process_ended(struct sim *s, struct sim_machine *m, bool power)
+{
+    for (unsigned i = 0; i < m->n_stored; i++)
+        half_done(s, m, &m->stored[i]);
+    for (unsigned i = 0; i < m->n_stored; i++)
+        stored_closed(&m->stored[i]);
+    if (power)
+        vfs_mem_crash(m->disk, &s->prng);
+    else
+        vfs_mem_process_ended(m->disk);
+    for (unsigned call = 0; call < VFS_MEM_CALLS; call++)
+        vfs_mem_fail(m->disk, (enum vfs_mem_call)call, 0, RGKV_OK);
+}

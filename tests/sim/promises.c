@@ -1,0 +1,147 @@
+/* Nothing is promised before it is durable: what each replica has on its disk for certain, as its log's calls returned, and
+ * against it every vote, every acknowledgement and every commit of a leader. A disk that loses what was synced shows here too. */
+#include <inttypes.h>
+
+#include "store/wal_format.h"
+#include "tests/sim/sim.h"
+
+void durable_release(struct sim_durable *d)
+{
+    mem_free(d->terms);
+    *d = (struct sim_durable){0};
+}
+
+static void put(struct sim_durable *d, uint64_t index, uint64_t term)
+{
+    ASSERT(index > d->base && index <= d->base + d->n + 1);
+    if (index - d->base > d->cap) {
+        d->cap = MAX((size_t)256, d->cap * 2);
+        d->terms = mem_realloc(d->terms, d->cap * sizeof(*d->terms));
+    }
+    d->terms[index - d->base - 1] = term;
+    d->n = index - d->base; /* a batch that goes back has cut off what followed */
+}
+
+uint64_t durable_lowest(const struct wal_batch *b)
+{
+    struct bytes body = bytes_from(buf_bytes(&b->bytes), WAL_BATCH_HEADER_BYTES);
+    struct wal_record r;
+    uint64_t lowest = UINT64_MAX;
+    bool ok;
+    while (wal_record_next(&body, &r, &ok))
+        lowest = MIN(lowest, r.index);
+    return lowest;
+}
+
+void durable_batch(struct sim_durable *d, const struct wal_batch *b)
+{
+    struct bytes body = bytes_from(buf_bytes(&b->bytes), MIN(b->bytes.len, (size_t)WAL_BATCH_HEADER_BYTES));
+    struct wal_record r;
+    bool ok;
+    while (wal_record_next(&body, &r, &ok))
+        put(d, r.index, r.term);
+    if (b->has_hard_state) {
+        d->term = b->hard_state.term;
+        d->vote = b->hard_state.vote;
+    }
+}
+
+void durable_reset(struct sim_durable *d, uint64_t index)
+{
+    d->base = index;
+    d->n = 0;
+}
+
+static bool holds(const struct sim_durable *d, uint64_t index, uint64_t term)
+{
+    return index <= d->base || (index <= d->base + d->n && d->terms[index - d->base - 1] == term);
+}
+
+/* ---- after a crash ---- */
+
+static uint64_t recovered_term(const struct wal_recovered *w, uint64_t index)
+{
+    uint64_t at = index - w->compacted_index - 1;
+    return at < w->n_entries ? w->entries[at].term : 0;
+}
+
+void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w)
+{
+    struct sim_durable *d = &st->durable;
+    const struct raft_hard_state *h = &w->hard_state;
+    if (h->term < d->term || (h->term == d->term && d->vote && h->vote != d->vote))
+        sim_fail(s, "%s, group %" PRIu64 ": term %" PRIu64 " and vote %" PRIu64 " were durable, but its log has %" PRIu64 " and %" PRIu64,
+                 m->addr, st->gid, d->term, d->vote, h->term, h->vote);
+    for (uint64_t i = MAX(d->base, w->compacted_index) + 1; i <= d->base + d->n && i < st->in_flight; i++)
+        if (recovered_term(w, i) != d->terms[i - d->base - 1])
+            sim_fail(s, "%s, group %" PRIu64 ": entry %" PRIu64 " of term %" PRIu64 " was durable, but is not in its log", m->addr, st->gid, i,
+                     d->terms[i - d->base - 1]);
+    durable_reset(d, w->compacted_index);
+    for (unsigned i = 0; i < w->n_entries; i++)
+        put(d, w->entries[i].index, w->entries[i].term);
+    d->term = h->term;
+    d->vote = h->vote;
+    st->in_flight = UINT64_MAX;
+}
+
+/* ---- promises ---- */
+
+static const struct sim_stored *promising(const struct sim_machine *m, const struct msg_envelope *e)
+{
+    for (unsigned i = 0; i < m->n_stored; i++) {
+        const struct sim_stored *st = &m->stored[i];
+        if (st->gid == e->gid && st->incarnation == e->incarnation && st->member == e->from)
+            return st;
+    }
+    return NULL;
+}
+
+/* What was true of an older term stays true of it, whatever was written since. */
+static bool voted(const struct sim_durable *d, uint64_t term, uint64_t vote)
+{
+    return d->term > term || (d->term == term && d->vote == vote);
+}
+
+void durable_check_promise(struct sim *s, const struct sim_machine *m, const struct msg *msg)
+{
+    const struct raft_message *r = &msg->raft.message;
+    const struct sim_stored *st = promising(m, &msg->raft.envelope);
+    bool fine = true;
+    if (!st)
+        return;
+    const struct sim_durable *d = &st->durable;
+    switch (r->kind) {
+    case RAFT_VOTE: fine = voted(d, r->term, r->from); break;
+    case RAFT_VOTE_REPLY: fine = r->rejected || voted(d, r->term, r->to); break;
+    case RAFT_APPEND_REPLY: fine = r->rejected || d->term > r->term || holds(d, r->log_index, r->log_term); break;
+    case RAFT_HEARTBEAT_REPLY: fine = !r->log_index || d->term > r->term || holds(d, r->log_index, r->log_term); break;
+    case RAFT_PRE_VOTE: case RAFT_PRE_VOTE_REPLY: case RAFT_APPEND: case RAFT_HEARTBEAT: case RAFT_SNAPSHOT: case RAFT_TIMEOUT_NOW:
+        break;
+    }
+    if (!fine)
+        sim_fail(s, "group %" PRIu64 ", member %" PRIu64 " promised (message %d, term %" PRIu64 ", entry %" PRIu64
+                 ") what is not durable: it has term %" PRIu64 ", vote %" PRIu64 ", entries up to %" PRIu64,
+                 st->gid, st->member, (int)r->kind, r->term, r->log_index, d->term, d->vote, d->base + d->n);
+}
+
+static bool member_holds(const struct sim *s, const struct node_replica_info *i, uint64_t member, uint64_t index, uint64_t term)
+{
+    for (unsigned k = 0; k < s->n_machines; k++) {
+        const struct sim_stored *st = promising(&s->machines[k], &(struct msg_envelope){i->gid, i->incarnation, member, 0});
+        if (st)
+            return holds(&st->durable, index, term);
+    }
+    return false;
+}
+
+void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint64_t commit)
+{
+    const struct raft_config *c = raft_config(i->raft);
+    uint64_t term = raft_term_at(i->raft, commit);
+    unsigned have = 0;
+    for (unsigned k = 0; k < c->n; k++)
+        have += c->members[k].voter && member_holds(s, i, c->members[k].id, commit, term);
+    if (have * 2 <= raft_config_voters(c))
+        sim_fail(s, "group %" PRIu64 ", member %" PRIu64 " committed entry %" PRIu64 " of term %" PRIu64 ", but only %u of %u have it durably",
+                 i->gid, i->member, commit, term, have, raft_config_voters(c));
+}
