@@ -2,7 +2,7 @@
 # From a clone to a mounted file system: installs the packages (Debian 12, as root), builds, mounts the embedded
 # single node, writes a file and reads it back. Running it again is harmless.
 #
-#   sh fuse/quickstart.sh MOUNTPOINT
+#   sh fuse/quickstart.sh MOUNTPOINT           (RGKVFS_BUILD=DIR: a build directory that is there already)
 set -eu
 mountpoint=${1:-}
 if [ -z "$mountpoint" ] || [ $# -gt 1 ]; then
@@ -10,7 +10,7 @@ if [ -z "$mountpoint" ] || [ $# -gt 1 ]; then
     exit 2
 fi
 source=$(cd "$(dirname "$0")/.." && pwd)
-build=$source/.build/quickstart
+build=${RGKVFS_BUILD:-$source/.build/quickstart}
 say() { echo "quickstart: $*"; }
 
 say "packages"

@@ -181,13 +181,13 @@ static struct fuse_session *fuse_new(struct mount *m)
 {
     const struct options *o = m->options;
     struct buf list = {0};
-    /* Commas in names would begin another option. */
-    char name[OPTION_BYTES_MAX];
-    memcpy(name, o->fsname, sizeof name);
-    for (char *at = name; *at; at++)
-        if (*at == ',' || *at == '\\')
-            *at = *at == ',' ? '+' : '/';
-    buf_printf(&list, "subtype=rgkvfs,fsname=%s%s%s%s%s", name, o->read_only ? ",ro" : "",
+    buf_printf(&list, "subtype=rgkvfs,fsname=");
+    for (const char *at = o->fsname; *at; at++) {
+        if (*at == ',' || *at == '\\') /* else it would begin another option */
+            buf_put_u8(&list, '\\');
+        buf_put_u8(&list, (uint8_t)*at);
+    }
+    buf_printf(&list, "%s%s%s%s", o->read_only ? ",ro" : "",
                o->allow_other ? ",allow_other,default_permissions" : "", o->debug ? ",debug" : "", o->kernel);
     buf_put_u8(&list, 0);
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);

@@ -3,7 +3,7 @@
 . "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 90
 cluster_start 3
-mount_start a || exit 1
+mount_start a timeout=4 || exit 1
 c=$work/a/.ctrl
 
 check_same "before any group the newest config is 0" "$(head -n 1 "$c/config")" "num 0"
@@ -68,7 +68,7 @@ check_errno ENOENT "no such file" cat "$c/nothing"
 # local files
 check_same "version" "$(cat "$c/version")" "$("$rgkvfs" --version)"
 check_same "true size" "$(stat -c %s "$c/version")" "$(wc -c <"$c/version")"
-check "options" grep -qx "timeout 10" "$c/mount/options"
+check "options" grep -qx "timeout 4" "$c/mount/options"
 check "stats" grep -q "^requests [1-9]" "$c/mount/stats"
 check "inflight" test -r "$c/mount/inflight"
 check_errno ENOENT "abort of nothing" bash -c "echo 999999 > '$c/mount/abort'"
@@ -76,7 +76,19 @@ check_same "health" "$(head -n 1 "$c/health")" ok
 check_same "hidden" "$(ls -A "$work/a" | grep -c ctrl)" 0
 
 # an interrupted wait, and the local files with the cluster dead
+python3 -c '
+import os, sys, time
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+open(sys.argv[2], "w").close()
+while not os.path.exists(sys.argv[3]): time.sleep(0.01)
+os.write(fd, b"s" * 4096)
+open(sys.argv[4], "w").close()
+time.sleep(600)' "$work/a/staged" "$work/opened" "$work/dead" "$work/written" &
+stager=$!
+check "a file is open" wait_until 10 test -e "$work/opened"
 node_kill 1; node_kill 2
+touch "$work/dead"
+check "blocks are staged without the cluster" wait_until 5 test -e "$work/written"
 timeout --foreground 5 cat "$work/a/before" >/dev/null 2>&1 &
 reader=$!
 is_waiting() { grep -q "op=" "$c/mount/inflight"; }
@@ -94,6 +106,15 @@ check "a waiting call is listed" wait_until 5 is_waiting
 check "abort all" bash -c "echo all > '$c/mount/abort'"
 wait "$reader"
 check "it ended with EINTR" grep -q "Interrupted" "$work/aborted"
+cat "$work/a/before" >/dev/null 2>&1 &
+reader=$!
+check "one more waits" wait_until 5 is_waiting
+kill -KILL "$reader"
+check "KILL ends it at once" wait_until 2 process_gone "$reader"
+go=$SECONDS
+kill -KILL "$stager"
+wait "$stager" 2>/dev/null
+check "a process that exits with staged data is not held up" test $((SECONDS - go)) -lt 3
 node_start 1; node_start 2
 check_same "alive again" "$(timeout 30 cat "$work/a/before")" x
 done_testing
