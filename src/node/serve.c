@@ -146,23 +146,32 @@ static void serve_one(struct node *n, struct replica *r, const struct read_wait 
     node_reply(n, w->conn, w->request_id, &m);
 }
 
-/* Reads are confirmed in the order of their ids, so a search from the front is short. */
+/* Waiting reads stand in the order of their ids. */
+static struct read_wait *read_of(struct replica *r, uint64_t read_id)
+{
+    unsigned lo = 0, hi = r->n_reads;
+    while (lo < hi) {
+        unsigned middle = lo + (hi - lo) / 2;
+        if (r->reads[middle].read_id < read_id)
+            lo = middle + 1;
+        else
+            hi = middle;
+    }
+    return lo < r->n_reads && r->reads[lo].read_id == read_id ? &r->reads[lo] : NULL;
+}
+
 void serve_read_result(struct node *n, struct replica *r, const struct raft_read_result *result)
 {
-    for (unsigned i = 0; i < r->n_reads; i++) {
-        struct read_wait *w = &r->reads[i];
-        if (w->read_id != result->read_id)
-            continue;
-        if (result->index) {
-            w->index = result->index;
-            return;
-        }
-        read_refused(n, r, w);
-        mem_free(w->request);
-        memmove(w, w + 1, (r->n_reads - i - 1) * sizeof(*w));
-        r->n_reads--;
+    struct read_wait *w = read_of(r, result->read_id);
+    if (!w)
         return;
-    }
+    w->index = result->index;
+    if (w->index)
+        return;
+    read_refused(n, r, w);
+    mem_free(w->request);
+    r->n_reads--;
+    memmove(w, w + 1, (size_t)(&r->reads[r->n_reads] - w) * sizeof(*w));
 }
 
 void serve_reads(struct node *n, struct replica *r)
