@@ -59,7 +59,8 @@ MUST_USE static enum rgkv_err ask(struct contact *c, const struct client_request
     while (!c->answered)
         uv_run(c->loop, UV_RUN_ONCE);
     buf_clear(c->why);
-    buf_printf(c->why, "the embedded node ended at once; its data directory has a file `log`");
+    buf_printf(c->why, "the embedded node ended at once, and said last: ");
+    embedded_last_words(c->embedded, c->why);
     return RGKV_UNREACHABLE;
 }
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -43,6 +44,22 @@ static int make_dirs(char *path)
             return -1;
     }
     return mkdir(path, 0700) && errno != EEXIST ? -1 : 0;
+}
+
+/* One mount to a directory, from before its node starts until after it ended: a second one would live on the first one's node
+ * and die with it. */
+MUST_USE static enum rgkv_err lock_dir(const char *dir, int *ret_lock, struct buf *why)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *ret_lock = fd;
+        return RGKV_OK;
+    }
+    bool taken = fd >= 0 && errno == EWOULDBLOCK;
+    buf_printf(why, "%s %s%s", dir, taken ? "is in use by another mount" : "cannot be locked: ", taken ? "" : strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return taken ? RGKV_CONFLICT : RGKV_IO;
 }
 
 /* ---- the port: chosen once, then kept, for it is the node's address in its cluster ---- */
@@ -126,30 +143,54 @@ _Noreturn static void run_child(const char *program, const char *addr, const cha
     _exit(127);
 }
 
+MUST_USE static enum rgkv_err start_child(struct embedded *e, const char *dir, struct buf *why)
+{
+    char node_dir[PATH_BYTES + 8], program[PATH_MAX];
+    snprintf(node_dir, sizeof node_dir, "%s/node", dir);
+    snprintf(e->log, sizeof e->log, "%s/log", dir);
+    find_program(program);
+    pid_t parent = getpid(), child = fork();
+    if (!child)
+        run_child(program, e->addr, node_dir, e->log, parent);
+    if (child < 0) {
+        buf_printf(why, "the embedded node cannot be started: %s", strerror(errno));
+        return RGKV_IO;
+    }
+    e->child = child;
+    return RGKV_OK;
+}
+
 enum rgkv_err embedded_start(const struct options *o, struct embedded *ret_e, struct buf *why)
 {
-    char dir[PATH_BYTES], node_dir[PATH_BYTES + 8], log[PATH_BYTES + 8], program[PATH_MAX], addr[ADDR_BYTES_MAX];
+    char dir[PATH_BYTES];
+    struct embedded e = {0};
     data_dir(o, dir);
     if (make_dirs(dir)) {
         buf_printf(why, "%s cannot be made: %s", dir, strerror(errno));
         return RGKV_IO;
     }
-    enum rgkv_err err = choose_address(dir, addr, why);
+    enum rgkv_err err = lock_dir(dir, &e.lock, why);
     if (err)
         return err;
-    snprintf(node_dir, sizeof node_dir, "%s/node", dir);
-    snprintf(log, sizeof log, "%s/log", dir);
-    find_program(program);
-    pid_t parent = getpid(), child = fork();
-    if (!child)
-        run_child(program, addr, node_dir, log, parent);
-    if (child < 0) {
-        buf_printf(why, "the embedded node cannot be started: %s", strerror(errno));
-        return RGKV_IO;
-    }
-    ret_e->child = child;
-    memcpy(ret_e->addr, addr, sizeof ret_e->addr);
-    return RGKV_OK;
+    err = choose_address(dir, e.addr, why);
+    if (!err)
+        err = start_child(&e, dir, why);
+    if (err)
+        close(e.lock);
+    else
+        *ret_e = e;
+    return err;
+}
+
+void embedded_last_words(const struct embedded *e, struct buf *out)
+{
+    char line[256], last[256] = "";
+    FILE *f = fopen(e->log, "re");
+    while (f && fgets(line, sizeof line, f))
+        memcpy(last, line, sizeof last);
+    if (f)
+        fclose(f);
+    buf_printf(out, "%.*s", (int)strcspn(last, "\n"), last);
 }
 
 bool embedded_ended(struct embedded *e)
