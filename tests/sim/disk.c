@@ -123,8 +123,12 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
     switch (e->kind) {
     case NODE_OPEN_REPLICA: job_add(s, m, stored_open(m, e), e); return true;
     case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
+    case NODE_RESET_LOG: /* the table went ahead of its log: what it holds is durable without the log */
+        durable_reset(&disk_stored(m, e->replica)->durable, e->index);
+        job_add(s, m, disk_stored(m, e->replica), e);
+        return true;
     case NODE_SNAPSHOT_INSTALL: s->counts.installs++; /* fall through */
-    case NODE_COMMIT: case NODE_COMPACT: case NODE_RESET_LOG: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
+    case NODE_COMMIT: case NODE_COMPACT: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
         job_add(s, m, disk_stored(m, e->replica), e);
         return true;
     default: return false;
@@ -143,6 +147,7 @@ static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored
     enum rgkv_err err = wal_open(m->disk, dir, &id, &options, &st->wal, &recovered, &why);
     if (!err)
         durable_check_recovered(s, m, st, &recovered);
+    m->hurt |= err == RGKV_NO_SPACE; /* a node that finds no space to begin in ends */
     struct node_input in = {.kind = NODE_REPLICA_OPENED, .replica = st->replica, .err = err, .recovered = &recovered, .table = st->table};
     buf_put_u8(&why, 0);
     in.why = (const char *)why.data;
@@ -174,6 +179,8 @@ static enum rgkv_err commit(struct sim_stored *st, struct node_effect *e)
     enum rgkv_err err = wal_commit(st->wal, &e->batch);
     if (!err)
         durable_batch(&st->durable, &e->batch);
+    else if (err != RGKV_NO_SPACE)
+        st->in_flight = durable_lowest(&e->batch); /* what of it is on the disk the next start will tell */
     return err;
 }
 
@@ -266,7 +273,7 @@ static void half_done(struct sim *s, struct sim_machine *m, struct sim_stored *s
     if (!j || !st->wal)
         return;
     if (j->effect.kind == NODE_COMMIT)
-        st->in_flight = durable_lowest(&j->effect.batch);
+        st->in_flight = MIN(st->in_flight, durable_lowest(&j->effect.batch));
     if (!prng_chance(&s->prng, 1, 2))
         return;
     vfs_mem_halt_after(m->disk, prng_below(&s->prng, 4));

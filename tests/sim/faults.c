@@ -140,6 +140,7 @@ void faults_begin(struct sim *s)
     n->loss_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 20) : 0;
     n->duplicate_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
     n->spike_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
+    n->late_mail = prng_chance(&s->prng, 1, 2);
     s->disk_faults = prng_chance(&s->prng, 1, 2);
     n->spike_us = prng_between(&s->prng, 1000, 2000000);
     sim_at(s, prng_below(&s->prng, FAULT_GAP_US), (struct sim_event){.kind = SIM_FAULT});

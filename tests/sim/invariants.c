@@ -246,6 +246,26 @@ void truth_check_machine(struct sim *s, struct sim_machine *m)
     }
 }
 
+static bool replica_caught_up(const struct sim *s, const struct node_replica_info *i)
+{
+    struct term_key key = {i->gid, i->incarnation, 0};
+    struct group_truth *g;
+    struct raft_status st;
+    HASH_FIND(hh, s->truth->groups, &key, sizeof(key), g);
+    raft_status(i->raft, &st);
+    return g && st.applied >= g->committed;
+}
+
+bool truth_caught_up(struct sim *s)
+{
+    struct node_replica_info i;
+    for (unsigned m = 0; m < s->n_machines; m++)
+        for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++)
+            if (i.raft && !replica_caught_up(s, &i))
+                return false;
+    return true;
+}
+
 void truth_check_equal_state(struct sim *s)
 {
     struct node_replica_info i;

@@ -104,7 +104,7 @@ bool machine_deferred(struct sim *s, const struct sim_event *e)
     struct sim_event later = *e;
     later.at_us = m->paused_until_us;
     if (e->kind == SIM_TICK && e->boot == m->boot && e->at_us == m->tick_at_us)
-        m->tick_at_us = later.at_us;
+        m->tick_at_us = later.at_us += prng_below(&s->prng, 5000); /* the mail that waits may be read before the clock */
     sim_heap_push(&s->heap, later);
     return true;
 }

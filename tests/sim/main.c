@@ -115,6 +115,7 @@ static void bug_found(void)
 {
     if (running.sim)
         print_failure(running.sim, running.options);
+    running.sim = NULL;
     fflush(stdout);
 }
 
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
     }
     base_fail_hook = bug_found;
     signal(SIGSEGV, crashed);
+    signal(SIGABRT, crashed);
     for (uint64_t seed = o.first; seed <= o.last && !(failed && o.only_first); seed++) {
         bool fine = run_seed(seed, &o, &total, &hash);
         if (o.twice && fine && run_seed(seed, &o, &total, &again) && again != hash) {

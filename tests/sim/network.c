@@ -52,7 +52,7 @@ static unsigned copies_of(struct sim *s, unsigned from, unsigned to)
 {
     if (from == to)
         return 1;
-    if (prng_chance(&s->prng, s->network.loss_percent, 100))
+    if (s->network.cut[from][to] || prng_chance(&s->prng, s->network.loss_percent, 100))
         return 0;
     return from < SIM_MACHINES_MAX && prng_chance(&s->prng, s->network.duplicate_percent, 100) ? 2 : 1;
 }

@@ -124,14 +124,12 @@ void durable_check_promise(struct sim *s, const struct sim_machine *m, const str
                  st->gid, st->member, (int)r->kind, r->term, r->log_index, d->term, d->vote, d->base + d->n);
 }
 
-static bool member_holds(const struct sim *s, const struct node_replica_info *i, uint64_t member, uint64_t index, uint64_t term)
+static const struct sim_stored *stored_by(const struct sim *s, const struct node_replica_info *i, uint64_t member)
 {
-    for (unsigned k = 0; k < s->n_machines; k++) {
-        const struct sim_stored *st = promising(&s->machines[k], &(struct msg_envelope){i->gid, i->incarnation, member, 0});
-        if (st)
-            return holds(&st->durable, index, term);
-    }
-    return false;
+    const struct sim_stored *st = NULL;
+    for (unsigned k = 0; !st && k < s->n_machines; k++)
+        st = promising(&s->machines[k], &(struct msg_envelope){i->gid, i->incarnation, member, 0});
+    return st;
 }
 
 void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint64_t commit)
@@ -139,8 +137,12 @@ void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint
     const struct raft_config *c = raft_config(i->raft);
     uint64_t term = raft_term_at(i->raft, commit);
     unsigned have = 0;
-    for (unsigned k = 0; k < c->n; k++)
-        have += c->members[k].voter && member_holds(s, i, c->members[k].id, commit, term);
+    for (unsigned k = 0; k < c->n; k++) {
+        const struct sim_stored *st = stored_by(s, i, c->members[k].id);
+        if (!st)
+            return; /* the group is over: its files are being deleted (or it just begins) */
+        have += c->members[k].voter && holds(&st->durable, commit, term);
+    }
     if (have * 2 <= raft_config_voters(c))
         sim_fail(s, "group %" PRIu64 ", member %" PRIu64 " committed entry %" PRIu64 " of term %" PRIu64 ", but only %u of %u have it durably",
                  i->gid, i->member, commit, term, have, raft_config_voters(c));

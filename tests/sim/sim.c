@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define START_US 20000000u     /* founding and the first join must be over by then */
+#define CATCH_UP_US 40000000u  /* an abandoned snapshot is given up after 30 s */
 #define LIVENESS_US 60000000u  /* … and everything that waits, after healing */
 
 void sim_fail(struct sim *s, const char *format, ...)
@@ -89,7 +90,7 @@ void sim_free(struct sim *s)
 
 static void frame_event(struct sim *s, const struct sim_event *e)
 {
-    bool cut = s->network.cut[e->from][e->who];
+    bool cut = s->network.cut[e->from][e->who] && !s->network.late_mail;
     if (!cut && e->who < SIM_MACHINES_MAX)
         machine_frame(s, &s->machines[e->who], e->from, &e->parcel->msg);
     else if (!cut)
@@ -197,7 +198,8 @@ bool sim_run(struct sim *s, uint64_t fault_us)
         faults_begin(s);
         run_until(s, s->now_us + fault_us, NULL);
         if (!s->failed && calm_down(s) && final_reads(s)) {
-            run_until(s, s->now_us + 2000000, NULL);
+            if (!run_until(s, s->now_us + CATCH_UP_US, truth_caught_up))
+                sim_fail(s, "%u s after the last operation a member has not caught up with its group", CATCH_UP_US / 1000000);
             truth_check_equal_state(s);
         }
     }

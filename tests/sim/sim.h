@@ -138,6 +138,7 @@ void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint
 struct sim_network {
     unsigned loss_percent, duplicate_percent, spike_percent;
     uint64_t delay_min_us, delay_max_us, spike_us;
+    bool late_mail;            /* what was sent before a cut still arrives */
     bool cut[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* [from][to] */
     uint64_t stalled_until_us[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* then all at once */
 };
@@ -189,6 +190,7 @@ struct sim_truth *truth_new(void);
 void truth_free(struct sim_truth *t);
 void truth_check_machine(struct sim *s, struct sim_machine *m);  /* after each step of its node */
 void truth_check_equal_state(struct sim *s);                     /* at the end */
+bool truth_caught_up(struct sim *s);                             /* every replica has applied what its group committed */
 unsigned truth_elections(const struct sim_truth *t);
 
 /* ---- faults.c ---- */
