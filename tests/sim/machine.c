@@ -95,6 +95,13 @@ void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us)
     m->paused_until_us = s->now_us + us;
 }
 
+/* A process that wakes up reads its connections in any order, each by itself in the order of sending. */
+static uint64_t mail_order_us(const struct sim_machine *m, unsigned from)
+{
+    uint64_t what[] = {m->paused_until_us, from};
+    return hash64(bytes_of(what, sizeof(what))) % 3000;
+}
+
 bool machine_deferred(struct sim *s, const struct sim_event *e)
 {
     bool of_machine = e->kind != SIM_RESTART && e->kind != SIM_FAULT && e->who < SIM_MACHINES_MAX;
@@ -105,6 +112,8 @@ bool machine_deferred(struct sim *s, const struct sim_event *e)
     later.at_us = m->paused_until_us;
     if (e->kind == SIM_TICK && e->boot == m->boot && e->at_us == m->tick_at_us)
         m->tick_at_us = later.at_us += prng_below(&s->prng, 5000); /* the mail that waits may be read before the clock */
+    if (e->kind == SIM_FRAME)
+        later.at_us += mail_order_us(m, e->from);
     sim_heap_push(&s->heap, later);
     return true;
 }
