@@ -1,6 +1,6 @@
 /* Links: one outgoing connection per address, kept by itself.
  *
- * A link connects when it is first wanted and again after each loss, with a back-off of 10 ms to 1 s and jitter. It is up
+ * A link connects when it is first wanted and again after each loss, with a back-off of 10 to 150 ms and jitter. It is up
  * when the peer has said HELLO (a process that is stopped accepts connections, but says nothing), and told so.
  *
  *     down ──wanted──▶ resolving ──▶ connecting ──peer's HELLO──▶ up
@@ -15,7 +15,7 @@
 #include "net/conn.h"
 
 #define LINK_BACKOFF_MIN_US 10000u
-#define LINK_BACKOFF_MAX_US 1000000u
+#define LINK_BACKOFF_MAX_US 150000u         /* a peer that is back, and may lead at once, is not left waiting for longer */
 #define LINK_CONNECT_US (2u * 1000000u)    /* from the attempt to the peer's HELLO */
 #define LINK_WANTED_US (10u * 1000000u)    /* after a links_send */
 #define LINK_IDLE_US (60u * 1000000u)      /* an up link of links_send's that nobody used is closed */

@@ -348,14 +348,36 @@ static void tick_replica(struct node *n, struct replica *r)
         moves_tick(n, r);
 }
 
+/* Leads where somebody else could. */
+static bool must_hand_over(const struct replica *r)
+{
+    return r->state == REPLICA_RUNNING && replica_is_leader(r) && raft_config_voters(raft_config(r->raft)) > 1;
+}
+
+/* Refused when no follower was heard of just now: the next tick asks again. */
+static void hand_over(struct node *n, struct replica *r)
+{
+    struct raft_status s;
+    struct raft_input in = {.kind = RAFT_TRANSFER};
+    raft_status(r->raft, &s);
+    if (s.transferring)
+        return;
+    enum rgkv_err err = replica_step(n, r, &in);
+    (void)err;
+}
+
 static void stop_tick(struct node *n)
 {
     if (!n->stopping || !n->stop_deadline_us)
         return;
     bool leads = false;
-    for (unsigned i = 0; i < n->n_replicas; i++)
-        leads |= n->replicas[i]->state == REPLICA_RUNNING && replica_is_leader(n->replicas[i]) &&
-                 raft_config_voters(raft_config(n->replicas[i]->raft)) > 1;
+    for (unsigned i = 0; i < n->n_replicas; i++) {
+        struct replica *r = n->replicas[i];
+        if (!must_hand_over(r))
+            continue;
+        leads = true;
+        hand_over(n, r);
+    }
     if (leads && n->now_us < n->stop_deadline_us)
         return;
     n->stop_deadline_us = 0;
@@ -392,14 +414,7 @@ static void stop(struct node *n)
 {
     n->stopping = true;
     n->stop_deadline_us = n->now_us + n->options.election_us;
-    for (unsigned i = 0; i < n->n_replicas; i++) {
-        struct replica *r = n->replicas[i];
-        if (r->state != REPLICA_RUNNING || !replica_is_leader(r))
-            continue;
-        struct raft_input in = {.kind = RAFT_TRANSFER};
-        enum rgkv_err err = replica_step(n, r, &in);
-        (void)err; /* nobody to hand it to: they will elect */
-    }
+    stop_tick(n);
 }
 
 /* ---- the three calls ---- */
