@@ -2,7 +2,7 @@
 # A node that was away for longer than the log is kept catches up by snapshot, and is then as good as the others: with
 # one of them killed it has to be part of every majority (B8, B10, B24, B26).
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 90
+limit 150
 node_options=(--snapshot-bytes 20000)
 nodes_start 3
 mount_start a || exit 1

@@ -3,7 +3,7 @@
 # options, ports, data directories of others or damaged, mount points, dead controllers, control writes, bytes on the
 # daemon's port (B10, B12, B16, B17 and "Bytes from outside").
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 110
+limit 180
 hostile="$top_srcdir/tests/cluster/hostile.py"
 export LC_ALL=C
 

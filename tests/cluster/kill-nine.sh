@@ -3,7 +3,7 @@
 # order; kill -9 of all three at once, restart: everything acknowledged is there (B8, B10, B14, B15). Once with the
 # usual log and once with one that is compacted every few hundred entries, where restarts begin from a snapshot.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 110
+limit 180
 n=2000
 
 # kills: one after the other, whoever it is at that moment; the appends go on before the next one is killed.

@@ -3,7 +3,7 @@
 # move, then all; no command fails, every append is there exactly once; the nodes of the first group are killed for
 # ever and all values are right (B10, B30, B31, B34). Three controllers and two groups of three data nodes.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 120
+limit 180
 node_options=(--snapshot-bytes 300000)
 nodes_start 9 3
 mount_start a || exit 1

@@ -3,7 +3,7 @@
 # harmless, fusermount3 -u ends mount and node, mounting again finds the data; and the same for the embedded node by
 # itself, which ends with its mount however that ends.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 90
+limit 150
 unset MAKEFLAGS MFLAGS MAKELEVEL
 export XDG_DATA_HOME=$work/home HOME=$work/home
 mkdir "$work/home"

@@ -4,7 +4,7 @@
 # RGKVFS_REAL_FILES=all. Files over 1 MiB are left out, and anything but files, directories and symbolic links. There
 # are no hard links on the mount (EPERM), so cp is told not to keep them: --no-preserve=links.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit "${RGKVFS_REAL_LIMIT:-150}"
+limit "${RGKVFS_REAL_LIMIT:-240}"
 names_max=${RGKVFS_REAL_FILES:-1500}
 nodes_start 6 3
 mount_start a || exit 1

@@ -2,7 +2,7 @@
 # SIGTERM of leaders while appends run: leadership is handed over first, so no command fails and none waits for an
 # election; the process ends by itself with status 0 (rgkvd(8), SIGNALS).
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 60
+limit 120
 node_options=(--election-ms 1000) # an election would be seen: the hand-over has to be much shorter
 nodes_start 3
 mount_start a || exit 1

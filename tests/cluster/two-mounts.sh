@@ -3,7 +3,7 @@
 # its next command (B7); appends from both sides interleave exactly as they were acknowledged; of two exclusive creates
 # of a name exactly one wins, also when the answer gets lost in a failover (B10).
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 90
+limit 150
 nodes_start 3
 mount_start a || exit 1
 mount_start b || exit 1
