@@ -39,7 +39,7 @@ static void read_ask(struct io_call *c);
 
 static void read_reply(struct io_call *c, struct bytes data)
 {
-    pin_gave(&c->h->pin, c->offset, data);
+    pin_gave(&c->h->pin, data);
     c->call.m->stats.read_bytes += data.len;
     call_reply_data(&c->call, data);
 }
@@ -72,7 +72,7 @@ static void read_done(struct call *call, const struct client_effect *e)
         pin_take(p, &r->attr, c->offset, r->data, 0);
         break;
     case PIN_GROWN:
-        read_reply(c, first_of(pin_grown(p, &r->attr, &c->plan, c->offset, r->data), c->size));
+        read_reply(c, first_of(pin_grown(p, &r->attr, c->offset, r->data), c->size));
         return;
     case PIN_SAME:
     case PIN_SERVE:

@@ -10,19 +10,12 @@ void pin_drop(struct pin *p)
 {
     p->set = p->served = false;
     p->since_us = 0;
-    p->tail_len = 0;
     buf_clear(&p->head);
 }
 
 static bool in_head(const struct pin *p, uint64_t offset, uint32_t size)
 {
     return offset + MIN(size, p->size - offset) <= p->head.len;
-}
-
-static struct pin_plan plan_grown(const struct pin *p, uint64_t offset, uint32_t size)
-{
-    uint64_t from = offset == p->size ? offset - p->tail_len : offset;
-    return (struct pin_plan){PIN_GROWN, from, MIN(offset - from + size, DATA_BYTES_MAX)};
 }
 
 struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t now_us)
@@ -32,7 +25,7 @@ struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t
     if (!p->set || (!offset && !fresh))
         return (struct pin_plan){PIN_NEWEST, offset, size};
     if (offset >= p->size && (offset || !fresh))
-        return plan_grown(p, offset, size);
+        return (struct pin_plan){PIN_GROWN, offset, size};
     if (in_head(p, offset, size))
         return (struct pin_plan){PIN_SERVE, offset, 0};
     return (struct pin_plan){PIN_SAME, offset, MIN(size, p->size - offset)};
@@ -55,27 +48,19 @@ void pin_take(struct pin *p, const struct kv_attr *a, uint64_t offset, struct by
         buf_put(&p->head, bytes_first(data, MIN(data.len, PIN_HEAD_BYTES_MAX)));
 }
 
-void pin_gave(struct pin *p, uint64_t offset, struct bytes data)
+void pin_gave(struct pin *p, struct bytes data)
 {
-    if (!data.len)
-        return;
-    p->served = true;
-    p->tail_len = 0;
-    if (offset + data.len != p->size)
-        return;
-    p->tail_len = (unsigned)MIN(data.len, PIN_TAIL_BYTES_MAX);
-    memcpy(p->tail, data.data + data.len - p->tail_len, p->tail_len);
+    p->served |= data.len > 0;
 }
 
-struct bytes pin_grown(struct pin *p, const struct kv_attr *a, const struct pin_plan *plan, uint64_t offset, struct bytes data)
+struct bytes pin_grown(struct pin *p, const struct kv_attr *a, uint64_t offset, struct bytes data)
 {
-    size_t before = (size_t)(offset - plan->offset);
-    if (a->version == p->version || a->size <= offset || data.len < before)
+    if (a->version == p->version || a->size <= offset)
         return BYTES_EMPTY;
-    if (!bytes_eq(bytes_first(data, before), bytes_of(p->tail, before)))
+    if (a->base > p->version)
         return BYTES_EMPTY; /* another value: its rest would be torn from its beginning */
     p->version = a->version;
     p->size = a->size;
     buf_clear(&p->head);
-    return bytes_from(data, before);
+    return data;
 }

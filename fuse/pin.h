@@ -2,15 +2,13 @@
  *
  *   offset 0            the newest version, and the pin moves to it; the very first time what came with the open
  *   in the value        that version only, so that what is read is never torn between versions
- *   at its end          asks again: a value that only grew goes on. That it only grew is told by its bytes: what was read last
- *                       must still be there */
+ *   at its end          asks again: a value that only grew since goes on, as kv_attr.base tells */
 #ifndef RGKV_FUSE_PIN_H
 #define RGKV_FUSE_PIN_H
 
 #include "kv/kv.h"
 
 #define PIN_HEAD_BYTES_MAX (128u << 10) /* of the value that travels with the open */
-#define PIN_TAIL_BYTES_MAX 256u
 #define PIN_FRESH_US 100000u            /* how long an open's value counts as new for the first read */
 
 struct pin {
@@ -19,8 +17,6 @@ struct pin {
     uint64_t since_us;             /* when the open's value came; 0: a read took it */
     bool served;                   /* bytes of this version were given out */
     struct buf head;               /* of the value, from 0 */
-    unsigned tail_len;             /* the last bytes before the end that were given out */
-    uint8_t tail[PIN_TAIL_BYTES_MAX];
 };
 void pin_release(struct pin *p);
 void pin_drop(struct pin *p);      /* the next read takes the newest version */
@@ -35,8 +31,8 @@ struct bytes pin_cached(const struct pin *p, uint64_t offset, uint32_t size);
 /* A Get of the newest version was answered: the pin moves. data begins at offset. */
 void pin_take(struct pin *p, const struct kv_attr *a, uint64_t offset, struct bytes data, uint64_t since_us);
 /* Bytes were given out. */
-void pin_gave(struct pin *p, uint64_t offset, struct bytes data);
-/* A PIN_GROWN Get was answered (data begins at plan->offset): what the read at `offset` gets. */
-struct bytes pin_grown(struct pin *p, const struct kv_attr *a, const struct pin_plan *plan, uint64_t offset, struct bytes data);
+void pin_gave(struct pin *p, struct bytes data);
+/* A PIN_GROWN Get was answered: what the read at `offset`, where its data begins, gets. */
+struct bytes pin_grown(struct pin *p, const struct kv_attr *a, uint64_t offset, struct bytes data);
 
 #endif

@@ -85,6 +85,8 @@ struct kv_attr {
     uint32_t mode, uid, gid;
     uint64_t size;
     uint64_t version;          /* revision of the last change: grows for ever, also over moves */
+    uint64_t base;             /* since this version the value only grew: what was read of any version from here on goes on as
+                                  it began. 0 in a directory's listing: not told */
     uint64_t ino;              /* given at creation, unique in the cluster: (shard + 1) << 51 ^ revision; stays over Put and renames */
     int64_t atime_ns, mtime_ns, ctime_ns;
 };

@@ -123,7 +123,7 @@ static void attr_new(struct op *o, enum kv_type type, struct kv_attr *ret_a)
 {
     const struct kv_request *q = o->q;
     *ret_a = (struct kv_attr){
-        .type = type, .mode = q->mode, .uid = q->uid, .gid = q->gid, .version = o->revision,
+        .type = type, .mode = q->mode, .uid = q->uid, .gid = q->gid, .version = o->revision, .base = o->revision,
         .ino = ((uint64_t)q->shard + 1) << 51 ^ o->revision,
         .atime_ns = q->now_ns, .mtime_ns = q->now_ns, .ctime_ns = q->now_ns,
     };
@@ -131,7 +131,7 @@ static void attr_new(struct op *o, enum kv_type type, struct kv_attr *ret_a)
 
 static void meta_new(struct op *o, enum kv_type type, struct meta *ret_m)
 {
-    ret_m->generation = ret_m->base = o->revision;
+    ret_m->generation = o->revision;
     ret_m->high = ret_m->tail_len = 0;
     attr_new(o, type, &ret_m->attr);
     set_attrs(o->q, &ret_m->attr);

@@ -86,7 +86,7 @@ static enum rgkv_err read_list(struct op *o, struct buf *out, struct kv_reply *r
 
 static bool version_is_current(const struct meta *m, uint64_t version)
 {
-    return version == m->attr.version || (m->base <= version && version < m->attr.version);
+    return version == m->attr.version || (m->attr.base <= version && version < m->attr.version);
 }
 
 /* The history row that held at `version`: the first that ended at or after it, if it had begun by then. */

@@ -69,7 +69,7 @@ static void name_leaves(struct op *o, struct bytes key, struct meta *m)
 
 static void name_comes(struct op *o, struct bytes key, struct meta *m)
 {
-    m->attr.version = m->base = o->revision;
+    m->attr.version = m->attr.base = o->revision;
     op_store(o, key, m);
 }
 

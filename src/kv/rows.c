@@ -316,7 +316,7 @@ void meta_encode(const struct meta *m, uint8_t *to)
 {
     attr_encode(&m->attr, to);
     to = put64(to + ATTR_BYTES, m->generation);
-    to = put64(to, m->base);
+    to = put64(to, m->attr.base);
     to = put32(to, m->high);
     if (m->tail_len)
         memcpy(to, m->tail, m->tail_len);
@@ -328,7 +328,7 @@ bool meta_decode(struct bytes in, struct meta *ret_m)
         return false;
     const uint8_t *from = in.data + ATTR_BYTES;
     ret_m->generation = get64(&from);
-    ret_m->base = get64(&from);
+    ret_m->attr.base = get64(&from);
     ret_m->high = get32(&from);
     ret_m->tail_len = (uint32_t)(in.len - META_HEAD_BYTES);
     if (ret_m->tail_len)

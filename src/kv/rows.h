@@ -86,7 +86,7 @@ bool row_data_id(struct bytes rowkey, struct data_id *ret_d);
 
 struct meta {
     struct kv_attr attr;
-    uint64_t generation, base;
+    uint64_t generation;       /* `base` is among the attributes */
     uint32_t high;
     uint32_t tail_len;
     uint8_t tail[VALUE_INLINE_BYTES];

@@ -197,7 +197,7 @@ static void tail_to_rows(struct value *v)
 void value_put(struct value *v, struct bytes data)
 {
     struct meta *m = v->meta;
-    m->generation = m->base = v->revision;
+    m->generation = m->attr.base = v->revision;
     m->high = m->tail_len = 0;
     m->attr.size = data.len;
     if (data.len <= VALUE_INLINE_BYTES)
@@ -358,7 +358,7 @@ static void patch_in_place(struct value *v, const struct kv_request *q, uint64_t
         range_write(v, q->ranges[i].offset, bytes_first(data, q->ranges[i].len));
         data = bytes_from(data, q->ranges[i].len);
     }
-    m->base = v->revision;
+    m->attr.base = v->revision;
 }
 
 void value_patch(struct value *v, struct bytes key, const struct kv_request *q)

@@ -41,6 +41,7 @@ static void put_attr(struct body_out *o, const struct kv_attr *a)
     put_pair(o, a->uid, a->gid);
     put_number(o, a->size);
     put_number(o, a->version);
+    put_number(o, a->base);
     put_number(o, a->ino);
     put_number(o, (uint64_t)a->atime_ns);
     put_number(o, (uint64_t)a->mtime_ns);
@@ -55,6 +56,7 @@ static void take_attr(struct body_in *in, struct kv_attr *a)
     take_pair(in, &a->uid, &a->gid);
     a->size = take_number(in);
     a->version = take_number(in);
+    a->base = take_number(in);
     a->ino = take_number(in);
     a->atime_ns = (int64_t)take_number(in);
     a->mtime_ns = (int64_t)take_number(in);
@@ -91,7 +93,7 @@ static void kv_reply_decode(struct body_in *in, struct msg *m)
 const struct codec codec_kv_reply = {
     .name = "KV_REPLY",
     .struct_bytes = sizeof(struct kv_reply),
-    .shape = {.numbers = 14},
+    .shape = {.numbers = 15},
     .bulk_max = DATA_BYTES_MAX + ADDR_BYTES_MAX,
     .encode = kv_reply_encode,
     .decode = kv_reply_decode,

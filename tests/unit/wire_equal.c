@@ -54,7 +54,7 @@ static bool request_eq(const struct kv_request *a, const struct kv_request *b)
 
 static bool attr_eq(const struct kv_attr *a, const struct kv_attr *b)
 {
-    return EQ(type) && EQ(mode) && EQ(uid) && EQ(gid) && EQ(size) && EQ(version) && EQ(ino) && EQ(atime_ns) &&
+    return EQ(type) && EQ(mode) && EQ(uid) && EQ(gid) && EQ(size) && EQ(version) && EQ(base) && EQ(ino) && EQ(atime_ns) &&
            EQ(mtime_ns) && EQ(ctime_ns);
 }
 

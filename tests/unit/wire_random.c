@@ -139,7 +139,7 @@ static struct kv_attr random_attr(struct prng *p)
 {
     return (struct kv_attr){
         .type = prng_below(p, KV_LINK + 1), .mode = random_u32(p), .uid = random_u32(p), .gid = random_u32(p),
-        .size = random_number(p), .version = random_number(p), .ino = random_number(p),
+        .size = random_number(p), .version = random_number(p), .base = random_number(p), .ino = random_number(p),
         .atime_ns = random_i64(p), .mtime_ns = random_i64(p), .ctime_ns = random_i64(p),
     };
 }
