@@ -98,7 +98,7 @@ struct replica {
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
     struct raft_config applied_config;
-    bool flushing;
+    bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
     uint64_t flush_index, flush_term, disk_bytes;
 
     struct apply_queue to_apply;

@@ -431,9 +431,11 @@ static void dispatch(struct node *n, const struct node_input *i)
     case NODE_COMMITTED: replica_committed(n, r, i); break;
     case NODE_FLUSHED: replica_flushed(n, r, i->err); break;
     case NODE_COMPACTED:
-        if (i->err)
+        /* A full disk has deleted nothing: the log is longer than it need be until the next time. But a reset must be done. */
+        if (i->err && (i->err != RGKV_NO_SPACE || r->resetting))
             node_fail(n, "group %llu: its log cannot be compacted: %s", (unsigned long long)r->desc.gid,
                       i->why ? i->why : rgkv_err_sentence(i->err));
+        r->resetting = false;
         r->disk_bytes = i->disk_bytes;
         break;
     case NODE_SNAPSHOT_OPENED: transfer_opened(n, r, i); break;

@@ -141,6 +141,7 @@ static void start_raft(struct node *n, struct replica *r, const struct wal_recov
     };
     /* A table may be ahead of its own log: others had made the entries durable. Then the table is the truth (P23). */
     if (!log_fits_table(r, w)) {
+        r->resetting = true;
         restored.compacted_index = r->applied;
         restored.compacted_term = r->applied_term;
         restored.n_entries = 0;

@@ -101,6 +101,33 @@ static void pause_one(struct sim *s)
     machine_pause(s, any_machine(s), prng_between(&s->prng, 50000, prng_chance(&s->prng, 1, 2) ? 800000 : 6000000));
 }
 
+static bool leads_shards(struct sim_machine *m)
+{
+    struct node_replica_info i;
+    struct raft_status st;
+    for (unsigned k = 0; m->node && node_replica_info(m->node, k, &i); k++)
+        if (i.kv && i.raft) {
+            raft_status(i.raft, &st);
+            if (st.role == RAFT_LEADER)
+                return true;
+        }
+    return false;
+}
+
+/* A leader stands still just long enough to be replaced, and wakes up to its clients' mail and nobody else's: what it says then
+ * must not be old. */
+static void depose(struct sim *s)
+{
+    unsigned one = (unsigned)prng_below(&s->prng, s->n_machines);
+    for (unsigned tries = 0; tries < s->n_machines && !leads_shards(&s->machines[one]); tries++)
+        one = (one + 1) % s->n_machines;
+    s->counts.partitions++;
+    for (unsigned b = 0; b < s->n_machines; b++)
+        if (b != one)
+            s->network.cut[one][b] = s->network.cut[b][one] = true;
+    machine_pause(s, &s->machines[one], prng_between(&s->prng, 350000, 900000));
+}
+
 static void heal(struct sim *s)
 {
     memset(s->network.cut, 0, sizeof(s->network.cut));
@@ -113,7 +140,7 @@ static void heal(struct sim *s)
 
 static void one_fault(struct sim *s)
 {
-    switch (prng_below(&s->prng, 20)) {
+    switch (prng_below(&s->prng, 22)) {
     case 0: case 1: crash_one(s, (unsigned)prng_below(&s->prng, s->n_machines)); break;
     case 2: crash_one(s, 0); break;
     case 3: if (prng_chance(&s->prng, 1, 3)) crash_all(s); break;
@@ -125,6 +152,7 @@ static void one_fault(struct sim *s)
     case 11: machine_stop(s, any_machine(s)); break;
     case 12: stall(s); break;
     case 15: case 16: deafen(s); break;
+    case 17: case 18: depose(s); break;
     case 13: if (s->disk_faults) disk_fails(s); break;
     case 14: if (s->disk_faults) disk_fills(s); break;
     default:
