@@ -103,11 +103,29 @@ static bool all_blank(const struct node *n)
     return true;
 }
 
+static bool member_makes_sense(const struct founding *record, unsigned i)
+{
+    const struct raft_member *m = &record->members[i];
+    for (unsigned k = 0; k < i; k++)
+        if (record->members[k].id == m->id || record->members[k].node == m->node)
+            return false;
+    return m->id && m->node && m->voter && m->addr[0];
+}
+
+/* Whoever may connect to a blank node may send it a record, and it is kept for ever. */
+static bool makes_sense(const struct founding *record)
+{
+    bool sense = record->cluster && record->nshards && record->nshards <= NSHARDS_MAX;
+    for (unsigned i = 0; sense && i < record->n; i++)
+        sense = member_makes_sense(record, i);
+    return sense;
+}
+
 static bool names_us(const struct node *n, const struct founding *record)
 {
     for (unsigned i = 0; i < record->n; i++)
         if (record->members[i].node == n->manifest.node)
-            return true;
+            return makes_sense(record);
     return false;
 }
 

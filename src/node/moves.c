@@ -175,7 +175,7 @@ void moves_pull_reply(struct node *n, const struct msg *m)
         if (a->err == RGKV_MOVING) {
             p->waiting = false;
             p->deadline_us = n->now_us + PULL_RETRY_US;
-        } else if (a->err) {
+        } else if (a->err || a->rows.len > DATA_BYTES_MAX) { /* more than an entry may hold: nobody of ours sends that */
             pull_elsewhere(n, p, a->leader_addr);
         } else if (replica_is_leader(r) && p->epoch == a->epoch) {
             p->waiting = false;

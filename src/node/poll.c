@@ -21,8 +21,9 @@ uint64_t poll_deadline_us(const struct node *n)
 {
     if (n->founder || n->manifest.n_controllers == 0)
         return UINT64_MAX;
-    uint64_t at = n->poll_id ? n->poll_deadline_us : n->poll_next_us;
-    return n->report_due ? MIN(at, n->report_next_us) : at;
+    if (!n->poll_id)
+        return n->poll_next_us;
+    return n->report_due ? MIN(n->poll_deadline_us, n->report_next_us) : n->poll_deadline_us;
 }
 
 /* ---- the report ---- */
@@ -133,6 +134,29 @@ static void learn_controllers(struct node *n)
     node_save_manifest(n);
 }
 
+static bool group_makes_sense(const struct ctrl_group *g)
+{
+    for (unsigned i = 0; i < g->n; i++) {
+        if (g->members[i].id == 0)
+            return false;
+        for (unsigned k = 0; k < i; k++)
+            if (g->members[k].id == g->members[i].id)
+                return false;
+    }
+    return g->gid != 0;
+}
+
+/* What a view says becomes replicas and lists that outlive it, so nonsense stops here. */
+static bool view_makes_sense(const struct node *n, const struct ctrl_view *v)
+{
+    bool sense = v->nshards && (n->view.version == 0 || v->nshards == n->view.nshards);
+    for (unsigned i = 0; sense && i < v->n_controllers; i++)
+        sense = v->controllers[i].addr[0] != 0;
+    for (unsigned i = 0; sense && i < v->n_groups; i++)
+        sense = group_makes_sense(&v->groups[i]);
+    return sense;
+}
+
 static struct replica *replica_of(struct node *n, uint64_t gid, uint64_t incarnation, uint64_t member)
 {
     for (unsigned i = 0; i < n->n_replicas; i++) {
@@ -226,6 +250,11 @@ void poll_view(struct node *n, const struct msg *m)
         return;
     if (m->view.err) {
         poll_elsewhere(n, m->view.leader_addr);
+        return;
+    }
+    if (m->view.changed && !view_makes_sense(n, &m->view.view)) {
+        n->dropped++;
+        poll_elsewhere(n, "");
         return;
     }
     n->poll_id = 0;

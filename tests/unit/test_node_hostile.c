@@ -1,0 +1,212 @@
+#include "tests/unit/unit.h"
+
+#include "node/internal.h"
+#include "store/table_mem.h"
+
+/* One node whose outside is this test: a disk that does what it is told when it is told, and nobody else but what a test
+ * makes them say. It counts what is asked for. */
+struct outside {
+    struct node *n;
+    struct manifest manifest;
+    struct table *tables[4];
+    unsigned n_tables;
+    uint64_t now_us;
+    unsigned asked[NODE_STOPPED + 1];
+    bool failed;
+};
+
+#define ME "127.0.0.1:7000"
+#define OTHER "127.0.0.1:7001"
+#define CLUSTER 77u
+#define NODE 5u
+
+static void step(struct outside *w, struct node_input in);
+
+static void open_replica(struct outside *w, uint32_t replica)
+{
+    struct wal_recovered blank = {.created = true};
+    struct table *t = w->tables[w->n_tables++] = table_mem_new();
+    step(w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = replica, .recovered = &blank, .table = t});
+}
+
+static void carry_out(struct outside *w, struct node_effect *e)
+{
+    w->asked[e->kind]++;
+    switch (e->kind) {
+    case NODE_COMMIT:
+        wal_batch_release(&e->batch);
+        step(w, (struct node_input){.kind = NODE_COMMITTED, .replica = e->replica});
+        break;
+    case NODE_SAVE_MANIFEST: step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED}); break;
+    case NODE_OPEN_REPLICA: open_replica(w, e->replica); break;
+    case NODE_FAILED: w->failed = true; break;
+    default: break;
+    }
+}
+
+static void collect(struct outside *w)
+{
+    struct node_effect effects[64];
+    bool more = true;
+    for (unsigned n = 1; more || n;) {
+        more = node_collect(w->n);
+        for (n = 0; n < ARRAY_LEN(effects) && node_next(w->n, &effects[n]);)
+            n++;
+        for (unsigned i = 0; i < n; i++)
+            carry_out(w, &effects[i]);
+    }
+}
+
+static void step(struct outside *w, struct node_input in)
+{
+    in.now_us = w->now_us;
+    node_step(w->n, &in);
+}
+
+static void receive(struct outside *w, const struct msg *m)
+{
+    step(w, (struct node_input){.kind = NODE_RECEIVED, .conn = 9, .message = m});
+    collect(w);
+}
+
+static void start(struct outside *w)
+{
+    struct buf why = {0};
+    struct node_options o = {.seed = 1, .boot = 1, .now_us = w->now_us, .addr = ME, .n_controllers = 2,
+                             .controllers = {ME, OTHER}, .nshards = 4, .manifest = &w->manifest};
+    assert_int_equal(node_new(&o, &w->n, &why), RGKV_OK);
+    collect(w);
+}
+
+/* A controller that asks for its like. */
+static struct outside blank_controller(void)
+{
+    struct outside w = {.now_us = 1000000, .manifest = {.node = NODE}};
+    return w;
+}
+
+/* Member 1 of two of group 3, of a node that is no controller. */
+static struct outside member(void)
+{
+    struct outside w = {.now_us = 1000000, .manifest = {.node = NODE, .cluster = CLUSTER, .addr = ME, .n_controllers = 1,
+                        .controllers = {OTHER}, .n_replicas = 1, .replicas = {{.gid = 3, .incarnation = 1, .member = 1, .nshards = 4, .blank = true,
+                        .founding = {.n = 2, .members = {{.id = 1, .node = NODE, .voter = true, .addr = ME}, {.id = 2, .node = 6, .voter = true, .addr = OTHER}}}}}}};
+    return w;
+}
+
+static void stop(struct outside *w)
+{
+    node_free(w->n);
+    for (unsigned i = 0; i < w->n_tables; i++)
+        table_free(w->tables[i]);
+}
+
+/* ---- founding ---- */
+
+static struct msg founding_of(struct raft_member me, uint32_t nshards)
+{
+    struct msg m = {.kind = MSG_FOUND, .id = 1, .found = {.record = {.cluster = CLUSTER, .nshards = nshards, .n = 2}}};
+    m.found.record.members[0] = me;
+    m.found.record.members[1] = (struct raft_member){.id = 2, .node = 6, .voter = true, .addr = OTHER};
+    return m;
+}
+
+static struct raft_member me(void) { return (struct raft_member){.id = 1, .node = NODE, .voter = true, .addr = ME}; }
+
+static bool founds_with(const struct msg *m)
+{
+    struct outside w = blank_controller();
+    start(&w);
+    receive(&w, m);
+    bool founded = node_cluster(w.n) != 0;
+    stop(&w);
+    return founded;
+}
+
+static void a_founding_record_that_makes_no_sense_is_not_adopted(void **state)
+{
+    struct raft_member bad = me();
+    struct msg m = founding_of(me(), 4);
+    assert_true(founds_with(&m));
+    m = founding_of(me(), 0);
+    assert_false(founds_with(&m));
+    m = founding_of(me(), NSHARDS_MAX + 1);
+    assert_false(founds_with(&m));
+    bad.id = 0;
+    m = founding_of(bad, 4);
+    assert_false(founds_with(&m));
+    bad = me();
+    bad.id = 2;
+    m = founding_of(bad, 4);
+    assert_false(founds_with(&m));
+    bad = me();
+    bad.addr[0] = 0;
+    m = founding_of(bad, 4);
+    assert_false(founds_with(&m));
+    bad = me();
+    bad.node = 6;
+    m = founding_of(bad, 4);
+    assert_false(founds_with(&m));
+    bad = me();
+    bad.voter = false;
+    m = founding_of(bad, 4);
+    assert_false(founds_with(&m));
+    m = founding_of(me(), 4);
+    m.found.record.cluster = 0;
+    assert_false(founds_with(&m));
+}
+
+/* ---- views ---- */
+
+/* The node's next poll is answered with `view`. */
+static void answer_poll(struct outside *w, struct ctrl_view view)
+{
+    w->now_us += 100000;
+    step(w, (struct node_input){.kind = NODE_TICK});
+    collect(w);
+    struct msg m = {.kind = MSG_VIEW, .id = w->n->poll_id, .cluster = CLUSTER, .view = {.changed = true, .view = view}};
+    assert_int_not_equal(m.id, 0);
+    receive(w, &m);
+}
+
+static void a_view_that_makes_no_sense_is_not_obeyed(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = {.gid = 4, .incarnation = 2, .founded = true, .n = 1,
+                               .members = {{.id = 9, .node = NODE, .founding = true, .addr = ME}}};
+    const struct ctrl_view good = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    start(&w);
+    struct ctrl_view bad = good;
+    bad.n_controllers = 1; /* at "" */
+    answer_poll(&w, bad);
+    assert_string_equal(w.n->manifest.controllers[0], OTHER);
+    bad = good;
+    bad.nshards = 0;
+    answer_poll(&w, bad);
+    bad = good;
+    group.members[0].id = 0;
+    answer_poll(&w, bad);
+    group.members[0].id = 9;
+    group.gid = 0;
+    answer_poll(&w, bad);
+    group.gid = 4;
+    group.n = 2;
+    group.members[1] = group.members[0];
+    answer_poll(&w, bad);
+    group.n = 1;
+    assert_int_equal(w.n->manifest.n_replicas, 1);
+    answer_poll(&w, good);
+    assert_int_equal(w.n->manifest.n_replicas, 2);
+    assert_false(w.failed);
+    stop(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_founding_record_that_makes_no_sense_is_not_adopted),
+        cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
