@@ -118,6 +118,7 @@ struct replica {
     unsigned n_pulls, pulls_cap;
     struct outgoing *outgoing; /* list */
     struct incoming *incoming; /* or NULL */
+    unsigned snapshot_opens;   /* NODE_SNAPSHOT_OPEN that are not answered yet */
 };
 
 struct held_poll {

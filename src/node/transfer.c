@@ -17,7 +17,7 @@ struct outgoing {
     uint64_t index, term;
     struct raft_config config;
     uint64_t number, rows, hash;       /* of the chunk under way; totals up to its end */
-    bool done;
+    bool done, broken;                 /* broken: our table cannot be read; nothing is sent until it is given up */
     struct buf chunk;
     uint64_t sent_us, progress_us;
 };
@@ -59,13 +59,22 @@ static void outgoing_free(struct replica *r, struct outgoing *o)
     mem_free(o);
 }
 
-static void chunk_fill(const struct node *n, struct replica *r, struct outgoing *o)
+static void tell_broken(struct node *n, struct replica *r, struct outgoing *o)
+{
+    o->broken = true;
+    node_event(n, "group %llu: no snapshot for member %llu: the table here cannot be read: %s", (unsigned long long)r->desc.gid,
+               (unsigned long long)o->peer, rgkv_err_sentence(r->table->ops->iter_error(o->iter)));
+}
+
+static void chunk_fill(struct node *n, struct replica *r, struct outgoing *o)
 {
     size_t bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : SNAPSHOT_CHUNK_BYTES;
     buf_clear(&o->chunk);
     while (o->chunk.len < bytes_max) {
         if (!r->table->ops->iter_next(o->iter)) {
             o->done = r->table->ops->iter_error(o->iter) == RGKV_OK;
+            if (!o->done)
+                tell_broken(n, r, o);
             break;
         }
         row_put(&o->chunk, r->table->ops->iter_key(o->iter), r->table->ops->iter_value(o->iter));
@@ -80,7 +89,7 @@ static void chunk_send(struct node *n, struct replica *r, struct outgoing *o)
     const char *addr = replica_member_addr(n, r, o->peer);
     raft_status(r->raft, &s);
     o->sent_us = n->now_us;
-    if (!addr)
+    if (!addr || o->broken)
         return;
     struct msg m = {.kind = MSG_SNAPSHOT_CHUNK, .snapshot_chunk = {
         .envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, o->peer},
@@ -208,6 +217,7 @@ static void incoming_begin(struct node *n, struct replica *r, const struct msg_s
     struct incoming *in = r->incoming;
     *in = (struct incoming){.id = c->snapshot_id, .boot = c->boot, .from = c->envelope.from,
                             .index = c->header.log_index, .term = c->header.log_term};
+    r->snapshot_opens++;
     out_effect(&n->out, &(struct node_effect){.kind = NODE_SNAPSHOT_OPEN, .replica = r->id});
 }
 
@@ -292,10 +302,12 @@ void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const stru
         ack(n, r, now, false, false);
 }
 
+/* Only the table of the last opening stays: each opening discards the one before, which therefore is nobody's. */
 void transfer_opened(struct node *n, struct replica *r, const struct node_input *i)
 {
     struct incoming *in = r->incoming;
-    if (!in)
+    bool superseded = --r->snapshot_opens > 0;
+    if (!in || superseded)
         return;
     if (i->err) {
         node_event(n, "group %llu: no place for a snapshot: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(i->err));

@@ -202,11 +202,53 @@ static void a_view_that_makes_no_sense_is_not_obeyed(void **state)
     stop(&w);
 }
 
+/* ---- snapshots ---- */
+
+static struct msg chunk(uint64_t id, uint64_t number)
+{
+    return (struct msg){.kind = MSG_SNAPSHOT_CHUNK, .cluster = CLUSTER, .snapshot_chunk = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = 2, .to = 1},
+        .header = {.kind = RAFT_SNAPSHOT, .from = 2, .to = 1, .term = 7, .log_index = 50, .log_term = 6, .commit = 50},
+        .snapshot_id = id, .boot = 1, .number = number, .rows = bytes_of("\1\0\1\0\0\0kv", 8)}};
+}
+
+static unsigned rows_in(struct table *t)
+{
+    unsigned n = 0;
+    struct table_iter *i = table_iter(t, NULL, BYTES_EMPTY, BYTES_EMPTY);
+    while (t->ops->iter_next(i))
+        n++;
+    t->ops->iter_free(i);
+    return n;
+}
+
+static void a_second_snapshot_never_writes_into_the_table_of_the_first(void **state)
+{
+    struct outside w = member();
+    struct table *first = table_mem_new(), *second = table_mem_new();
+    start(&w);
+    struct msg m = chunk(100, 0);
+    receive(&w, &m);
+    m = chunk(200, 0); /* another transfer, before the table for the first one was there */
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_OPEN], 2);
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = first});
+    receive(&w, &m); /* the second opening discards `first` about now */
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = second});
+    receive(&w, &m);
+    assert_int_equal(rows_in(first), 0);
+    assert_int_equal(rows_in(second), 1);
+    table_free(first);
+    table_free(second);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_founding_record_that_makes_no_sense_is_not_adopted),
         cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
+        cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
