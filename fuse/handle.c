@@ -351,8 +351,8 @@ static void commit_start(struct handle *h)
     h->m->background += 1;
     if (h->node->orphan) { /* unlinked here: the value is ours alone */
         h->m->background -= 1;
-        orphan_apply(h->node, &h->flying);
-        commit_ended(h, RGKV_OK, "", NULL);
+        enum rgkv_err err = orphan_apply(h->node, &h->flying);
+        commit_ended(h, err, rgkv_err_sentence(err), NULL);
     } else
         commit_send(h);
 }

@@ -64,13 +64,14 @@ void orphan_fetch(struct orphan_call *c, struct inode *n, orphan_then *then)
 void orphan_begin(struct orphan_call *c)
 {
     struct inode *n = c->fetch.node;
-    if (!c->fetch.orphan || n->orphan)
+    if (!c->fetch.orphan || n->orphan || !n->handles) /* the last one may have been closed meanwhile */
         return;
     n->orphan = c->fetch.orphan;
     c->fetch.orphan = NULL;
     for (struct handle *h = n->handles; h; h = h->node_next)
         if (!h->commit && !stage_empty(&h->stage)) {
-            stage_apply(&h->stage, &n->orphan->content);
+            h->failed = orphan_apply(n, &h->stage);
+            h->reported = false;
             stage_release(&h->stage);
             h->created = false;
         }
@@ -87,7 +88,14 @@ void orphan_fetch_release(struct orphan_call *c)
     c->fetch.orphan = NULL;
 }
 
-void orphan_apply(struct inode *n, const struct stage *s) { stage_apply(s, &n->orphan->content); }
+enum rgkv_err orphan_apply(struct inode *n, const struct stage *s)
+{
+    struct buf *content = &n->orphan->content;
+    if (stage_size(s, content->len) > ORPHAN_BYTES_MAX)
+        return RGKV_TOO_LARGE;
+    stage_apply(s, content);
+    return RGKV_OK;
+}
 
 void orphan_resize(struct inode *n, uint64_t length)
 {

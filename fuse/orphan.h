@@ -28,7 +28,7 @@ void orphan_fetch(struct orphan_call *c, struct inode *n, orphan_then *then);
 void orphan_begin(struct orphan_call *c);
 void orphan_fetch_release(struct orphan_call *c);
 
-void orphan_apply(struct inode *n, const struct stage *s);
+MUST_USE enum rgkv_err orphan_apply(struct inode *n, const struct stage *s); /* TOO_LARGE: nothing was applied */
 MUST_USE enum rgkv_err orphan_write(struct inode *n, uint64_t offset, struct bytes data, bool append);
 void orphan_resize(struct inode *n, uint64_t length);
 struct bytes orphan_read(const struct inode *n, uint64_t offset, size_t size);

@@ -76,7 +76,7 @@ PY
 
 # B46: unlinked while open
 check "B46 an unlinked file goes on for who has it open" python3 - "$a" "$b" <<'PY'
-import os, sys
+import errno, os, sys
 a, b = sys.argv[1], sys.argv[2]
 data = os.urandom(400000)
 open(a + "/gone", "wb").write(data)
@@ -96,6 +96,13 @@ os.write(t, b"scratch"); assert os.pread(t, 100, 0) == b"scratch"; os.close(t)
 t = os.open(a + "/tmp2", os.O_RDWR | os.O_CREAT); os.unlink(a + "/tmp2")
 os.write(t, b"scratch"); assert os.pread(t, 100, 0) == b"scratch"; os.close(t)
 assert not os.path.exists(a + "/tmp2") and not os.path.exists(b + "/tmp2")
+# staged far behind the end: the bound of what is kept in memory holds for it, too
+open(a + "/far", "w").write("near\n")
+t = os.open(a + "/far", os.O_RDWR); os.pwrite(t, b"x" * 4096, 1 << 30); os.unlink(a + "/far")
+assert os.pread(t, 100, 0) == b"near\n"
+for end in (lambda: os.pwrite(t, b"n", 0), lambda: os.close(t)):
+    try: end(); assert False, "nobody was told that a write was lost"
+    except OSError as e: assert e.errno == errno.EFBIG, e
 # replaced by a rename
 open(a + "/old", "w").write("old" * 5000); open(a + "/new", "w")
 PY
