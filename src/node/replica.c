@@ -173,11 +173,11 @@ void replica_opened(struct node *n, struct replica *r, const struct node_input *
         return;
     enum rgkv_err err = replica_open_machine(n, r);
     if (err) {
-        refuse_replica(n, r, "its table cannot be read: it is damaged; remove this member and add it again");
+        refuse_replica(n, r, "its table cannot be read, it is damaged: see FAILURES in rgkvd(8)");
         return;
     }
     if (w->compacted_index > r->applied) {
-        refuse_replica(n, r, "its table is older than its log begins: files are missing; remove this member and add it again");
+        refuse_replica(n, r, "its table is older than its log begins, files are missing: see FAILURES in rgkvd(8)");
         return;
     }
     if (w->torn_bytes)

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define WAY_OUT "do not repair it: remove this replica and let it join again as a new member"
+#define WAY_OUT "do not repair it, the other members have the data: see FAILURES in rgkvd(8)"
 
 struct recovery {
     struct wal *w;

@@ -93,7 +93,7 @@ damaged() {
 damaged "/node3/manifest is damaged" manifest flip
 damaged "/node3/manifest is damaged" manifest truncate -s 30
 damaged "has no manifest but replicas" manifest rm
-damaged "wal is damaged at offset [0-9]+: .*remove this replica" 'replicas/101-*/wal/*.wal' flip
+damaged "wal is damaged at offset [0-9]+: .*FAILURES in rgkvd" 'replicas/101-*/wal/*.wal' flip
 damaged "wal is damaged at offset 0: its header" 'replicas/101-*/wal/*.wal' zero_head
 damaged "table in .*/node3/replicas/101-.* cannot be opened: " 'replicas/101-*/table.*/CURRENT' flip
 damaged "table in .*/node3/replicas/101-.* cannot be opened: " 'replicas/101-*/table.*/MANIFEST-*' flip
