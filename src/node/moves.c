@@ -8,7 +8,7 @@
  *   neither                                     frozen, e ≥ ep                      drop(e)          (P4)
  *                                               importing or prepared, e > ep       drop(e)
  *
- * and when the destination asks (MSG_PULL at epoch e) and we serve at ep < e: freeze(e).
+ * and when the destination asks (MSG_PULL at the epoch e of the view's move) and we serve at ep < e: freeze(e).
  * All of it is level-triggered: the same view gives the same command until the state has changed; apply decides (P11, P17). */
 #include "base/mutant.h"
 #include "node/internal.h"
@@ -17,6 +17,12 @@
 #define PULL_TIMEOUT_US 1000000u
 #define PULL_RETRY_US 5000u
 #define PULLS_MAX 8u           /* under way at once in one replica */
+
+static bool view_is_of(const struct node *n, const struct replica *r)
+{
+    const struct ctrl_group *g = n->view.version ? ctrl_view_group(&n->view, r->desc.gid) : NULL;
+    return g && g->incarnation == r->desc.incarnation && n->view.nshards == kv_nshards(r->kv);
+}
 
 /* ---- commands ---- */
 
@@ -196,6 +202,12 @@ void moves_pull_reply(struct node *n, const struct msg *m)
 
 /* ---- the source's side ---- */
 
+/* Epochs come from the controller only (P14): a freeze at one that it never gave would be for ever. */
+static bool move_is_known(const struct node *n, const struct replica *r, const struct msg_pull *q)
+{
+    return view_is_of(n, r) && n->view.shards[q->shard].epoch == q->epoch && n->view.shards[q->shard].target;
+}
+
 static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct msg_pull *q, struct msg_pull_reply *a)
 {
     struct kv_shard_status st;
@@ -205,7 +217,8 @@ static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct
         return RGKV_NOT_LEADER;
     kv_shard_status(r->kv, q->shard, &st);
     if ((st.state == KV_SERVING || st.state == KV_FROZEN) && q->epoch > st.epoch && !MUTANT(pull_unfrozen)) {
-        log_shard(n, r, KV_FREEZE, q->shard, q->epoch, 0);
+        if (move_is_known(n, r, q))
+            log_shard(n, r, KV_FREEZE, q->shard, q->epoch, 0);
         return RGKV_MOVING;
     }
     if ((st.state != KV_FROZEN || st.epoch != q->epoch) && !MUTANT(pull_unfrozen))
@@ -230,12 +243,6 @@ void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m)
 }
 
 /* ---- time, applies, new views ---- */
-
-static bool view_is_of(const struct node *n, const struct replica *r)
-{
-    const struct ctrl_group *g = n->view.version ? ctrl_view_group(&n->view, r->desc.gid) : NULL;
-    return g && g->incarnation == r->desc.incarnation && n->view.nshards == kv_nshards(r->kv);
-}
 
 static void cursor_moved(struct node *n, struct replica *r)
 {

@@ -243,12 +243,56 @@ static void a_second_snapshot_never_writes_into_the_table_of_the_first(void **st
     stop(&w);
 }
 
+/* ---- moves ---- */
+
+static enum kv_shard_state state_of(struct outside *w, uint32_t shard)
+{
+    struct node_replica_info info;
+    struct kv_shard_status st;
+    assert_true(node_replica_info(w->n, 0, &info) && info.kv);
+    kv_shard_status(info.kv, shard, &st);
+    return st.state;
+}
+
+static void pull_at(struct outside *w, uint64_t epoch)
+{
+    struct msg m = {.kind = MSG_PULL, .id = 1, .cluster = CLUSTER, .pull = {.gid = 3, .incarnation = 1, .shard = 0, .epoch = epoch}};
+    receive(w, &m);
+}
+
+static void a_shard_freezes_only_for_a_move_that_the_controller_ordered(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{.target = 3, .epoch = 1}};
+    struct ctrl_group group = {.gid = 3, .incarnation = 1, .founded = true, .n = 1, .members = {{.id = 1, .node = NODE, .founding = true, .addr = ME}}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    w.manifest.replicas[0].founding.n = 1; /* alone, hence the leader */
+    start(&w);
+    answer_poll(&w, v);
+    shards[0] = (struct ctrl_shard){.holder = 3, .epoch = 1};
+    v.version = 3;
+    answer_poll(&w, v);
+    assert_int_equal(state_of(&w, 0), KV_SERVING);
+    pull_at(&w, 99);
+    pull_at(&w, UINT64_MAX);
+    assert_int_equal(state_of(&w, 0), KV_SERVING);
+    shards[0] = (struct ctrl_shard){.holder = 3, .epoch = 2, .target = 4};
+    v.version = 4;
+    answer_poll(&w, v);
+    pull_at(&w, 3);
+    assert_int_equal(state_of(&w, 0), KV_SERVING);
+    pull_at(&w, 2);
+    assert_int_equal(state_of(&w, 0), KV_FROZEN);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_founding_record_that_makes_no_sense_is_not_adopted),
         cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
+        cmocka_unit_test(a_shard_freezes_only_for_a_move_that_the_controller_ordered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
