@@ -243,19 +243,29 @@ enum rgkv_err replica_step(struct node *n, struct replica *r, struct raft_input 
     return raft_step(r->raft, in);
 }
 
-static struct waiter *waiter_add(struct replica *r)
+static void waiters_grow(struct replica *r)
 {
-    if (r->waiters_n == r->waiters_cap) {
-        unsigned cap = MAX(64u, r->waiters_cap * 2);
-        struct waiter *ring = mem_alloc(cap * sizeof(*ring));
-        for (unsigned i = 0; i < r->waiters_n; i++)
-            ring[i] = r->waiters[(r->waiters_head + i) % r->waiters_cap];
-        mem_free(r->waiters);
-        r->waiters = ring;
-        r->waiters_cap = cap;
-        r->waiters_head = 0;
-    }
-    return &r->waiters[(r->waiters_head + r->waiters_n++) % r->waiters_cap];
+    unsigned cap = MAX(64u, r->waiters_cap * 2);
+    struct waiter *ring = mem_alloc(cap * sizeof(*ring));
+    for (unsigned i = 0; i < r->waiters_n; i++)
+        ring[i] = r->waiters[(r->waiters_head + i) % r->waiters_cap];
+    mem_free(r->waiters);
+    r->waiters = ring;
+    r->waiters_cap = cap;
+    r->waiters_head = 0;
+}
+
+static struct waiter *waiter_in(struct replica *r, unsigned place) { return &r->waiters[(r->waiters_head + place) % r->waiters_cap]; }
+
+/* Who leads again after its entries were truncated has waiters of then at the same indexes and beyond. */
+static void waiter_add(struct replica *r, struct waiter w)
+{
+    if (r->waiters_n == r->waiters_cap)
+        waiters_grow(r);
+    unsigned place = r->waiters_n++;
+    for (; place > 0 && waiter_in(r, place - 1)->index > w.index; place--)
+        *waiter_in(r, place) = *waiter_in(r, place - 1);
+    *waiter_in(r, place) = w;
 }
 
 enum rgkv_err replica_propose(struct node *n, struct replica *r, struct blob *payload, uint64_t conn, uint64_t request_id)
@@ -265,7 +275,7 @@ enum rgkv_err replica_propose(struct node *n, struct replica *r, struct blob *pa
     struct raft_input in = {.kind = RAFT_PROPOSED, .n_payloads = 1, .payloads = &payload};
     enum rgkv_err err = replica_step(n, r, &in);
     if (!err && conn)
-        *waiter_add(r) = (struct waiter){s.last_index + 1, s.term, conn, request_id};
+        waiter_add(r, (struct waiter){s.last_index + 1, s.term, conn, request_id});
     blob_unref(payload);
     return err;
 }
@@ -414,6 +424,14 @@ static struct waiter *waiter_at(struct replica *r, uint64_t index)
     return NULL;
 }
 
+static unsigned waiters_up_to(struct replica *r, uint64_t index)
+{
+    unsigned n = 0;
+    while (n < r->waiters_n && waiter_in(r, n)->index <= index)
+        n++;
+    return n;
+}
+
 struct answer {                /* an outcome that may be told once the batch is in the table */
     struct waiter waiter;
     bool lost;
@@ -483,20 +501,18 @@ static enum rgkv_err finish(struct replica *r)
 /* A run of entries is one write of the table; whoever waits is answered after it. */
 static void apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count)
 {
-    struct answer *answers = mem_alloc(count * sizeof(*answers));
+    struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
     unsigned n_answers = 0;
     enum rgkv_err err = RGKV_OK;
     for (unsigned i = 0; i < count && !err; i++) {
-        struct answer *a = &answers[n_answers];
-        memset(a, 0, sizeof(*a));
-        struct waiter *w = waiter_at(r, entries[i].index);
-        if (w) {
-            a->waiter = *w;
+        struct answer outcome = {0};
+        err = apply_entry(n, r, &entries[i], &outcome);
+        for (const struct waiter *w; (w = waiter_at(r, entries[i].index));) {
+            outcome.waiter = *w;
             /* Another leader's entry stands where ours would be: ours can never be committed. */
-            a->lost = w->term != entries[i].term && !MUTANT(answer_any_term);
-            n_answers++;
+            outcome.lost = w->term != entries[i].term && !MUTANT(answer_any_term);
+            answers[n_answers++] = outcome;
         }
-        err = apply_entry(n, r, &entries[i], a);
     }
     if (!err)
         err = finish(r);

@@ -13,6 +13,8 @@ struct outside {
     uint64_t now_us;
     unsigned asked[NODE_STOPPED + 1];
     bool failed;
+    enum rgkv_err answers[8];  /* by request id: of replies */
+    unsigned n_answers[8];
 };
 
 #define ME "127.0.0.1:7000"
@@ -29,6 +31,22 @@ static void open_replica(struct outside *w, uint32_t replica)
     step(w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = replica, .recovered = &blank, .table = t});
 }
 
+static void replied(struct outside *w, struct bytes frames)
+{
+    struct arena arena = {0};
+    struct msg m;
+    size_t size;
+    for (; frames.len; frames = bytes_from(frames, size)) {
+        assert_int_equal(frame_size(frames.data, &size), RGKV_OK);
+        assert_int_equal(msg_decode(bytes_first(frames, size), &arena, &m), RGKV_OK);
+        if (m.kind != MSG_KV_REPLY || m.id >= ARRAY_LEN(w->answers))
+            continue;
+        w->answers[m.id] = m.kv_reply.err;
+        w->n_answers[m.id]++;
+    }
+    arena_release(&arena);
+}
+
 static void carry_out(struct outside *w, struct node_effect *e)
 {
     w->asked[e->kind]++;
@@ -39,6 +57,7 @@ static void carry_out(struct outside *w, struct node_effect *e)
         break;
     case NODE_SAVE_MANIFEST: step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED}); break;
     case NODE_OPEN_REPLICA: open_replica(w, e->replica); break;
+    case NODE_REPLY: replied(w, e->frames); break;
     case NODE_FAILED: w->failed = true; break;
     default: break;
     }
@@ -286,6 +305,52 @@ static void a_shard_freezes_only_for_a_move_that_the_controller_ordered(void **s
     stop(&w);
 }
 
+/* ---- waiters ---- */
+
+static void other_says(struct outside *w, struct raft_message m)
+{
+    m.from = 2;
+    m.to = 1;
+    struct msg wire = {.kind = MSG_RAFT, .cluster = CLUSTER, .raft = {.envelope = {.gid = 3, .incarnation = 1, .from = 2, .to = 1}, .message = m}};
+    receive(w, &wire);
+}
+
+/* The other member, which leads in `term`, hands its lead over. */
+static void lead_after(struct outside *w, uint64_t term)
+{
+    other_says(w, (struct raft_message){.kind = RAFT_TIMEOUT_NOW, .term = term, .transfer = true});
+    other_says(w, (struct raft_message){.kind = RAFT_VOTE_REPLY, .term = term + 1});
+    assert_true(replica_is_leader(w->n->replicas[0]));
+}
+
+static void propose(struct outside *w, uint64_t request)
+{
+    struct blob *payload = kv_command_encode(&(struct kv_command){.kind = KV_CLOCK, .time_us = 1});
+    assert_int_equal(replica_propose(w->n, w->n->replicas[0], payload, 9, request), RGKV_OK);
+    collect(w);
+}
+
+static void who_waits_is_answered_also_behind_waiters_of_an_earlier_lead(void **state)
+{
+    struct outside w = member();
+    struct raft_entry other = {.index = 2, .term = 3, .kind = RAFT_NOOP};
+    start(&w);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1); /* index 1 is its own */
+    for (uint64_t request = 1; request <= 4; request++)
+        propose(&w, request); /* at 2 … 5 */
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 3, .log_index = 1, .log_term = 2, .n_entries = 1, .entries = &other});
+    lead_after(&w, 3); /* index 3 */
+    propose(&w, 5);    /* 4 */
+    propose(&w, 6);    /* 5 */
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 4, .log_index = 5, .log_term = 4});
+    for (uint64_t request = 1; request <= 6; request++) {
+        assert_int_equal(w.n_answers[request], 1);
+        assert_int_equal(w.answers[request], request <= 4 ? RGKV_NOT_LEADER : RGKV_OK);
+    }
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
         cmocka_unit_test(a_shard_freezes_only_for_a_move_that_the_controller_ordered),
+        cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
