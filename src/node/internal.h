@@ -100,6 +100,7 @@ struct replica {
     struct raft_config applied_config;
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
     uint64_t flush_index, flush_term, disk_bytes;
+    uint64_t flush_at_bytes, flush_not_before_us; /* of the log: after one that freed little, or failed */
 
     struct apply_queue to_apply;
     struct waiter *waiters;    /* ring, indexes ascending */
