@@ -167,6 +167,10 @@ void founding_tick(struct node *n)
     struct founder *f = n->founder;
     if (!f || n->now_us < f->next_us)
         return;
+    if (n->manifest_saving) { /* nobody may hear of a node id that a crash could take back */
+        f->next_us = n->now_us + TICK_US;
+        return;
+    }
     f->next_us = n->now_us + ASK_US;
     if (!f->recorded && f->me == 0 && all_blank(n))
         make_record(n);
@@ -205,6 +209,8 @@ void founding_manifest_saved(struct node *n)
 
 static void answer_ask(struct node *n, uint64_t conn, const struct msg *m)
 {
+    if (n->manifest_saving)
+        return; /* what it would say is not durable yet; it is asked again */
     /* Our list's hash is made here and not kept: a founded node answers for ever. */
     struct founder *f = n->founder ? n->founder : founder_new(n);
     struct msg reply = {.kind = MSG_FOUND_STATE, .found_state = {.node = n->manifest.node, .list_hash = f->list_hash,
@@ -223,6 +229,16 @@ static void once(struct node *n, const char *what, const char *addr)
     node_event(n, "%s: %s", addr, what);
 }
 
+/* Our directory is not the one that founded this cluster, so no vote is ours; what else there is to do here, the
+ * controller says. */
+static void stay_out(struct node *n, const struct msg_found_state *s)
+{
+    once(n, "that controller belongs to a cluster which does not know this data directory: this node will not vote; "
+            "use its old data directory, or have it added as a new member", s->addr);
+    founding_free(n->founder);
+    n->founder = NULL;
+}
+
 static void take_state(struct node *n, const struct msg_found_state *s)
 {
     struct founder *f = n->founder;
@@ -232,8 +248,7 @@ static void take_state(struct node *n, const struct msg_found_state *s)
         if (names_us(n, &s->record))
             adopt(n, &s->record);
         else
-            once(n, "that controller belongs to a cluster which does not know this data directory: this node will not vote; "
-                    "use its old data directory, or have it added as a new member", s->addr);
+            stay_out(n, s);
         return;
     }
     if (s->list_hash != f->list_hash)

@@ -79,7 +79,7 @@ struct nudge {                 /* the last command proposed for a shard: not aga
 struct outgoing;               /* transfer.c: a snapshot on its way to a peer */
 struct incoming;               /* … and from the leader */
 
-enum replica_state { REPLICA_OPENING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DELETING, REPLICA_REFUSED };
+enum replica_state { REPLICA_OPENING, REPLICA_SAVING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DELETING, REPLICA_REFUSED };
 
 struct replica {
     uint32_t id;
@@ -178,6 +178,7 @@ void node_refuse(struct node *n, uint64_t conn, uint64_t request_id, enum rgkv_e
 struct replica *replica_create(struct node *n, const struct manifest_replica *desc);
 void replica_free(struct replica *r);
 void replica_opened(struct node *n, struct replica *r, const struct node_input *i);
+void replica_saved(struct node *n, struct replica *r);   /* the manifest is durable: a new member may begin */
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
 void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
 void replica_collect(struct node *n, struct replica *r);

@@ -93,6 +93,8 @@ static void manifest_saved(struct node *n, const struct node_input *i)
         return;
     }
     founding_manifest_saved(n);
+    for (unsigned k = 0; k < n->n_replicas; k++)
+        replica_saved(n, n->replicas[k]);
     open_pending(n);
 }
 
@@ -210,7 +212,7 @@ enum rgkv_err node_new(const struct node_options *o, struct node **ret_n, struct
     n->manifest = *o->manifest;
     n->now_us = o->now_us;
     prng_init(&n->prng, o->seed);
-    n->next_request = 1;
+    n->next_request = prng_next(&n->prng) >> 8 | 1; /* an answer is believed by its id: not to be guessed */
     n->next_replica = 1;
     enum rgkv_err err = adopt_options(n, why);
     if (err) {

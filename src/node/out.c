@@ -106,9 +106,12 @@ bool out_next(struct out *o, struct node_effect *ret_e)
     return false;
 }
 
-static void forget_large(struct buf *b)
+#define KEPT_BUFS 16u          /* the first destinations of a turn keep large buffers, for they come every turn */
+#define KEPT_BYTES 65536u
+
+static void forget_large(struct buf *b, unsigned place)
 {
-    if (b->cap > (4u << 20))
+    if (b->cap > (place < KEPT_BUFS ? FRAME_BULK_BYTES_MAX : KEPT_BYTES))
         buf_release(b);
 }
 
@@ -116,7 +119,7 @@ void out_turn(struct out *o)
 {
     if (o->given == o->n && o->n) {
         for (unsigned i = 0; i < o->n; i++)
-            forget_large(&o->bufs[i].frames);
+            forget_large(&o->bufs[i].frames, i);
         o->n = o->given = 0;
         memset(o->slots, 0, o->slots_cap * sizeof(*o->slots));
     }

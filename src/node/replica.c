@@ -160,6 +160,21 @@ static void start_raft(struct node *n, struct replica *r, const struct wal_recov
     r->dirty = true;
 }
 
+/* From here on a missing log means a lost disk, never a new member (P1). */
+static void not_blank(struct node *n, struct replica *r)
+{
+    r->desc.blank = false;
+    for (unsigned k = 0; k < n->manifest.n_replicas; k++)
+        if (n->manifest.replicas[k].member == r->desc.member && n->manifest.replicas[k].gid == r->desc.gid)
+            n->manifest.replicas[k].blank = false;
+    node_save_manifest(n);
+}
+
+static bool log_is_empty(const struct wal_recovered *w)
+{
+    return w->n_entries == 0 && w->compacted_index == 0 && w->hard_state.term == 0;
+}
+
 void replica_opened(struct node *n, struct replica *r, const struct node_input *i)
 {
     if (i->err) {
@@ -183,15 +198,23 @@ void replica_opened(struct node *n, struct replica *r, const struct node_input *
     if (w->torn_bytes)
         node_event(n, "group %llu: cut %llu bytes of an unfinished write off the log", (unsigned long long)r->desc.gid,
                    (unsigned long long)w->torn_bytes);
-    if (r->desc.blank) {
-        /* From here on a missing log means a lost disk, never a new member (P1). */
-        r->desc.blank = false;
-        for (unsigned k = 0; k < n->manifest.n_replicas; k++)
-            if (n->manifest.replicas[k].member == r->desc.member && n->manifest.replicas[k].gid == r->desc.gid)
-                n->manifest.replicas[k].blank = false;
-        node_save_manifest(n);
+    if (r->desc.blank)
+        not_blank(n, r);
+    /* A new member says nothing before that is durable: whoever voted is never taken for new again. */
+    if (n->manifest_saving && log_is_empty(w)) {
+        r->state = REPLICA_SAVING;
+        return;
     }
     start_raft(n, r, w);
+    poll_changed(n);
+}
+
+void replica_saved(struct node *n, struct replica *r)
+{
+    static const struct wal_recovered empty;
+    if (r->state != REPLICA_SAVING)
+        return;
+    start_raft(n, r, &empty);
     poll_changed(n);
 }
 
