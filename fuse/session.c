@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,6 +177,33 @@ static void readable(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* ---- what libfuse does not tell the kernel ----
+ *
+ * libfuse before 3.17 takes FUSE_CAP_PARALLEL_DIROPS but leaves the flag out of its answer to INIT. Then the kernel lets one
+ * LOOKUP into a directory at a time: one name in a dead group would hold up every other name beside it, `.ctrl` too, and
+ * those who queue behind it cannot even be killed. So the flag is put in here, on the way out. */
+
+static bool is_init_reply(const struct mount *m, const struct iovec *iov, int count)
+{
+    bool opening = m->session && m->session->state == SESSION_OPENING;
+    return opening && count == 2 && iov[1].iov_len >= offsetof(struct fuse_init_out, max_background); /* a refusal has one part */
+}
+
+static ssize_t kernel_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    if (is_init_reply(userdata, iov, count))
+        ((struct fuse_init_out *)iov[1].iov_base)->flags |= FUSE_PARALLEL_DIROPS; /* kernels since 4.7 offer it: always */
+    return writev(fd, iov, count);
+}
+
+static ssize_t kernel_read(int fd, void *out, size_t bytes, void *userdata) { return read(fd, out, bytes); }
+
+MUST_USE static bool watch_replies(struct fuse_session *fuse)
+{
+    static const struct fuse_custom_io io = {.writev = kernel_writev, .read = kernel_read};
+    return !fuse_session_custom_io(fuse, &io, fuse_session_fd(fuse));
+}
+
 /* ---- mounting ---- */
 
 static struct fuse_session *fuse_new(struct mount *m)
@@ -225,10 +254,12 @@ enum rgkv_err kernel_mount(struct mount *m, void (*ready)(struct mount *), void 
                             struct buf *why)
 {
     struct fuse_session *fuse = fuse_new(m);
-    if (!fuse || fuse_session_mount(fuse, m->options->mountpoint)) {
+    if (!fuse || fuse_session_mount(fuse, m->options->mountpoint) || !watch_replies(fuse)) {
         buf_printf(why, "%s could not be mounted: %s", m->options->mountpoint, fuse ? strerror(errno) : "libfuse refuses the options");
-        if (fuse)
+        if (fuse) {
+            fuse_session_unmount(fuse);
             fuse_session_destroy(fuse);
+        }
         return RGKV_IO;
     }
     struct session *s = mem_zalloc(sizeof *s);
