@@ -110,7 +110,7 @@ groups_nodes() { local gid; for gid; do group_nodes "$gid"; done; }
 group_crash() { nodes_crash $(groups_nodes "$@"); }
 group_start() { nodes_again $(groups_nodes "$@"); }
 
-# shards_at GID: those that it serves, by number. movers: those on the way.
+# shards_at GID: those that it serves, by number.
 shards_at() { awk -v g="$1" '$2 == g && $3 == "serving" { printf "%s%s", n++ ? " " : "", $1 }' "$work/a/.ctrl/shards"; }
 shards_at_is() { [ "$(shards_at "$1")" = "$2" ]; }
 
