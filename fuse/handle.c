@@ -45,6 +45,9 @@ struct handle *handle_of(const struct fuse_file_info *fi) { return (struct handl
 
 bool handle_staged(const struct handle *h) { return h->commit || !stage_empty(&h->stage); }
 
+/* Its name may be going: see handles_leave. */
+static bool held_back(const struct handle *h) { return h->node->leaving && !stage_empty(&h->stage); }
+
 static void idle_look(uv_timer_t *timer);
 
 /* Keeps m->staged, and the timer that looks at it, as they should be. */
@@ -65,7 +68,7 @@ static void handle_list(struct handle *h)
 static void handle_collect(struct handle *h)
 {
     handle_list(h);
-    if (!h->released || h->commit || h->waiting || h->queued || h->held)
+    if (!h->released || h->commit || held_back(h) || h->waiting || h->queued || h->held)
         return;
     struct mount *m = h->m;
     if (h->listed)
@@ -336,6 +339,8 @@ static void commit_send(struct handle *h)
 
 static void commit_start(struct handle *h)
 {
+    if (held_back(h))
+        return; /* handles_stay starts it */
     ASSERT(!h->commit && !h->waiting && !stage_empty(&h->stage));
     h->m->stats.commits++;
     h->flying = h->stage;
@@ -393,10 +398,12 @@ static struct handle *first_unsettled(const struct inode *n)
     return NULL;
 }
 
+static bool closing(const struct handle *h) { return h->released && (h->commit || held_back(h)); }
+
 static struct handle *first_closing(const struct inode *n)
 {
     for (struct handle *h = n->handles; h; h = h->node_next)
-        if (h->released && h->commit)
+        if (closing(h))
             return h;
     return NULL;
 }
@@ -415,7 +422,7 @@ void handles_closed(struct inode *n, struct call *c, handle_then *then)
 struct handle *handle_closing_in(const struct mount *m, const struct inode *dir)
 {
     for (struct handle *h = m->staged; h; h = h->next)
-        if (h->released && h->commit && h->node->parent == dir)
+        if (closing(h) && h->node->parent == dir)
             return h;
     return NULL;
 }
@@ -429,4 +436,54 @@ void handles_settle(struct inode *n, struct call *c, handle_then *then)
         handle_commit(h, c, then);
     else
         then(c, RGKV_OK, "");
+}
+
+/* ---- a name that goes ---- */
+
+void handles_leave(struct mount *m, struct inode *n)
+{
+    m->background += 1;
+    n->leaving++;
+}
+
+static struct handle *first_flying(const struct inode *n)
+{
+    for (struct handle *h = n->handles; h; h = h->node_next)
+        if (h->commit)
+            return h;
+    return NULL;
+}
+
+/* Only for what flies: behind it something may be staged, and that is held back until the caller is done. */
+void handles_flown(struct inode *n, struct call *c, handle_then *then)
+{
+    ASSERT(n->leaving);
+    struct handle *h = first_flying(n);
+    if (h)
+        wait_add(h, c, then, true);
+    else
+        then(c, RGKV_OK, "");
+}
+
+static void go_on(struct handle *h)
+{
+    if (h->commit)
+        return; /* its end looks at the queue */
+    if (!stage_empty(&h->stage) && (h->queued || h->released))
+        commit_start(h);
+    else if (h->queued) /* the orphan has taken what they wait for, or was too small for it */
+        wait_end_all(h, false, handle_take_failure(h), "");
+}
+
+void handles_stay(struct mount *m, struct inode *n)
+{
+    ASSERT(n->leaving && m->background);
+    if (!--n->leaving)
+        for (struct handle *h = n->handles, *next; h; h = next) {
+            handle_hold(h);
+            go_on(h);
+            next = h->node_next; /* only now: the one behind h may be gone, h is held */
+            handle_let_go(h);
+        }
+    m->background -= 1;
 }

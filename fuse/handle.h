@@ -69,6 +69,12 @@ void handle_commit(struct handle *h, struct call *c, handle_then *then);
  * the handles' own business and not told. */
 void handles_settle(struct inode *n, struct call *c, handle_then *then);
 bool handles_unsettled(const struct inode *n);
+/* From handles_leave to handles_stay the node's name may go. No commit starts meanwhile: it could reach the store behind the removal and
+ * bring the name back. handles_flown waits for those that were under way before. After handles_stay, whose caller holds a reference, the
+ * commits that were held back go wherever the node is now: to its name, its new name, or the orphan. */
+void handles_leave(struct mount *m, struct inode *n);
+void handles_flown(struct inode *n, struct call *c, handle_then *then);
+void handles_stay(struct mount *m, struct inode *n);
 /* The kernel does not wait for releases, so `: > f; stat f` would race with the Put of the empty value: who asks about a
  * file on this mount waits until its closed handles have committed. */
 bool handles_closing(const struct inode *n);

@@ -39,7 +39,7 @@ struct mount {
     struct interrupts *interrupts;
     struct handle *staged;         /* open files with something staged or being sent; a list by handle.h */
     uv_timer_t *idle;              /* runs while `staged` is not empty */
-    unsigned background;           /* commits that no caller waits for */
+    unsigned background;           /* what an unmount waits for: commits, and what holds them back */
     bool stopping;
 };
 

@@ -6,7 +6,7 @@
 #include "fuse/orphan.h"
 
 /* Names that go: unlink, rmdir, rename. What is open under a name that goes lives on in memory (orphan.h), and whatever is on its way
- * to that name arrives first: a late Put would bring the name back. */
+ * to that name arrives first, and nothing is sent there until the outcome is known: a late Put would bring the name back. */
 
 struct remove_call {
     struct orphan_call orphan;     /* its call's node is the directory, node2 the file */
@@ -14,7 +14,41 @@ struct remove_call {
     struct key key;
 };
 
-static void remove_release(struct call *c) { orphan_fetch_release((struct orphan_call *)c); }
+static void leave(struct call *c, struct inode *n)
+{
+    if (n)
+        handles_leave(c->m, n);
+}
+
+static void stay(struct call *c, struct inode *n)
+{
+    if (n)
+        handles_stay(c->m, n);
+}
+
+static void flown(struct inode *n, struct call *c, handle_then *then)
+{
+    if (n)
+        handles_flown(n, c, then);
+    else
+        then(c, RGKV_OK, "");
+}
+
+static bool flying(const struct inode *n)
+{
+    for (const struct handle *h = n ? n->handles : NULL; h; h = h->node_next)
+        if (h->commit)
+            return true;
+    return false;
+}
+
+/* ---- unlink, rmdir ---- */
+
+static void remove_release(struct call *c)
+{
+    orphan_fetch_release((struct orphan_call *)c);
+    stay(c, c->node2);
+}
 
 static struct mount *m_of(struct remove_call *c) { return c->orphan.call.m; }
 
@@ -52,21 +86,15 @@ static void remove_send(struct call *call)
     call_ask(call, &(struct kv_request){.op = c->op, .key = key_bytes_of(&c->key)}, remove_done);
 }
 
-static void remove_settled(struct call *call, enum rgkv_err err, const char *why)
+static void remove_flown(struct call *call, enum rgkv_err err, const char *why)
 {
     struct remove_call *c = (struct remove_call *)call;
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
+    else if (flying(call->node2))
+        handles_flown(call->node2, call, remove_flown); /* of another open file */
     else
         orphan_fetch(&c->orphan, call->node2, remove_send);
-}
-
-static bool flying(const struct inode *n)
-{
-    for (const struct handle *h = n->handles; h; h = h->node_next)
-        if (h->commit)
-            return true;
-    return false;
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, const char *op, enum kv_op kv)
@@ -82,10 +110,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, con
     struct inode *n = inode_child(&call->m->inodes, call->node, name);
     if (n)
         call_node2(call, n);
-    if (n && flying(n))
-        handles_settle(n, call, remove_settled);
-    else
-        remove_settled(call, RGKV_OK, "");
+    leave(call, n);
+    flown(n, call, remove_flown);
 }
 
 void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) { remove_name(req, parent, name, "unlink", KV_DELETE); }
@@ -95,7 +121,9 @@ void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) { remove_name
 
 struct rename_call {
     struct orphan_call orphan;     /* its call's node is the source, if the kernel knows it */
-    struct inode *dir, *newdir, *target; /* references; target may be NULL */
+    struct inode *dir, *newdir;    /* references */
+    struct inode *source, *target; /* references, or NULL: the kernel does not know it */
+    bool left;                     /* source and target were told that they leave */
     char name[KEY_COMPONENT_BYTES_MAX + 1], newname[KEY_COMPONENT_BYTES_MAX + 1];
     unsigned flags;
 };
@@ -105,8 +133,13 @@ static void rename_release(struct call *call)
     struct rename_call *c = (struct rename_call *)call;
     struct inodes *t = &call->m->inodes;
     orphan_fetch_release(&c->orphan);
+    if (c->left) {
+        stay(call, c->source);
+        stay(call, c->target);
+    }
     inode_unref(t, c->dir);
     inode_unref(t, c->newdir);
+    inode_unref(t, c->source);
     inode_unref(t, c->target);
 }
 
@@ -156,12 +189,14 @@ static void rename_send(struct call *call)
     call_ask(call, &q, rename_done);
 }
 
-static void target_settled(struct call *call, enum rgkv_err err, const char *why)
+static void rename_flown(struct call *call, enum rgkv_err err, const char *why)
 {
     struct rename_call *c = (struct rename_call *)call;
     bool replaces = c->target && !(c->flags & (RENAME_EXCHANGE | RENAME_NOREPLACE));
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
+    else if (flying(c->source) || flying(c->target))
+        handles_flown(flying(c->source) ? c->source : c->target, call, rename_flown);
     else
         orphan_fetch(&c->orphan, replaces ? c->target : NULL, rename_send);
 }
@@ -169,12 +204,14 @@ static void target_settled(struct call *call, enum rgkv_err err, const char *why
 static void source_settled(struct call *call, enum rgkv_err err, const char *why)
 {
     struct rename_call *c = (struct rename_call *)call;
-    if (err)
+    if (err) {
         call_reply_err(call, err, why); /* the source could not be brought to the store */
-    else if (c->target && flying(c->target))
-        handles_settle(c->target, call, target_settled);
-    else
-        target_settled(call, RGKV_OK, "");
+        return;
+    }
+    leave(call, c->source);
+    leave(call, c->target);
+    c->left = true;
+    flown(c->source, call, rename_flown);
 }
 
 /* Refused before anything is asked, so that mv goes on to copy at once. */
@@ -202,6 +239,7 @@ static void rename_begin(fuse_req_t req, struct inode *dir, const char *name, st
     if (target && target != source)
         c->target = inode_ref(target);
     if (source) {
+        c->source = inode_ref(source);
         call_node(call, source);
         handles_settle(source, call, source_settled);
     } else

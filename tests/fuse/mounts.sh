@@ -107,6 +107,33 @@ for end in (lambda: os.pwrite(t, b"n", 0), lambda: os.close(t)):
 open(a + "/old", "w").write("old" * 5000); open(a + "/new", "w")
 PY
 
+# a close while the name goes: its Put must not come behind the removal
+check "B46 a close beside an unlink or a rename leaves no name behind" python3 - "$a" "$b" <<'PY'
+import os, random, sys, threading, time
+a, b = sys.argv[1], sys.argv[2]
+rounds = 60
+os.mkdir(a + "/race")
+def there(name): return open(b + "/" + name, "rb").read()
+def beside_a_close(name, removal):
+    open(a + "/" + name, "w").write("old")
+    fd = os.open(a + "/" + name, os.O_WRONLY | os.O_TRUNC); os.write(fd, b"x" * 8192)
+    t = threading.Thread(target=removal); t.start()
+    time.sleep(random.random() * 0.002)
+    os.close(fd); t.join()
+wrong = {"unlink": 0, "target": 0, "source": 0}
+for i in range(rounds):
+    f, g = "race/%d" % i, "race/%d.new" % i   # one directory, one shard
+    beside_a_close(f, lambda: os.unlink(a + "/" + f))
+    wrong["unlink"] += os.path.exists(a + "/" + f) or os.path.exists(b + "/" + f)
+    open(a + "/" + g, "w").write("new")
+    beside_a_close(f, lambda: os.rename(a + "/" + g, a + "/" + f))
+    wrong["target"] += os.path.exists(a + "/" + g) or there(f) != b"new"
+    beside_a_close(f, lambda: os.rename(a + "/" + f, a + "/" + g))
+    wrong["source"] += os.path.exists(a + "/" + f) or open(a + "/" + g, "rb").read() != b"x" * 8192
+    os.unlink(a + "/" + g)
+assert not any(wrong.values()), "of %d rounds each: %s" % (rounds, wrong)
+PY
+
 # following a file that grows elsewhere
 echo first >"$a/follow"
 exec 5<"$b/follow"
