@@ -341,7 +341,9 @@ static void commit_start(struct handle *h)
 {
     if (held_back(h))
         return; /* handles_stay starts it */
-    ASSERT(!h->commit && !h->waiting && !stage_empty(&h->stage));
+    if (h->waiting)
+        return; /* commit_over is still telling who waited for the last one, and starts this at its end */
+    ASSERT(!h->commit && !stage_empty(&h->stage));
     h->m->stats.commits++;
     h->flying = h->stage;
     h->flying_mark = h->stage_mark;
