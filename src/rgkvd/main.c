@@ -47,6 +47,7 @@ static void sentence(struct buf *why)
 {
     buf_put_u8(why, 0);
     fprintf(stderr, "rgkvd: %s\n", (const char *)why->data);
+    buf_release(why);
 }
 
 static void close_everything(struct daemon *d)
