@@ -179,11 +179,7 @@ struct replica *replica_create(struct node *n, const struct manifest_replica *de
 void replica_free(struct replica *r);
 void replica_opened(struct node *n, struct replica *r, const struct node_input *i);
 void replica_saved(struct node *n, struct replica *r);   /* the manifest is durable: a new member may begin */
-void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
-void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
 void replica_collect(struct node *n, struct replica *r);
-void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
-bool replica_idle_on_disk(const struct replica *r);     /* nothing written or about to be */
 enum rgkv_err replica_step(struct node *n, struct replica *r, struct raft_input *in); /* marks it dirty */
 /* Proposes one command; on OK the waiter (conn may be 0: nobody) is answered when it is applied. */
 enum rgkv_err replica_propose(struct node *n, struct replica *r, struct blob *payload, uint64_t conn, uint64_t request_id);
@@ -192,11 +188,29 @@ bool replica_leads(const struct node *n, const struct replica *r);       /* and 
 bool replica_is_leader(const struct replica *r);
 const char *replica_leader_addr(const struct node *n, const struct replica *r, uint64_t *ret_member);
 const char *replica_member_addr(const struct node *n, const struct replica *r, uint64_t member); /* NULL: unknown */
-enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* table -> kv or ctrl, applied row */
 void replica_close_machine(struct replica *r);
+
+/* pipeline.c */
+void pipeline_send(struct node *n, struct replica *r, const struct raft_message *messages, unsigned count); /* at once */
+void pipeline_take(struct node *n, struct replica *r, const struct raft_ready *ready); /* entries, and what waits for them */
+void pipeline_commit(struct node *n, struct replica *r);  /* the filling batch, unless another one is under way */
+void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
+bool replica_idle_on_disk(const struct replica *r);      /* nothing written or about to be */
+void pipeline_release(struct replica *r);
+
+/* apply.c */
+enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* table -> kv or ctrl, applied row */
+void apply_wait(struct replica *r, struct waiter w);     /* is answered when its index is applied */
+void apply_queue(struct replica *r, const struct raft_ready *ready);
+void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
 void replica_drop_waiters(struct replica *r);
+void apply_release(struct replica *r);
 void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);
 enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t *ret_term, struct raft_config *ret_config);
+
+/* compact.c */
+void compact_tick(struct node *n, struct replica *r);    /* asks for a flush when the log has grown enough */
+void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
 
 /* serve.c */
 void serve_kv(struct node *n, uint64_t conn, const struct msg *m);

@@ -14,9 +14,10 @@
  * address that cannot be reached is dropped by the outside (which reconnects with back-off). Replies to NODE_SEND's
  * requests come back as NODE_RECEIVED.
  *
- * Layout of the folder: node.c (dispatch), replica.c (raft + log + machine: one pipeline), serve.c (clients' requests),
- * founding.c (P2), poll.c (the controller's view and our report), moves.c (what a view makes a group do; pulls),
- * transfer.c (raft snapshots), admin.c (the controller's leader), out.c (frames by destination). */
+ * Layout of the folder: node.c (dispatch), replica.c (a replica's life), pipeline.c (its log's batches), apply.c (committed
+ * entries into the machine), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
+ * report), moves.c (what a view makes a group do; pulls), transfer.c (raft snapshots), admin.c (the controller's leader),
+ * out.c (frames by destination). */
 #ifndef RGKV_NODE_NODE_H
 #define RGKV_NODE_NODE_H
 

@@ -1,0 +1,246 @@
+/* Committed entries into the machine, a run of them as one write of the table, and the answers to those who waited.
+ *
+ * The row `applied` of the table: u64 index, u64 term, then the raft configuration in force at that index (P8, P23). */
+#include "base/mutant.h"
+#include "node/internal.h"
+
+/* ---- the row `applied` ---- */
+
+void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config)
+{
+    buf_put_le64(out, index);
+    buf_put_le64(out, term);
+    raft_config_encode(config, out);
+}
+
+enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t *ret_term, struct raft_config *ret_config)
+{
+    struct reader r = reader_of(row);
+    uint64_t index = read_le64(&r), term = read_le64(&r);
+    if (!r.ok)
+        return RGKV_DAMAGED;
+    enum rgkv_err err = raft_config_decode(r.rest, ret_config);
+    if (err)
+        return err;
+    *ret_index = index;
+    *ret_term = term;
+    return RGKV_OK;
+}
+
+enum rgkv_err replica_open_machine(struct node *n, struct replica *r)
+{
+    buf_clear(&r->applied_row);
+    enum rgkv_err err = kv_applied_row(r->table, &r->applied_row);
+    if (err == RGKV_NOT_FOUND) {
+        r->applied = r->applied_term = 0;
+        r->applied_config = r->desc.founding;
+        applied_row_encode(&r->applied_row, 0, 0, &r->applied_config);
+    } else if (err || (err = applied_row_decode(buf_bytes(&r->applied_row), &r->applied, &r->applied_term, &r->applied_config))) {
+        return err;
+    }
+    return r->desc.gid == 0 ? ctrl_open(r->table, &r->ctrl) : kv_open(r->table, r->desc.gid, r->desc.nshards, &r->kv);
+}
+
+/* ---- who waits ---- */
+
+static void waiters_grow(struct replica *r)
+{
+    unsigned cap = MAX(64u, r->waiters_cap * 2);
+    struct waiter *ring = mem_alloc(cap * sizeof(*ring));
+    for (unsigned i = 0; i < r->waiters_n; i++)
+        ring[i] = r->waiters[(r->waiters_head + i) % r->waiters_cap];
+    mem_free(r->waiters);
+    r->waiters = ring;
+    r->waiters_cap = cap;
+    r->waiters_head = 0;
+}
+
+static struct waiter *waiter_in(struct replica *r, unsigned place) { return &r->waiters[(r->waiters_head + place) % r->waiters_cap]; }
+
+/* Who leads again after its entries were truncated has waiters of then at the same indexes and beyond. */
+void apply_wait(struct replica *r, struct waiter w)
+{
+    if (r->waiters_n == r->waiters_cap)
+        waiters_grow(r);
+    unsigned place = r->waiters_n++;
+    for (; place > 0 && waiter_in(r, place - 1)->index > w.index; place--)
+        *waiter_in(r, place) = *waiter_in(r, place - 1);
+    *waiter_in(r, place) = w;
+}
+
+static struct waiter *waiter_at(struct replica *r, uint64_t index)
+{
+    while (r->waiters_n) {
+        struct waiter *w = &r->waiters[r->waiters_head];
+        if (w->index > index)
+            return NULL;
+        r->waiters_head = (r->waiters_head + 1) % r->waiters_cap;
+        r->waiters_n--;
+        if (w->index == index)
+            return w;
+    }
+    return NULL;
+}
+
+static unsigned waiters_up_to(struct replica *r, uint64_t index)
+{
+    unsigned n = 0;
+    while (n < r->waiters_n && waiter_in(r, n)->index <= index)
+        n++;
+    return n;
+}
+
+/* ---- entries ---- */
+
+struct answer {                /* an outcome that may be told once the batch is in the table */
+    struct waiter waiter;
+    bool lost;
+    union {
+        struct kv_result kv;
+        struct ctrl_result ctrl;
+    };
+};
+
+static void tell(struct node *n, struct replica *r, const struct answer *a)
+{
+    if (r->kv && a->lost)
+        serve_kv_lost(n, r, &a->waiter);
+    else if (r->kv)
+        serve_kv_applied(n, r, &a->waiter, &a->kv);
+    else if (a->lost)
+        admin_lost(n, r, &a->waiter);
+    else
+        admin_applied(n, r, &a->waiter, &a->ctrl);
+}
+
+static enum rgkv_err apply_command(struct node *n, struct replica *r, const struct raft_entry *e, struct answer *a)
+{
+    enum rgkv_err err;
+    arena_reset(&n->arena);
+    if (r->kv) {
+        struct kv_command c;
+        err = kv_command_decode(blob_bytes(e->payload), &n->arena, &c);
+        if (!err && c.kind != KV_REQUEST && c.kind != KV_CLOCK && replica_is_leader(r))
+            poll_changed(n); /* a step of a move: the controller waits to hear of it */
+        return err ? err : kv_apply(r->kv, &c, buf_bytes(&r->applied_row), &a->kv);
+    }
+    struct ctrl_command c;
+    err = ctrl_command_decode(blob_bytes(e->payload), &n->arena, &c);
+    return err ? err : ctrl_apply(r->ctrl, &c, &a->ctrl);
+}
+
+static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct raft_entry *e, struct answer *a)
+{
+    switch (e->kind) {
+    case RAFT_NOOP: break;
+    case RAFT_COMMAND: {
+        enum rgkv_err err = apply_command(n, r, e, a);
+        if (err)
+            return err;
+        break;
+    }
+    case RAFT_CONFIG: {
+        enum rgkv_err err = raft_config_decode(blob_bytes(e->payload), &r->applied_config);
+        if (err)
+            return err;
+        break;
+    }
+    }
+    r->applied = e->index;
+    r->applied_term = e->term;
+    buf_clear(&r->applied_row);
+    applied_row_encode(&r->applied_row, e->index + MUTANT(applied_ahead), e->term, &r->applied_config);
+    return RGKV_OK;
+}
+
+static enum rgkv_err finish(struct replica *r)
+{
+    return r->kv ? kv_finish(r->kv, buf_bytes(&r->applied_row)) : ctrl_finish(r->ctrl, buf_bytes(&r->applied_row));
+}
+
+/* A run of entries is one write of the table; whoever waits is answered after it. */
+static void apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count)
+{
+    struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
+    unsigned n_answers = 0;
+    enum rgkv_err err = RGKV_OK;
+    for (unsigned i = 0; i < count && !err; i++) {
+        struct answer outcome = {0};
+        err = apply_entry(n, r, &entries[i], &outcome);
+        for (const struct waiter *w; (w = waiter_at(r, entries[i].index));) {
+            outcome.waiter = *w;
+            /* Another leader's entry stands where ours would be: ours can never be committed. */
+            outcome.lost = w->term != entries[i].term && !MUTANT(answer_any_term);
+            answers[n_answers++] = outcome;
+        }
+    }
+    if (!err)
+        err = finish(r);
+    if (err)
+        node_fail(n, "group %llu: the table cannot be written: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
+    for (unsigned i = 0; i < n_answers && !err; i++)
+        tell(n, r, &answers[i]);
+    mem_free(answers);
+}
+
+#define APPLY_RUN_MAX 512u
+
+/* What is committed waits here until the effects of the collect are out: a follower's disk and the network work
+ * while its table does. */
+void apply_queue(struct replica *r, const struct raft_ready *ready)
+{
+    struct apply_queue *q = &r->to_apply;
+    if (q->n + ready->n_committed > q->cap) {
+        q->cap = MAX(MAX(64u, q->cap * 2), q->n + ready->n_committed);
+        q->entries = mem_realloc(q->entries, q->cap * sizeof(*q->entries));
+    }
+    for (unsigned i = 0; i < ready->n_committed; i++) {
+        q->entries[q->n] = ready->committed[i];
+        blob_ref(q->entries[q->n++].payload);
+    }
+}
+
+static void queue_clear(struct apply_queue *q)
+{
+    for (unsigned i = 0; i < q->n; i++)
+        blob_unref(q->entries[i].payload);
+    q->n = 0;
+}
+
+static void apply_queued(struct node *n, struct replica *r)
+{
+    struct apply_queue *q = &r->to_apply;
+    for (unsigned at = 0; at < q->n && !n->failed; at += APPLY_RUN_MAX)
+        apply_run(n, r, q->entries + at, MIN(APPLY_RUN_MAX, q->n - at));
+    queue_clear(q);
+}
+
+void replica_apply(struct node *n, struct replica *r)
+{
+    apply_queued(n, r);
+    if (n->failed)
+        return;
+    struct raft_input in = {.kind = RAFT_APPLIED, .log_index = r->applied};
+    enum rgkv_err err = replica_step(n, r, &in);
+    ASSERT(err == RGKV_OK);
+    serve_reads(n, r);
+    if (r->ctrl)
+        admin_view_changed(n, r);
+    else
+        moves_tick(n, r);
+    if (r->incoming)
+        transfer_try_install(n, r);
+}
+
+void replica_drop_waiters(struct replica *r)
+{
+    r->waiters_head = r->waiters_n = 0;
+}
+
+void apply_release(struct replica *r)
+{
+    buf_release(&r->applied_row);
+    queue_clear(&r->to_apply);
+    mem_free(r->to_apply.entries);
+    mem_free(r->waiters);
+}

@@ -1,0 +1,159 @@
+/* The log's batches: what a turn of the core wrote is one batch, committed one at a time while the next one fills behind it.
+ * A message that promises something is held with the batch that makes it durable. */
+#include "base/mutant.h"
+#include "node/internal.h"
+
+/* ---- messages ---- */
+
+static void encode_message(struct node *n, struct replica *r, const struct raft_message *m, struct buf *to)
+{
+    struct msg wire = {
+        .kind = MSG_RAFT, .cluster = n->manifest.cluster,
+        .raft = {.envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, m->to}, .message = *m},
+    };
+    msg_encode(&wire, to);
+}
+
+void pipeline_send(struct node *n, struct replica *r, const struct raft_message *messages, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const char *addr = replica_member_addr(n, r, messages[i].to);
+        if (addr)
+            encode_message(n, r, &messages[i], out_to_addr(&n->out, addr));
+    }
+}
+
+static void hold(struct node *n, struct replica *r, struct batch *b, const struct raft_message *m)
+{
+    const char *addr = replica_member_addr(n, r, m->to);
+    if (!addr)
+        return;
+    if (b->n_held == b->held_cap) {
+        b->held_cap = MAX(8u, b->held_cap * 2);
+        b->held = mem_realloc(b->held, b->held_cap * sizeof(*b->held));
+    }
+    struct held_frame *h = &b->held[b->n_held++];
+    memset(h, 0, sizeof(*h));
+    strncpy(h->addr, addr, sizeof(h->addr) - 1);
+    h->offset = b->frames.len;
+    encode_message(n, r, m, &b->frames);
+    h->len = b->frames.len - h->offset;
+}
+
+static void release_held(struct node *n, struct batch *b)
+{
+    for (unsigned i = 0; i < b->n_held; i++)
+        buf_put(out_to_addr(&n->out, b->held[i].addr),
+                bytes_of(b->frames.data + b->held[i].offset, b->held[i].len));
+    b->n_held = 0;
+    buf_clear(&b->frames);
+}
+
+/* ---- batches ---- */
+
+static struct batch *filling(struct replica *r) { return &r->batches[r->filling]; }
+static struct batch *committing(struct replica *r) { return &r->batches[!r->filling]; }
+
+bool replica_idle_on_disk(const struct replica *r)
+{
+    const struct batch *b = &r->batches[r->filling];
+    return !r->committing && !b->wal.must_sync && b->n_held == 0; /* a moved commit index alone waits, maybe for ever */
+}
+
+static void take_append(struct replica *r, const struct raft_ready *ready)
+{
+    if (!ready->n_append && !ready->hard_state_changed)
+        return;
+    wal_batch_add(&filling(r)->wal, ready->append, ready->n_append,
+                  ready->hard_state_changed ? &ready->hard_state : NULL, ready->must_sync);
+}
+
+void pipeline_take(struct node *n, struct replica *r, const struct raft_ready *ready)
+{
+    take_append(r, ready);
+    for (unsigned i = 0; i < ready->n_messages_after_sync; i++)
+        hold(n, r, filling(r), &ready->messages_after_sync[i]);
+}
+
+void pipeline_commit(struct node *n, struct replica *r)
+{
+    struct batch *b = filling(r);
+    if (MUTANT(held_at_once))
+        release_held(n, b);
+    if (r->committing)
+        return;
+    if (!b->wal.must_sync) {
+        release_held(n, b); /* nothing in it needs the disk; a moved commit index is written with the next batch */
+        return;
+    }
+    if (b->wal.bytes.len == 0) {
+        release_held(n, b); /* what had to be durable first was an earlier batch, and it is */
+        b->wal.must_sync = false;
+        return;
+    }
+    r->committing = true;
+    r->filling = !r->filling;
+    struct batch *c = committing(r);
+    struct node_effect e = {.kind = NODE_COMMIT, .replica = r->id, .batch = c->wal};
+    /* The bytes are the outside's now; the numbers stay for RAFT_PERSISTED. */
+    c->wal.bytes = (struct buf){0};
+    out_effect(&n->out, &e);
+}
+
+static void persisted(struct node *n, struct replica *r, struct batch *b)
+{
+    release_held(n, b);
+    uint64_t index = b->wal.last_index, term = b->wal.last_term;
+    b->wal = (struct wal_batch){0};
+    if (index == 0)
+        return;
+    struct raft_input in = {.kind = RAFT_PERSISTED, .log_index = index, .log_term = term};
+    enum rgkv_err err = replica_step(n, r, &in);
+    ASSERT(err == RGKV_OK);
+}
+
+static void give_leadership_away(struct node *n, struct replica *r)
+{
+    struct raft_input in = {.kind = RAFT_TRANSFER};
+    enum rgkv_err err = replica_step(n, r, &in);
+    (void)err; /* a follower, or alone: it goes on refusing writes */
+}
+
+void replica_committed(struct node *n, struct replica *r, const struct node_input *i)
+{
+    if (i->err == RGKV_NO_SPACE) {
+        if (!r->disk_full)
+            node_event(n, "group %llu: the disk is full: writes are refused until there is space",
+                       (unsigned long long)r->desc.gid);
+        r->disk_full = true;
+        if (r->raft)
+            give_leadership_away(n, r);
+        return;
+    }
+    if (i->err) {
+        node_fail(n, "group %llu: the log cannot be written: %s", (unsigned long long)r->desc.gid,
+                  i->why ? i->why : rgkv_err_sentence(i->err));
+        return;
+    }
+    ASSERT(r->committing);
+    r->disk_full = false;
+    r->committing = false;
+    r->disk_bytes = i->disk_bytes;
+    persisted(n, r, committing(r));
+    pipeline_commit(n, r);
+    if (r->incoming)
+        transfer_try_install(n, r);
+}
+
+static void batch_release(struct batch *b)
+{
+    wal_batch_release(&b->wal);
+    buf_release(&b->frames);
+    mem_free(b->held);
+}
+
+void pipeline_release(struct replica *r)
+{
+    batch_release(&r->batches[0]);
+    batch_release(&r->batches[1]);
+}
