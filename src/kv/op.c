@@ -211,56 +211,40 @@ static void file_written(struct op *o, struct meta *m, uint64_t size_before)
     o->attr = m->attr;
 }
 
-static enum rgkv_err op_put(struct op *o)
+/* A patch's limits were checked with the request: every range and the new size end within the largest value. */
+static void value_change(struct op *o, struct meta *m, bool found)
 {
-    struct meta m;
-    bool found;
-    enum rgkv_err err = file_for_write(o, &m, &found);
-    if (err)
-        return err;
-    struct value v = op_value(o, &m);
-    uint64_t size_before = m.attr.size;
-    if (found)
-        value_keep_old(&v, o->q->key, true);
-    value_put(&v, o->q->data);
-    if (found)
-        file_written(o, &m, size_before);
-    else
-        op_created(o, &m);
-    return RGKV_OK;
+    struct value v = op_value(o, m);
+    switch (o->q->op) {
+    case KV_APPEND:
+        value_append(&v, o->q->data);
+        break;
+    case KV_PATCH:
+        value_patch(&v, o->q->key, o->q);
+        break;
+    default:
+        if (found)
+            value_keep_old(&v, o->q->key, true);
+        value_put(&v, o->q->data);
+        break;
+    }
 }
 
-static enum rgkv_err op_append(struct op *o)
+static enum rgkv_err op_write(struct op *o)
 {
     struct meta m;
     bool found;
     enum rgkv_err err = file_for_write(o, &m, &found);
     if (err)
         return err;
-    if (m.attr.size + o->q->data.len > VALUE_BYTES_MAX)
+    if (o->q->op == KV_APPEND && m.attr.size + o->q->data.len > VALUE_BYTES_MAX)
         return RGKV_TOO_LARGE;
-    struct value v = op_value(o, &m);
     uint64_t size_before = m.attr.size;
-    value_append(&v, o->q->data);
+    value_change(o, &m, found);
     if (found)
         file_written(o, &m, size_before);
     else
         op_created(o, &m);
-    return RGKV_OK;
-}
-
-/* Its limits were checked with the request: every range and the new size end within the largest value. */
-static enum rgkv_err op_patch(struct op *o)
-{
-    struct meta m;
-    bool found;
-    enum rgkv_err err = file_for_write(o, &m, &found);
-    if (err)
-        return err;
-    struct value v = op_value(o, &m);
-    uint64_t size_before = m.attr.size;
-    value_patch(&v, o->q->key, o->q);
-    file_written(o, &m, size_before);
     return RGKV_OK;
 }
 
@@ -357,11 +341,9 @@ enum rgkv_err op_execute(struct op *o)
 {
     switch (o->q->op) {
     case KV_PUT:
-        return op_put(o);
     case KV_APPEND:
-        return op_append(o);
     case KV_PATCH:
-        return op_patch(o);
+        return op_write(o);
     case KV_DELETE:
         return op_delete(o);
     case KV_SETATTR:
