@@ -374,7 +374,8 @@ static enum rgkv_err meta_decode(struct ctrl *c, struct bytes row)
         c->view.nshards = 0;
         return RGKV_DAMAGED;
     }
-    c->view.shards = mem_zalloc(c->view.nshards * sizeof(*c->view.shards));
+    if (c->view.nshards) /* else a no-op was written before the cluster's first command */
+        c->view.shards = mem_zalloc(c->view.nshards * sizeof(*c->view.shards));
     return RGKV_OK;
 }
 

@@ -278,6 +278,9 @@ static void nothing_is_done_before_init(void **state)
     assert_int_equal(world_do(&w, (struct ctrl_command){.op = CTRL_INIT, .nshards = 1}).err, RGKV_INVALID);
     world_restart(&w);
     assert_false(ctrl_initialised(w.c));
+    assert_null(ctrl_view(w.c)->shards);
+    assert_int_equal(world_do(&w, (struct ctrl_command){.op = CTRL_INIT, .cluster = 1, .nshards = 4}).err, RGKV_OK);
+    assert_int_equal(ctrl_view(w.c)->nshards, 4);
     world_release(&w);
 }
 
