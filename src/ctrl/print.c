@@ -190,8 +190,8 @@ static void print_reporting_node(const struct plan_node *n, uint64_t now_us, str
     buf_printf(out, "%s node=%016lx state=%s version=%s uptime_us=%lu groups=", r->addr, r->node,
                plan_fresh(n, now_us) ? "up" : "silent", r->version[0] ? r->version : "-", r->boot_us);
     print_groups_of(r, out);
-    buf_printf(out, " disk_used=%lu disk_free=%lu disk_total=%lu age_us=%lu\n", disk_used, r->disk_free, r->disk_total,
-               now_us - MIN(now_us, n->received_us));
+    buf_printf(out, " disk_used=%lu disk_free=%lu disk_total=%lu memory=%lu stall_us=%lu age_us=%lu\n", disk_used,
+               r->disk_free, r->disk_total, r->memory_bytes, r->stall_us, now_us - MIN(now_us, n->received_us));
 }
 
 /* Nodes that took a slot but said nothing to this leader; each once. */

@@ -148,7 +148,7 @@ enum rgkv_err replica_files_open(struct replica_files *f, struct wal_recovered *
         return err;
     path_of(f, path, "wal");
     struct wal_recovered recovered = {0};
-    err = wal_open(f->vfs, path, &f->identity, &(struct wal_options){0}, &f->wal, &recovered, why);
+    err = wal_open(f->vfs, path, &f->identity, &(struct wal_options){.segment_bytes = f->segment_bytes}, &f->wal, &recovered, why);
     if (!err)
         err = open_table(f, f->number, &f->table, why);
     if (err) {

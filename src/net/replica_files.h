@@ -25,6 +25,7 @@ struct replica_files {
     struct table_rocks_shared *shared;
     struct wal_identity identity;
     char dir[REPLICA_PATH_BYTES];
+    uint64_t segment_bytes;         /* of the log; 0: its default */
     struct wal *wal;                /* these four: NULL or 0 until opened */
     struct table *table;
     struct table *incoming;         /* a snapshot's, at number + 1 */

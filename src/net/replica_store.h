@@ -18,6 +18,7 @@ struct replica_stores_options {
     struct vfs *vfs;
     const char *dir;                    /* DATA/replicas; copied */
     uint64_t table_budget_bytes;        /* cache and write buffers of all tables */
+    uint64_t segment_bytes;             /* of the logs */
     void (*step)(void *arg, struct node_input *i); /* an effect's outcome; its time is to be filled in */
     void *arg;
 };

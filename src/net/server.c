@@ -4,12 +4,17 @@
 
 #include "net/clock.h"
 #include "net/disk.h"
+#include "net/lag.h"
+#include "net/line_limit.h"
 #include "net/link.h"
 #include "net/listener.h"
 #include "net/replica_store.h"
 #include "store/smallfile.h"
 
 #define SWEEP_MS 1000u
+#define STALL_TOLD_US 200000u /* a heartbeat or four that did not go out */
+#define SEGMENT_BYTES_MIN (16u << 10)
+#define SEGMENT_BYTES_MAX (16u << 20)
 #define PATH_BYTES 4096u
 
 struct server {
@@ -32,6 +37,8 @@ struct server {
     uv_check_t check;
     uv_timer_t sweep;
     struct ticker ticker;
+    struct lag lag;
+    struct line_limit stalls;
 
     /* the data directory's own jobs: the manifest (one at a time, the node sees to that) and the space */
     struct disk_lane lane;
@@ -219,9 +226,30 @@ static void round_end(struct server *s)
         ticker_set(&s->ticker, node_deadline_us(s->node));
 }
 
+/* A loop that stands still sends no heartbeats: whoever asks why there was an election finds it here. */
+static void tell_stall(struct server *s, uint64_t stood_us)
+{
+    line_limit_printf(&s->stalls, clock_now_us(), "the loop stood still for %llu ms", (unsigned long long)stood_us / 1000);
+}
+
 /* After the poll, for what came from it; before it, for what timers and closings did: nothing waits through a sleep. */
 static void on_check(uv_check_t *handle) { round_end(handle->data); }
-static void on_prepare(uv_prepare_t *handle) { round_end(handle->data); }
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct server *s = handle->data;
+    round_end(s);
+    uint64_t stood_us = lag_turn(&s->lag);
+    if (stood_us >= STALL_TOLD_US)
+        tell_stall(s, stood_us);
+}
+
+static void tell_vitals(struct server *s)
+{
+    size_t resident = 0;
+    int rc = uv_resident_set_memory(&resident);
+    (void)rc; /* then 0 is told */
+    step(s, &(struct node_input){.kind = NODE_VITALS, .memory_bytes = resident, .stall_us = lag_longest_us(&s->lag)});
+}
 
 static void on_sweep(uv_timer_t *timer)
 {
@@ -231,6 +259,7 @@ static void on_sweep(uv_timer_t *timer)
     links_sweep(s->links, now);
     replica_stores_sweep(s->stores, now);
     ask_space(s);
+    tell_vitals(s);
 }
 
 /* ---- beginning and end ---- */
@@ -246,12 +275,18 @@ static enum rgkv_err start_node(struct server *s, const struct server_options *o
     return node_new(&n, &s->node, why);
 }
 
+/* Only whole segments can be forgotten: a log that is to stay small has small ones. */
+static uint64_t segment_bytes(int64_t snapshot_bytes)
+{
+    return snapshot_bytes < 0 ? SEGMENT_BYTES_MAX : MIN(MAX((uint64_t)snapshot_bytes / 4, SEGMENT_BYTES_MIN), SEGMENT_BYTES_MAX);
+}
+
 static enum rgkv_err start_stores(struct server *s, const struct server_options *o, struct buf *why)
 {
     char dir[PATH_BYTES];
     path_of(dir, s->data_dir, "replicas");
     return replica_stores_new(&(struct replica_stores_options){.loop = s->loop, .vfs = s->vfs, .dir = dir,
-        .table_budget_bytes = o->table_budget_bytes, .step = on_stored, .arg = s}, &s->stores, why);
+        .table_budget_bytes = o->table_budget_bytes, .segment_bytes = segment_bytes(o->node.snapshot_bytes), .step = on_stored, .arg = s}, &s->stores, why);
 }
 
 static enum rgkv_err start_listener(struct server *s, const struct server_options *o, struct buf *why)
@@ -275,6 +310,8 @@ static void start_loop(struct server *s)
     uv_prepare_start(&s->prepare, on_prepare);
     uv_check_start(&s->check, on_check);
     uv_timer_start(&s->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    lag_init(&s->lag, s->loop);
+    s->stalls = (struct line_limit){.line = s->events.line, .arg = s->arg};
     ticker_init(&s->ticker, s->loop, on_tick, s);
     disk_lane_init(&s->lane, s->loop);
     s->save = (struct disk_job){.kind = DISK_ORDERED, .work = save_work, .done = save_done};

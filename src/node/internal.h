@@ -151,7 +151,7 @@ struct node {
     unsigned poll_member;
     char poll_addr[ADDR_BYTES_MAX];
     bool report_due;
-    uint64_t disk_free, disk_total;
+    uint64_t disk_free, disk_total, memory_bytes, stall_us;
     /* admin.c */
     struct ctrl_view ctl_view;   /* leader of group 0: with the controllers' list */
     uint64_t ctl_view_version;

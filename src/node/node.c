@@ -447,6 +447,10 @@ static void dispatch(struct node *n, const struct node_input *i)
         n->disk_free = i->disk_free;
         n->disk_total = i->disk_total;
         break;
+    case NODE_VITALS:
+        n->memory_bytes = i->memory_bytes;
+        n->stall_us = i->stall_us;
+        break;
     case NODE_STOP: stop(n); break;
     }
 }

@@ -60,6 +60,7 @@ enum node_input_kind {
     NODE_SNAPSHOT_INSTALLED,  /* replica, err, table: now the replica's, log reset after it */
     NODE_REPLICA_DELETED,     /* replica, err */
     NODE_DISK_SPACE,          /* disk_free, disk_total: now and then */
+    NODE_VITALS,              /* memory_bytes, stall_us: now and then; only told on */
     NODE_STOP,                /* hand over leaderships; NODE_STOPPED follows, within an election timeout */
 };
 
@@ -73,7 +74,7 @@ struct node_input {
     const char *why;
     const struct wal_recovered *recovered;
     struct table *table;
-    uint64_t disk_bytes, disk_free, disk_total;
+    uint64_t disk_bytes, disk_free, disk_total, memory_bytes, stall_us;
 };
 
 enum node_effect_kind {

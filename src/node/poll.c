@@ -58,7 +58,8 @@ static void report_replica(const struct node *n, const struct replica *r, struct
 static void make_report(struct node *n, struct arena *a, struct ctrl_report *to)
 {
     *to = (struct ctrl_report){.node = n->manifest.node, .boot_us = n->now_us - n->options.now_us,
-                               .disk_free = n->disk_free, .disk_total = n->disk_total};
+                               .disk_free = n->disk_free, .disk_total = n->disk_total,
+                               .memory_bytes = n->memory_bytes, .stall_us = n->stall_us};
     memcpy(to->addr, n->manifest.addr, sizeof(to->addr));
     memcpy(to->version, n->options.version, sizeof(to->version));
     struct ctrl_report_replica *replicas = arena_alloc(a, (n->n_replicas + 1) * sizeof(*replicas));

@@ -59,6 +59,8 @@ static void poll_encode(const struct msg *m, struct body_out *o)
     put_number(o, r->boot_us);
     put_number(o, r->disk_free);
     put_number(o, r->disk_total);
+    put_number(o, r->memory_bytes);
+    put_number(o, r->stall_us);
     unsigned left = REPORT_SHARDS_MAX;
     for (unsigned i = 0; i < r->n_replicas; i++)
         put_report_replica(o, &r->replicas[i], shards_fit(&r->replicas[i], &left));
@@ -104,6 +106,8 @@ static void take_report(struct body_in *in, struct ctrl_report *r)
     r->boot_us = take_number(in);
     r->disk_free = take_number(in);
     r->disk_total = take_number(in);
+    r->memory_bytes = take_number(in);
+    r->stall_us = take_number(in);
     struct ctrl_report_replica *replicas = take_array(in, n, sizeof(*replicas));
     for (unsigned i = 0; replicas && i < n && in->ok; i++)
         take_report_replica(in, &replicas[i]);
@@ -113,7 +117,8 @@ static void take_report(struct body_in *in, struct ctrl_report *r)
 
 static bool report_empty(const struct ctrl_report *r)
 {
-    return !r->node && !r->addr[0] && !r->version[0] && !r->boot_us && !r->disk_free && !r->disk_total && !r->n_replicas;
+    return !r->node && !r->addr[0] && !r->version[0] && !r->boot_us && !r->disk_free && !r->disk_total && !r->memory_bytes &&
+           !r->stall_us && !r->n_replicas;
 }
 
 static void poll_decode(struct body_in *in, struct msg *m)
@@ -128,7 +133,7 @@ static void poll_decode(struct body_in *in, struct msg *m)
 const struct codec codec_poll = {
     .name = "POLL",
     .struct_bytes = sizeof(struct msg_poll),
-    .shape = {.numbers = 9,
+    .shape = {.numbers = 11,
               .n_tables = 2,
               .tables = {[TABLE_REPLICAS] = {.columns = 9, .rows_max = REPLICAS_MAX},
                          [TABLE_REPORT_SHARDS] = {.columns = 4, .rows_max = REPORT_SHARDS_MAX}}},

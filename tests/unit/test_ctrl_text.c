@@ -344,11 +344,12 @@ static void nodes_and_members_are_listed_heard_of_or_not(void **state)
     uint64_t id = ctrl_view_group(ctrl_view(w.c), 7)->members[0].id;
     struct ctrl_report_replica replica = {.gid = 7, .incarnation = 1, .member = id, .leader = true, .term = 3, .applied = 9};
     struct ctrl_report report = {.node = 0x50, .addr = "a:1", .version = "1.0", .boot_us = 77, .n_replicas = 1,
-                                 .replicas = &replica, .disk_free = 5, .disk_total = 10};
+                                 .replicas = &replica, .disk_free = 5, .disk_total = 10,
+                                 .memory_bytes = 7, .stall_us = 8};
     ctrl_plan_report(p, &report, 100);
     ctrl_print_nodes(ctrl_view(w.c), p, 150, &out);
     assert_string_equal(printed(), "a:1 node=0000000000000050 state=up version=1.0 uptime_us=77 groups=7 disk_used=0 "
-                                   "disk_free=5 disk_total=10 age_us=50\nb:1 node=0000000000000051 state=unheard\n");
+                                   "disk_free=5 disk_total=10 memory=7 stall_us=8 age_us=50\nb:1 node=0000000000000051 state=unheard\n");
     ctrl_print_members(ctrl_view(w.c), 7, p, &out);
     assert_string_equal(printed(), "1000 addr=a:1 node=0000000000000050 state=leader term=3 applied=9 log_bytes=0 "
                                    "disk_bytes=0\n1001 addr=b:1 node=0000000000000051 state=unheard\n");

@@ -117,7 +117,7 @@ static bool replica_eq(const struct ctrl_report_replica *a, const struct ctrl_re
 
 static bool report_eq(const struct ctrl_report *a, const struct ctrl_report *b)
 {
-    bool eq = EQ(node) && EQ_TEXT(addr) && EQ_TEXT(version) && EQ(boot_us) && EQ(disk_free) && EQ(disk_total) && EQ(n_replicas);
+    bool eq = EQ(node) && EQ_TEXT(addr) && EQ_TEXT(version) && EQ(boot_us) && EQ(disk_free) && EQ(disk_total) && EQ(memory_bytes) && EQ(stall_us) && EQ(n_replicas);
     for (unsigned i = 0; eq && i < a->n_replicas; i++)
         eq = replica_eq(&a->replicas[i], &b->replicas[i]);
     return eq;

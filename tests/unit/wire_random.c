@@ -285,7 +285,8 @@ static void random_report(struct prng *p, struct arena *a, struct ctrl_report *r
     for (unsigned i = 0; i < n; i++)
         replicas[i] = random_report_replica(p, a);
     *r = (struct ctrl_report){.node = random_number(p), .boot_us = random_number(p), .disk_free = random_number(p),
-                              .disk_total = random_number(p), .n_replicas = n, .replicas = replicas};
+                              .disk_total = random_number(p), .memory_bytes = random_number(p), .stall_us = random_number(p),
+                              .n_replicas = n, .replicas = replicas};
     RANDOM_TEXT(p, r->addr);
     RANDOM_TEXT(p, r->version);
 }
