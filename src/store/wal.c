@@ -22,10 +22,24 @@ static enum rgkv_err broken(struct wal *w, enum rgkv_err err)
     return keep_why(w, err);
 }
 
+/* Entries from `index` on are replaced by what is added now: a batch never goes back within itself, so that its first entry is its
+ * lowest and a segment may begin just before it. */
+static void batch_cut(struct wal_batch *b, uint64_t index)
+{
+    struct bytes body = bytes_from(buf_bytes(&b->bytes), WAL_BATCH_HEADER_BYTES), rest = body;
+    struct wal_record r;
+    bool ok;
+    for (b->n_entries = 0; wal_record_next(&rest, &r, &ok) && r.index < index; b->n_entries++)
+        body = rest;
+    b->bytes.len -= body.len;
+}
+
 void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsigned n, const struct raft_hard_state *hard_state, bool must_sync)
 {
     if (b->bytes.len == 0)
         memset(buf_grow(&b->bytes, WAL_BATCH_HEADER_BYTES), 0, WAL_BATCH_HEADER_BYTES);
+    if (n && b->n_entries && entries[0].index <= b->last_index)
+        batch_cut(b, entries[0].index);
     for (unsigned i = 0; i < n; i++)
         wal_record_encode(&entries[i], &b->bytes);
     if (n) {

@@ -54,7 +54,7 @@ struct wal_batch {
 };
 
 /* Adds entries and/or hard state to a batch that is being filled. hard_state NULL: unchanged. Several adds make
- * one batch: their order is kept. */
+ * one batch; entries that are added replace those in it from their index on. */
 void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsigned n, const struct raft_hard_state *hard_state, bool must_sync);
 void wal_batch_clear(struct wal_batch *b);   /* empty again; keeps the memory */
 void wal_batch_release(struct wal_batch *b);

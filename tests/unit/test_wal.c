@@ -186,6 +186,24 @@ static void one_batch_may_truncate_what_it_began_with(void **state)
     assert_true(wal_model_is_prefix(&w->model, &w->recovered));
 }
 
+static void B21_a_batch_that_replaces_its_own_beginning_may_begin_a_segment(void **state)
+{
+    struct world *w = *state;
+    struct wal_batch b = {0};
+    w->options.segment_bytes = 1024;
+    reopen(w);
+    for (unsigned i = 0; i < 30; i++)
+        must(append(w, next_index(w), 4, 1));
+    uint64_t next = next_index(w);
+    wal_model_append(&w->model, &b, next, 5, 1);
+    wal_model_append(&w->model, &b, next - 60, 3, 2); /* before the newest segment */
+    must(wal_commit(w->wal, &b));
+    wal_batch_release(&b);
+    reopen(w);
+    assert_true(wal_model_is_prefix(&w->model, &w->recovered));
+    assert_int_equal(w->recovered.n_entries, next - 60 + 2);
+}
+
 static void B21_a_truncation_across_segments_holds_after_a_restart(void **state)
 {
     struct world *w = *state;
@@ -670,6 +688,7 @@ int main(void)
         TEST(a_no_op_has_no_payload),
         TEST(later_entries_replace_all_from_their_index_on),
         TEST(one_batch_may_truncate_what_it_began_with),
+        TEST(B21_a_batch_that_replaces_its_own_beginning_may_begin_a_segment),
         TEST(B21_a_truncation_across_segments_holds_after_a_restart),
         TEST(compaction_deletes_segments_and_keeps_what_follows),
         TEST(P7_a_log_compacted_to_its_end_still_knows_term_and_vote),
