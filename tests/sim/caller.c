@@ -82,6 +82,9 @@ static char *text_of(const struct client_effect *e)
     char *text = mem_alloc(e->reply->data.len + 1);
     memcpy(text, e->reply->data.data, e->reply->data.len);
     text[e->reply->data.len] = 0;
+    char *end = strchr(text, ',');
+    if (end && end[1] == '.' && strspn(end + 1, ".") + (size_t)(end + 1 - text) == e->reply->data.len)
+        end[1] = 0; /* a big value: what follows its name only fills it */
     return text;
 }
 
@@ -192,13 +195,24 @@ static uint64_t deadline(struct sim *s)
     return prng_chance(&s->prng, 1, 3) ? s->now_us + prng_between(&s->prng, 100000, 3000000) : 0;
 }
 
+/* More than a probe of raft's may carry. */
+static struct bytes big_value(const struct sim *s, const char *value, struct buf *out)
+{
+    buf_put(out, bytes_str(value));
+    memset(buf_grow(out, s->big_bytes), '.', s->big_bytes);
+    return buf_bytes(out);
+}
+
 static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct kv_request *q, enum history_kind kind, uint64_t deadline_us)
 {
+    struct buf big = {0};
     o->busy = true;
     o->admin = false;
     o->history = history_begin(&s->history, kind, o->key, kind == HISTORY_GET ? NULL : o->value, s->now_us);
     q->key = bytes_str(o->key);
     q->data = kind == HISTORY_GET ? BYTES_EMPTY : bytes_str(o->value);
+    if (s->big_bytes && q->op == KV_PUT && prng_chance(&s->prng, 1, 3))
+        q->data = big_value(s, o->value, &big);
     o->reads = kind == HISTORY_GET;
     o->version_before = s->versions[o->key_number];
     q->mode = 0644;
@@ -206,6 +220,7 @@ static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct
         q->length = DATA_BYTES_MAX;
     struct client_request r = {.kind = CLIENT_KV, .deadline_us = deadline_us, .tag = o, .kv = q};
     o->id = client_submit(c->client, &r, s->now_us);
+    buf_release(&big);
     drain(s, c);
 }
 

@@ -101,25 +101,12 @@ static void pause_one(struct sim *s)
     machine_pause(s, any_machine(s), prng_between(&s->prng, 50000, prng_chance(&s->prng, 1, 2) ? 800000 : 6000000));
 }
 
-static bool leads_shards(struct sim_machine *m)
-{
-    struct node_replica_info i;
-    struct raft_status st;
-    for (unsigned k = 0; m->node && node_replica_info(m->node, k, &i); k++)
-        if (i.kv && i.raft) {
-            raft_status(i.raft, &st);
-            if (st.role == RAFT_LEADER)
-                return true;
-        }
-    return false;
-}
-
 /* A leader stands still just long enough to be replaced, and wakes up to its clients' mail and nobody else's: what it says then
  * must not be old. */
 static void depose(struct sim *s)
 {
     unsigned one = (unsigned)prng_below(&s->prng, s->n_machines);
-    for (unsigned tries = 0; tries < s->n_machines && !leads_shards(&s->machines[one]); tries++)
+    for (unsigned tries = 0; tries < s->n_machines && !machine_leads(&s->machines[one], 0); tries++)
         one = (one + 1) % s->n_machines;
     s->counts.partitions++;
     for (unsigned b = 0; b < s->n_machines; b++)
@@ -131,6 +118,7 @@ static void depose(struct sim *s)
 static void heal(struct sim *s)
 {
     memset(s->network.cut, 0, sizeof(s->network.cut));
+    directed_healed(s);
     for (unsigned i = 0; i < s->n_machines; i++) {
         s->machines[i].slow_disk = false;
         vfs_mem_set_capacity(s->machines[i].disk, 0);
@@ -140,7 +128,7 @@ static void heal(struct sim *s)
 
 static void one_fault(struct sim *s)
 {
-    switch (prng_below(&s->prng, 22)) {
+    switch (prng_below(&s->prng, 23)) {
     case 0: case 1: crash_one(s, (unsigned)prng_below(&s->prng, s->n_machines)); break;
     case 2: crash_one(s, 0); break;
     case 3: if (prng_chance(&s->prng, 1, 3)) crash_all(s); break;
@@ -153,6 +141,7 @@ static void one_fault(struct sim *s)
     case 12: stall(s); break;
     case 15: case 16: deafen(s); break;
     case 17: case 18: depose(s); break;
+    case 19: if (s->directed.outlive) directed_outlive(s); break;
     case 13: if (s->disk_faults) disk_fails(s); break;
     case 14: if (s->disk_faults) disk_fills(s); break;
     default:
@@ -169,8 +158,10 @@ void faults_begin(struct sim *s)
     n->duplicate_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
     n->spike_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
     n->late_mail = prng_chance(&s->prng, 1, 2);
+    n->late_permille = prng_chance(&s->prng, 1, 3) ? (unsigned)prng_between(&s->prng, 1, 200) : 0;
     s->disk_faults = prng_chance(&s->prng, 1, 2);
     n->spike_us = prng_between(&s->prng, 1000, 2000000);
+    directed_begin(s);
     sim_at(s, prng_below(&s->prng, FAULT_GAP_US), (struct sim_event){.kind = SIM_FAULT});
 }
 
@@ -185,6 +176,7 @@ void faults_event(struct sim *s, const struct sim_event *e)
 void faults_end(struct sim *s)
 {
     s->faults_on = false;
+    s->directed = (struct sim_directed){0};
     network_heal(s);
     heal(s);
     for (unsigned i = 0; i < s->n_machines; i++) {

@@ -39,7 +39,7 @@ struct group_truth {
     uint64_t committed;        /* the highest index known to be committed anywhere */
     uint64_t led_term;
     uint64_t applied;          /* the highest index whose state was seen anywhere, and what was served then: */
-    bool serves[SIM_NSHARDS_MAX];
+    enum kv_shard_state states[SIM_NSHARDS_MAX];
     UT_hash_handle hh;
 };
 struct sim_truth {
@@ -95,7 +95,7 @@ static void check_vote(struct sim *s, const struct sim_stored *stored, const str
                  (unsigned long long)d->term, (unsigned long long)d->vote);
 }
 
-static void check_leader(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+static void check_leader(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
 {
     struct sim_truth *t = s->truth;
     struct term_key key = {i->gid, i->incarnation, st->term};
@@ -109,6 +109,7 @@ static void check_leader(struct sim *s, const struct node_replica_info *i, const
         term->leader = st->id;
         HASH_ADD(hh, t->terms, key, sizeof(key), term);
         t->elections++;
+        directed_leader(s, m);
     }
     if (term->leader != st->id)
         sim_fail(s, "group %llu: members %llu and %llu both lead in term %llu", (unsigned long long)i->gid,
@@ -202,7 +203,7 @@ static void shard_served(struct sim *s, struct group_truth *g, uint32_t shard, u
     struct group_truth *other, *next;
     uint64_t gid = g->key.gid;
     HASH_ITER(hh, t->groups, other, next)
-        if (other != g && other->serves[shard])
+        if (other != g && other->states[shard] == KV_SERVING)
             sim_fail(s, "shard %u is served by groups %llu and %llu", shard, (unsigned long long)other->key.gid, (unsigned long long)gid);
     if (epoch < t->owners[shard].epoch || (epoch == t->owners[shard].epoch && t->owners[shard].gid != gid))
         sim_fail(s, "shard %u is served by group %llu at epoch %llu, but group %llu served it at %llu", shard, (unsigned long long)gid,
@@ -213,7 +214,7 @@ static void shard_served(struct sim *s, struct group_truth *g, uint32_t shard, u
 }
 
 /* The state at the highest applied index of a group is committed. Who stops to serve is seen to stop before another one begins. */
-static void check_serving(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+static void check_serving(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
 {
     struct group_truth *g = group_of(s->truth, i);
     if (st->applied <= g->applied)
@@ -222,10 +223,12 @@ static void check_serving(struct sim *s, const struct node_replica_info *i, cons
     for (uint32_t shard = 0; shard < s->nshards; shard++) {
         struct kv_shard_status now;
         kv_shard_status(i->kv, shard, &now);
-        bool served = g->serves[shard];
-        g->serves[shard] = now.state == KV_SERVING;
-        if (g->serves[shard] && (!served || now.epoch != s->truth->owners[shard].epoch))
+        enum kv_shard_state before = g->states[shard];
+        g->states[shard] = now.state;
+        if (now.state == KV_SERVING && (before != KV_SERVING || now.epoch != s->truth->owners[shard].epoch))
             shard_served(s, g, shard, now.epoch);
+        if (now.state != before)
+            directed_shard(s, m, i->gid, shard, now.state);
     }
 }
 
@@ -237,10 +240,10 @@ void truth_check_machine(struct sim *s, struct sim_machine *m)
         if (!i.raft)
             continue;
         raft_status(i.raft, &st);
-        check_leader(s, &i, &st);
+        check_leader(s, m, &i, &st);
         check_commit(s, m, &i, &st);
         if (i.kv)
-            check_serving(s, &i, &st);
+            check_serving(s, m, &i, &st);
         if (st.applied % 64 == 0 && st.applied && prng_chance(&s->prng, 1, 4))
             check_state(s, &i, &st);
     }

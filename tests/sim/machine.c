@@ -67,21 +67,35 @@ void machine_release(struct sim *s, struct sim_machine *m)
 }
 
 /* In the middle of an effect the node must not go away: it does so by an event. */
-static void end_soon(struct sim *s, struct sim_machine *m)
+void machine_end_soon(struct sim *s, struct sim_machine *m, bool power)
 {
     if (m->ending)
         return;
     m->ending = true;
-    sim_at(s, 0, (struct sim_event){.kind = SIM_END, .who = m->index, .boot = m->boot});
+    sim_at(s, 0, (struct sim_event){.kind = SIM_END, .who = m->index, .boot = m->boot, .up = power});
 }
 
 static void gave_up(struct sim *s, struct sim_machine *m, const char *why)
 {
     sim_trace(s, "%s gave up: %s", m->addr, why);
     if (m->hurt)
-        end_soon(s, m);
+        machine_end_soon(s, m, false);
     else
         sim_fail(s, "%s gave up: %s", m->addr, why);
+}
+
+bool machine_leads(const struct sim_machine *m, uint64_t gid)
+{
+    struct node_replica_info i;
+    struct raft_status st;
+    for (unsigned k = 0; m->node && node_replica_info(m->node, k, &i); k++) {
+        if (!i.raft || !i.kv || (gid && i.gid != gid))
+            continue;
+        raft_status(i.raft, &st);
+        if (st.role == RAFT_LEADER)
+            return true;
+    }
+    return false;
 }
 
 /* ---- standing still ---- */
@@ -104,7 +118,7 @@ static uint64_t mail_order_us(const struct sim_machine *m, unsigned from)
 
 bool machine_deferred(struct sim *s, const struct sim_event *e)
 {
-    bool of_machine = e->kind != SIM_RESTART && e->kind != SIM_FAULT && e->who < SIM_MACHINES_MAX;
+    bool of_machine = e->kind != SIM_RESTART && e->kind != SIM_FAULT && e->kind != SIM_DIRECTED && e->who < SIM_MACHINES_MAX;
     struct sim_machine *m = of_machine ? &s->machines[e->who] : NULL;
     if (!m || !m->node || s->now_us >= m->paused_until_us)
         return false;
@@ -196,7 +210,7 @@ static void effect(struct sim *s, struct sim_machine *m, const struct node_effec
     case NODE_SAVE_MANIFEST: save_manifest(s, m, e); break;
     case NODE_EVENT: sim_trace(s, "%s: %s", m->addr, e->why); break;
     case NODE_FAILED: gave_up(s, m, e->why); break;
-    case NODE_STOPPED: end_soon(s, m); break;
+    case NODE_STOPPED: machine_end_soon(s, m, false); break;
     default: ASSERT(false);
     }
 }
@@ -256,9 +270,12 @@ static void manifest_saved(struct sim *s, struct sim_machine *m)
     machine_step(s, m, &(struct node_input){.kind = NODE_MANIFEST_SAVED});
 }
 
-static void ended(struct sim *s, struct sim_machine *m)
+static void ended(struct sim *s, struct sim_machine *m, bool power)
 {
-    machine_kill(s, m);
+    if (power)
+        machine_crash(s, m);
+    else
+        machine_kill(s, m);
     sim_at(s, prng_between(&s->prng, 1000, 2500000), (struct sim_event){.kind = SIM_RESTART, .who = m->index});
 }
 
@@ -279,7 +296,7 @@ void machine_event(struct sim *s, const struct sim_event *e)
     case SIM_COLLECT: collect(s, m); break;
     case SIM_DISK: case SIM_FLUSHED: disk_event(s, m, e); break;
     case SIM_MANIFEST: manifest_saved(s, m); break;
-    case SIM_END: ended(s, m); break;
+    case SIM_END: ended(s, m, e->up); break;
     default: break;
     }
 }

@@ -57,6 +57,13 @@ static unsigned copies_of(struct sim *s, unsigned from, unsigned to)
     return from < SIM_MACHINES_MAX && prng_chance(&s->prng, s->network.duplicate_percent, 100) ? 2 : 1;
 }
 
+/* A copy that comes when much has happened since. */
+static void once_more(struct sim *s, unsigned from, unsigned to, struct sim_parcel *p)
+{
+    p->refs++;
+    sim_at(s, prng_between(&s->prng, 100000, 6000000), (struct sim_event){.kind = SIM_FRAME, .who = to, .from = from, .parcel = p});
+}
+
 static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes frame)
 {
     unsigned copies = copies_of(s, from, to);
@@ -64,8 +71,10 @@ static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes fra
     s->counts.frames++;
     if (p->msg.kind == MSG_RAFT && from < SIM_MACHINES_MAX)
         durable_check_promise(s, &s->machines[from], &p->msg);
+    if (copies && from != to && p->msg.kind == MSG_RAFT && prng_chance(&s->prng, s->network.late_permille, 1000))
+        once_more(s, from, to, p);
     for (unsigned i = 0; i < copies; i++) {
-        uint64_t us = from == to ? 5 : delay(s), stalled_us = s->network.stalled_until_us[from][to];
+        uint64_t us = from == to ? 5 : delay(s) + s->network.slow_us[from][to], stalled_us = s->network.stalled_until_us[from][to];
         if (s->now_us + us < stalled_us)
             us = stalled_us - s->now_us + prng_below(&s->prng, 50);
         p->refs++;
@@ -89,5 +98,6 @@ void network_heal(struct sim *s)
 {
     memset(s->network.cut, 0, sizeof(s->network.cut));
     memset(s->network.stalled_until_us, 0, sizeof(s->network.stalled_until_us));
-    s->network.loss_percent = s->network.duplicate_percent = s->network.spike_percent = 0;
+    memset(s->network.slow_us, 0, sizeof(s->network.slow_us));
+    s->network.late_permille = s->network.loss_percent = s->network.duplicate_percent = s->network.spike_percent = 0;
 }

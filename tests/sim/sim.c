@@ -37,16 +37,36 @@ void sim_at(struct sim *s, uint64_t delay_us, struct sim_event e)
     sim_heap_push(&s->heap, e);
 }
 
+static void group_init(struct sim *s, unsigned first, unsigned members)
+{
+    s->groups[s->n_groups].gid = 101 + s->n_groups;
+    s->groups[s->n_groups].first = first;
+    s->groups[s->n_groups++].n = members;
+}
+
+/* Side by side; what is left over makes a smaller one, and the last may share machines with the first. */
+static void groups_init(struct sim *s, unsigned members)
+{
+    unsigned first = s->n_machines % members == 1 ? 1 : 0;
+    if (first)
+        group_init(s, 0, 1);
+    for (; first + members <= s->n_machines && s->n_groups < 3; first += members)
+        group_init(s, first, members);
+    if (members == 5)
+        group_init(s, s->n_machines - 3, 3);
+}
+
 struct sim *sim_new(uint64_t seed, bool verbose)
 {
-    static const unsigned sizes[][2] = {{3, 3}, {3, 6}, {1, 4}, {3, 9}, {3, 6}, {5, 8}};
+    static const struct { unsigned controllers, machines, members; } sizes[] = {{3, 3, 3}, {3, 6, 3}, {1, 4, 3}, {3, 9, 3}, {3, 6, 3},
+                                                                                {5, 8, 3}, {3, 5, 5}, {5, 9, 5}};
     struct sim *s = mem_zalloc(sizeof(*s));
     s->seed = seed;
     s->verbose = verbose;
     prng_init(&s->prng, seed);
     unsigned shape = (unsigned)prng_below(&s->prng, ARRAY_LEN(sizes));
-    s->n_controllers = sizes[shape][0];
-    s->n_machines = sizes[shape][1];
+    s->n_controllers = sizes[shape].controllers;
+    s->n_machines = sizes[shape].machines;
     s->n_callers = (unsigned)prng_between(&s->prng, 3, 6);
     s->nshards = (uint32_t)prng_between(&s->prng, 1, SIM_NSHARDS_MAX);
     s->snapshot_bytes = prng_chance(&s->prng, 1, 4) ? -1 : (int64_t)prng_between(&s->prng, 1, 6000);
@@ -55,18 +75,8 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     s->network.delay_min_us = prng_between(&s->prng, 20, 300);
     s->network.delay_max_us = s->network.delay_min_us + prng_below(&s->prng, 5000);
     s->truth = truth_new();
-    for (unsigned first = 0; first + 3 <= s->n_machines && s->n_groups < 3; first += 3) {
-        s->groups[s->n_groups].gid = 101 + s->n_groups;
-        s->groups[s->n_groups].first = first;
-        s->groups[s->n_groups++].n = 3;
-    }
-    if (s->n_machines == 4) {
-        s->groups[0].n = 1;
-        s->groups[1].gid = 102;
-        s->groups[1].first = 1;
-        s->groups[1].n = 3;
-        s->n_groups = 2;
-    }
+    s->big_bytes = prng_chance(&s->prng, 1, 8) ? 80000 : 0;
+    groups_init(s, sizes[shape].members);
     for (unsigned i = 0; i < s->n_machines; i++)
         machine_init(s, i, i < s->n_controllers);
     for (unsigned i = 0; i < s->n_machines; i++)
@@ -108,6 +118,7 @@ static void happen(struct sim *s, const struct sim_event *e)
     case SIM_FRAME: frame_event(s, e); break;
     case SIM_LINK: case SIM_CALLER_TICK: case SIM_CALLER_OP: caller_event(s, e); break;
     case SIM_FAULT: faults_event(s, e); break;
+    case SIM_DIRECTED: directed_event(s, e); break;
     }
 }
 

@@ -8,7 +8,8 @@
  *   network.c     frames between them, faults   caller.c    one client engine and its workload
  *   promises.c    nothing before it is durable
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
- *   faults.c      what goes wrong, when         sim.c       one run: set up, faults, heal, final checks
+ *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
+ *   sim.c         one run: set up, faults, heal, final checks
  *   main.c        seeds, --twice, the summary
  */
 #ifndef RGKV_TESTS_SIM_H
@@ -33,7 +34,7 @@ struct sim;
 
 enum sim_event_kind {
     SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
-    SIM_RESTART
+    SIM_DIRECTED, SIM_RESTART
 };
 struct sim_parcel {            /* a frame on its way, as its receivers will see it */
     unsigned refs;
@@ -108,6 +109,8 @@ void machine_boot(struct sim *s, struct sim_machine *m);
 void machine_crash(struct sim *s, struct sim_machine *m);  /* the power goes */
 void machine_kill(struct sim *s, struct sim_machine *m);   /* the process ends, the disk's cache stays */
 void machine_stop(struct sim *s, struct sim_machine *m);   /* … when it has handed over what it leads */
+void machine_end_soon(struct sim *s, struct sim_machine *m, bool power); /* … by an event, when its step is over; it comes back */
+bool machine_leads(const struct sim_machine *m, uint64_t gid); /* 0: any group of shards */
 void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us);
 bool machine_deferred(struct sim *s, const struct sim_event *e); /* it stands still: the event comes later */
 void machine_step(struct sim *s, struct sim_machine *m, struct node_input *in);
@@ -138,8 +141,10 @@ void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint
 struct sim_network {
     unsigned loss_percent, duplicate_percent, spike_percent;
     uint64_t delay_min_us, delay_max_us, spike_us;
+    unsigned late_permille;    /* of raft's messages come once more, seconds later */
     bool late_mail;            /* what was sent before a cut still arrives */
     bool cut[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* [from][to] */
+    uint64_t slow_us[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* each of its frames takes that much longer */
     uint64_t stalled_until_us[SIM_MACHINES_MAX + SIM_CALLERS_MAX][SIM_MACHINES_MAX + SIM_CALLERS_MAX]; /* then all at once */
 };
 void network_send(struct sim *s, unsigned from, unsigned to, struct bytes frames); /* several frames, each on its own */
@@ -199,10 +204,25 @@ void faults_begin(struct sim *s);
 void faults_event(struct sim *s, const struct sim_event *e);
 void faults_end(struct sim *s); /* all is well from here on */
 
+/* ---- directed.c ---- */
+
+/* Which scripts a seed plays (swarm). */
+struct sim_directed {
+    bool overthrow, outlive, blind, at_steps;
+    unsigned blind_machine;
+};
+void directed_begin(struct sim *s);
+void directed_event(struct sim *s, const struct sim_event *e);
+void directed_healed(struct sim *s);                           /* the network has just been made whole */
+void directed_outlive(struct sim *s);                          /* a fault of its own */
+void directed_leader(struct sim *s, struct sim_machine *m);    /* began to lead a group */
+/* A shard changed its state in what the machine has applied, the first of its group to do so. */
+void directed_shard(struct sim *s, struct sim_machine *m, uint64_t gid, uint32_t shard, enum kv_shard_state now);
+
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, disk_faults, flushes, installs, moves, frames, ops, unknown, refused;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, flushes, installs, moves, frames, ops, unknown, refused;
     uint64_t virtual_us;
 };
 struct sim {
@@ -218,8 +238,9 @@ struct sim {
     uint64_t versions[SIM_KEYS]; /* newest acknowledged */
     struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
+    struct sim_directed directed;
     struct sim_counts counts;
-    uint32_t nshards, chunk_bytes;
+    uint32_t nshards, chunk_bytes, big_bytes; /* big: of some values of registers; 0: none */
     unsigned append_entries_max;
     int64_t snapshot_bytes;
     bool faults_on, disk_faults, verbose;

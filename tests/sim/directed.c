@@ -1,0 +1,160 @@
+/* Faults that wait for their moment: each script here makes one class of bug likely that moments drawn at random would hardly ever
+ * meet. A seed plays some of them (swarm).
+ *
+ *   overthrow   who begins to lead loses its group at once, but not its clients: tails that nobody else has, of many terms
+ *   outlive     a leader whose followers' answers come late is replaced, and goes on hearing what they said before
+ *   blind       a machine that hears nothing of the controllers any more, for the whole run
+ *   at_steps    when a shard's move takes a step, one of those who take part stands still, crashes or is cut off */
+#include "tests/sim/sim.h"
+
+#define SLOWER_US 100000u /* per step: less than an election timeout, or the leader would step down */
+
+enum script { SCRIPT_SLOWER, SCRIPT_REPLACED, SCRIPT_OVER };
+
+static void script_later(struct sim *s, uint64_t us, enum script script, unsigned machine, unsigned left)
+{
+    sim_at(s, us, (struct sim_event){.kind = SIM_DIRECTED, .who = machine, .from = left, .replica = script});
+}
+
+static void hears_nobody(struct sim *s, unsigned machine, bool cut_off, bool deaf)
+{
+    for (unsigned b = 0; b < s->n_machines; b++)
+        if (b != machine) {
+            s->network.cut[machine][b] = cut_off;
+            s->network.cut[b][machine] = cut_off && deaf;
+        }
+}
+
+/* ---- blind ---- */
+
+void directed_healed(struct sim *s)
+{
+    unsigned one = s->directed.blind_machine;
+    for (unsigned c = 0; s->directed.blind && c < s->n_controllers; c++)
+        s->network.cut[one][c] = s->network.cut[c][one] = true;
+}
+
+/* ---- outlive ---- */
+
+static struct sim_machine *leader_of_shards(struct sim *s)
+{
+    unsigned first = (unsigned)prng_below(&s->prng, s->n_machines);
+    for (unsigned i = 0; i < s->n_machines; i++) {
+        struct sim_machine *m = &s->machines[(first + i) % s->n_machines];
+        if (machine_leads(m, 0))
+            return m;
+    }
+    return NULL;
+}
+
+void directed_outlive(struct sim *s)
+{
+    struct sim_machine *m = leader_of_shards(s);
+    if (!m)
+        return;
+    sim_trace(s, "%s hears late", m->addr);
+    s->counts.directed++;
+    script_later(s, 0, SCRIPT_SLOWER, m->index, (unsigned)prng_between(&s->prng, 3, 9));
+}
+
+static void slower(struct sim *s, unsigned machine, unsigned left)
+{
+    for (unsigned b = 0; b < s->n_machines; b++)
+        if (b != machine)
+            s->network.slow_us[b][machine] += SLOWER_US;
+    if (left)
+        script_later(s, 2 * SLOWER_US, SCRIPT_SLOWER, machine, left - 1);
+    else
+        script_later(s, prng_below(&s->prng, 300000), SCRIPT_REPLACED, machine, 0);
+}
+
+static void replaced(struct sim *s, unsigned machine)
+{
+    sim_trace(s, "n%u is not heard any more, but hears", machine);
+    hears_nobody(s, machine, true, false);
+    script_later(s, prng_between(&s->prng, 800000, 2000000), SCRIPT_OVER, machine, 0);
+}
+
+static void over(struct sim *s, unsigned machine)
+{
+    sim_trace(s, "n%u is whole again", machine);
+    for (unsigned b = 0; b < s->n_machines; b++)
+        s->network.slow_us[b][machine] = 0;
+    hears_nobody(s, machine, false, false);
+    directed_healed(s);
+}
+
+/* ---- overthrow ---- */
+
+void directed_leader(struct sim *s, struct sim_machine *m)
+{
+    if (!s->directed.overthrow || !prng_chance(&s->prng, 1, 3))
+        return;
+    s->counts.directed++;
+    sim_trace(s, "%s leads, and is left alone", m->addr);
+    memset(s->network.cut, 0, sizeof(s->network.cut));
+    directed_healed(s);
+    hears_nobody(s, m->index, true, true);
+    script_later(s, prng_between(&s->prng, 200000, 1500000), SCRIPT_OVER, m->index, 0);
+}
+
+/* ---- at steps ---- */
+
+static struct sim_machine *victim(struct sim *s, struct sim_machine *seen_at, uint64_t gid)
+{
+    struct sim_machine *leader = NULL;
+    for (unsigned i = 0; i < s->n_machines; i++)
+        if (machine_leads(&s->machines[i], gid))
+            leader = &s->machines[i];
+    return leader && prng_chance(&s->prng, 3, 4) ? leader : seen_at;
+}
+
+static void hurt(struct sim *s, struct sim_machine *m)
+{
+    switch (prng_below(&s->prng, 4)) {
+    case 0: machine_end_soon(s, m, true); break;
+    case 1:
+        hears_nobody(s, m->index, true, true);
+        script_later(s, prng_between(&s->prng, 300000, 2500000), SCRIPT_OVER, m->index, 0);
+        break;
+    default: machine_pause(s, m, prng_between(&s->prng, 300000, 2500000)); break;
+    }
+}
+
+/* A frozen shard's source may get another leader while its destination stands still. */
+void directed_shard(struct sim *s, struct sim_machine *m, uint64_t gid, uint32_t shard, enum kv_shard_state now)
+{
+    if (!s->directed.at_steps || !prng_chance(&s->prng, 1, 6))
+        return;
+    s->counts.directed++;
+    sim_trace(s, "group %llu: shard %u is %s: something happens", (unsigned long long)gid, shard, kv_shard_state_name(now));
+    hurt(s, victim(s, m, gid));
+    for (unsigned i = 0; i < s->n_groups && prng_chance(&s->prng, 1, 2); i++)
+        if (s->groups[i].gid != gid)
+            hurt(s, victim(s, m, s->groups[i].gid));
+}
+
+/* ---- all of them ---- */
+
+void directed_begin(struct sim *s)
+{
+    struct sim_directed *d = &s->directed;
+    d->overthrow = prng_chance(&s->prng, 1, 4);
+    d->outlive = prng_chance(&s->prng, 1, 2);
+    d->at_steps = prng_chance(&s->prng, 1, 3);
+    d->blind = s->n_machines > s->n_controllers && prng_chance(&s->prng, 1, 4);
+    if (d->blind)
+        d->blind_machine = (unsigned)prng_between(&s->prng, s->n_controllers, s->n_machines - 1);
+    directed_healed(s);
+}
+
+void directed_event(struct sim *s, const struct sim_event *e)
+{
+    if (!s->faults_on)
+        return;
+    switch ((enum script)e->replica) {
+    case SCRIPT_SLOWER: slower(s, e->who, e->from); break;
+    case SCRIPT_REPLACED: replaced(s, e->who); break;
+    case SCRIPT_OVER: over(s, e->who); break;
+    }
+}
