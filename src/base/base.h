@@ -61,7 +61,8 @@ extern void (*base_fail_hook)(void);
     X(IO,                 EIO,          "the disk failed")                                               \
     X(NO_MEMORY,          ENOMEM,       "out of memory")                                                 \
     X(CONFLICT,           EBUSY,        "it is used by another process or in another role")              \
-    X(STOPPED,            ESHUTDOWN,    "the service is stopping")
+    X(STOPPED,            ESHUTDOWN,    "the service is stopping")                                       \
+    X(NO_DATA,            ENODATA,      "there is no such extended attribute")
 
 enum rgkv_err {
 #define X(name, number, sentence) RGKV_##name,

@@ -14,8 +14,8 @@
 
 #define VALUE_CHUNK_BYTES 65536u   /* a value is stored in rows of this size */
 #define VALUE_INLINE_BYTES 4096u   /* up to here a value lives in its meta row */
-#define VALUE_BYTES_MAX (4ull << 30) /* a value grown by Append and Patch */
-#define DATA_BYTES_MAX (1u << 20)  /* bytes one command may carry: one Put, Append, Patch or read */
+#define VALUE_BYTES_MAX (4ull << 30) /* a whole value */
+#define DATA_BYTES_MAX (1u << 20)  /* bytes one command may carry: a Put, Append, Patch, piece of a staged value, or read */
 #define PATCH_RANGES_MAX 256u
 
 #define ENTRY_BYTES_MAX (DATA_BYTES_MAX + 65536u)   /* one raft log entry's payload */
@@ -44,6 +44,8 @@
 #define SESSION_WINDOW 1024u       /* requests of one client in flight in one shard */
 #define SESSIONS_PER_SHARD_MAX 65536u
 #define SESSION_TTL_US (3600ull * 1000000u)         /* logged time */
+#define STAGE_TTL_US (300ull * 1000000u)            /* logged time: a staged value that nobody added to is given up */
+#define XATTR_BYTES_MAX 65536u                      /* extended attributes of one file, names and values together */
 #define OLD_VERSION_TTL_US (60ull * 1000000u)       /* logged time */
 
 #define SNAPSHOT_BYTES_DEFAULT (64ll << 20)         /* compact a log beyond this */

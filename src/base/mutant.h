@@ -51,6 +51,7 @@
     X(commit_unprepared,     "a move is committed though its destination is not prepared")                      \
     X(abort_same_epoch,      "an aborted move leaves the epoch as it is")                                       \
     X(active_unreported,     "the next move begins before the last one's destination serves")                   \
+    X(stage_unchecked,       "a staged value is committed whatever pieces of it have come")                     \
     X(retry_renumbered,      "a retry goes out under a new sequence number")                                    \
     X(refusal_is_final,      "one refused copy means not done, whatever other copies are out")                  \
     X(silence_is_not_done,   "no answer in time means not done")

@@ -42,6 +42,11 @@ void expiry_cut(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chun
                                              .generation = generation, .chunk = chunk, .revision = revision});
 }
 
+void expiry_stage(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t generation)
+{
+    queue_add(k, shard, &(struct queue_item){.due_us = due_us, .kind = QUEUE_STAGE, .generation = generation});
+}
+
 void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t version)
 {
     queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_HISTORY,
@@ -135,6 +140,15 @@ static void collect_session(struct collector *c, const struct queue_item *i)
         expiry_session(c->k, c->shard, due, i->generation);
 }
 
+static void collect_stage(struct collector *c, const struct queue_item *i)
+{
+    uint64_t due;
+    if (stage_expired(c->k, c->shard, i->generation, &due))
+        collect_generation(c, i);
+    else if (due)
+        expiry_stage(c->k, c->shard, due, i->generation);
+}
+
 /* What is left when the budget ends is queued again, from where it ended. */
 static void collect_rows(struct collector *c, struct queue_item i)
 {
@@ -161,6 +175,9 @@ static void collect(struct collector *c, const struct queue_item *i)
         break;
     case QUEUE_SESSION:
         collect_session(c, i);
+        break;
+    case QUEUE_STAGE:
+        collect_stage(c, i);
         break;
     }
 }

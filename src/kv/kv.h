@@ -35,15 +35,24 @@ enum kv_op {
     KV_SYMLINK,   /* `data` is the target */
     KV_RENAME,    /* key -> key2, same shard; replaces like rename(2); KV_CREATE_ONLY = NOREPLACE */
     KV_EXCHANGE,  /* RENAME_EXCHANGE, same shard */
+    /* a value in pieces (P27): staged beside the file, seen by nobody until one KV_PUT with KV_STAGED makes it the value */
+    KV_STAGE_OPEN,  /* begins an empty one; the stage's id is the version in the answer. `key`: any of the shard */
+    KV_STAGE_WRITE, /* changes the stage `version` as KV_PATCH changes a file. STALE: it is not open, or another client's */
+    KV_STAGE_DROP,  /* the stage `version` is given up; nothing if it is not there */
+    KV_XATTR_SET,   /* the extended attribute `key2` of the key becomes `data`. KV_CREATE_ONLY: EXISTS; KV_MUST_EXIST: NO_DATA */
+    KV_XATTR_REMOVE, /* NO_DATA: there is none of that name */
     /* reads: never logged */
     KV_STAT = 32, /* attr */
     KV_GET,       /* attr and data [offset, offset + length); a link: its target. KV_IF_VERSION: of that version, or STALE; of a value
                      that only grew since `version` the bytes may go on beyond what that version held */
     KV_LIST,      /* children of `key` (empty: of the root, in this shard) after name `key2`; at most `length` */
     KV_TIME,      /* only the shard's logged time: a client's first contact (P5) */
+    KV_XATTR_GET, /* data: the value of the extended attribute `key2`; NO_DATA */
+    KV_XATTR_LIST, /* data: the names, each with its NUL, in byte order */
 };
+enum { KV_WRITE_LAST = KV_XATTR_REMOVE, KV_READ_LAST = KV_XATTR_LIST };
 static inline bool kv_op_reads(enum kv_op op) { return op >= KV_STAT; }
-bool kv_op_known(uint32_t op);
+static inline bool kv_op_known(uint32_t op) { return (op >= KV_PUT && op <= KV_WRITE_LAST) || (op >= KV_STAT && op <= KV_READ_LAST); }
 
 enum { /* flags */
     KV_CREATE_ONLY = 1 << 0,   /* EXISTS if it is there */
@@ -51,7 +60,9 @@ enum { /* flags */
     KV_MUST_EXIST = 1 << 2,    /* PUT, APPEND: NOT_FOUND instead of creating */
     KV_TRUNCATE = 1 << 3,      /* PATCH: set the size to `length` (before the ranges are written) */
     KV_CLEAR_SUID = 1 << 4,    /* a write by somebody but root: clears setuid, setgid */
-    KV_FLAGS_ALL = (1 << 5) - 1,
+    KV_STAGED = 1 << 5,        /* PUT: `data` is a struct kv_staged, and the value is what was staged under its id */
+    KV_IF_EMPTY = 1 << 6,      /* PUT: VERSION if the file is there and holds anything */
+    KV_FLAGS_ALL = (1 << 7) - 1,
 };
 enum { KV_SET_MODE = 1, KV_SET_UID = 2, KV_SET_GID = 4, KV_SET_ATIME = 8, KV_SET_MTIME = 16, KV_SET_ALL = 31 };
 enum kv_type { KV_FILE = 1, KV_DIR, KV_LINK };
@@ -77,6 +88,19 @@ struct kv_request {
     unsigned n_ranges;
     const struct kv_range *ranges;
 };
+
+/* What the commit of a staged value says of it; anything else than what was staged is STALE, and nothing changes. */
+struct kv_staged {
+    uint64_t id;               /* the version that KV_STAGE_OPEN answered */
+    uint64_t pieces;           /* how many KV_STAGE_WRITE */
+    uint64_t length;           /* of the value; beyond what was written it is zeros */
+    uint64_t hash;             /* sum of kv_piece_hash over the pieces, modulo 2^64 */
+};
+#define KV_STAGED_BYTES 32u
+void kv_staged_encode(const struct kv_staged *s, uint8_t to[KV_STAGED_BYTES]);
+bool kv_staged_decode(struct bytes in, struct kv_staged *ret_s);
+uint64_t kv_piece_hash(const struct kv_request *piece);
+
 /* Everything that can be said of a request without state: OK, INVALID, NAME_TOO_LONG, TOO_LARGE, CROSS_SHARD. */
 MUST_USE enum rgkv_err kv_request_check(const struct kv_request *q, uint32_t nshards);
 
@@ -89,6 +113,7 @@ struct kv_attr {
                                   it began. 0 in a directory's listing: not told */
     uint64_t ino;              /* given at creation, unique in the cluster: (shard + 1) << 51 ^ revision; stays over Put and renames */
     int64_t atime_ns, mtime_ns, ctime_ns;
+    bool xattrs;               /* there are extended attributes. Not told to clients */
 };
 
 struct kv_reply {

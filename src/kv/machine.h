@@ -5,7 +5,8 @@
  *   overlay.c  the unfinished batch; row_cache.c rows used lately; rows.c keys and values of rows as bytes
  *   dedup.c    sessions: exactly once
  *   op.c       one request is executed: put … symlink; rename.c two names at once
- *   value.c    a value's bytes in rows
+ *   value.c    a value's bytes in rows; staged.c a value that comes in pieces
+ *   xattr.c    extended attributes
  *   expiry.c   what is collected by logged time
  *   shard.c    shards come and go; pull.c the holder's side
  *   read.c     stat, get, list */
@@ -96,6 +97,7 @@ void expiry_session(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t clie
 void expiry_generation(struct kv *k, uint32_t shard, uint64_t generation);       /* when old versions go */
 void expiry_chunk(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision);
 void expiry_cut(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision);
+void expiry_stage(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t generation);
 void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t version);
 void expiry_run(struct kv *k);                         /* collects what is due, boundedly */
 void expiry_find_due(struct kv *k, uint32_t shard);    /* sets due_us from the rows */
@@ -110,6 +112,8 @@ struct value {             /* a file's value in the hands of a command */
 void value_put(struct value *v, struct bytes data);    /* a new generation */
 void value_append(struct value *v, struct bytes data);
 void value_patch(struct value *v, struct bytes key, const struct kv_request *q);
+void value_write_ranges(struct value *v, const struct kv_request *q); /* a patch of what nobody reads yet */
+void value_lengthen(struct value *v, uint64_t size);   /* with zeros */
 /* The key's old value stays readable at its version for a while. If it is `gone`, its rows go then. */
 void value_keep_old(struct value *v, struct bytes key, bool gone);
 /* Appends bytes [offset, offset + len) to out; less at the end. Only rows up to revision `at` count. */
@@ -137,6 +141,18 @@ void op_drop(struct op *o, struct bytes key, struct meta *m);       /* key goes 
 struct value op_value(struct op *o, struct meta *m);
 enum rgkv_err op_rename(struct op *o);
 enum rgkv_err op_exchange(struct op *o);
+
+/* ---- staged.c ---- */
+enum rgkv_err op_stage(struct op *o);                  /* open, write, drop */
+enum rgkv_err staged_find(struct op *o, struct stage_row *ret_s);    /* OK; STALE: not what the commit means */
+void staged_become(struct op *o, const struct stage_row *s, struct meta *m); /* the value of m; the stage is closed */
+/* Nobody added to it for long: its row goes, and its data should. False: it stays, and is due again at *ret_due_us (0: it is gone). */
+bool stage_expired(struct kv *k, uint32_t shard, uint64_t id, uint64_t *ret_due_us);
+
+/* ---- xattr.c ---- */
+enum rgkv_err op_xattr(struct op *o);                  /* set, remove */
+enum rgkv_err read_xattr(struct op *o, struct buf *out);
+void xattrs_drop(struct op *o, struct meta *m);        /* with their file */
 
 /* ---- key.c ---- */
 struct bytes key_parent(struct bytes key);             /* empty: the root */

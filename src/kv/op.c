@@ -84,6 +84,8 @@ enum rgkv_err op_conditions(const struct op *o, bool found, const struct meta *m
     const struct kv_request *q = o->q;
     if (found && q->flags & KV_CREATE_ONLY && q->op != KV_RENAME)
         return RGKV_EXISTS;
+    if (q->flags & KV_IF_EMPTY && found && m->attr.size)
+        return RGKV_VERSION;
     if (q->flags & KV_IF_VERSION && (found ? m->attr.version : 0) != q->version)
         return RGKV_VERSION;
     return RGKV_OK;
@@ -155,6 +157,7 @@ void op_drop(struct op *o, struct bytes key, struct meta *m)
 {
     struct value v = op_value(o, m);
     value_keep_old(&v, key, true);
+    xattrs_drop(o, m);
     op_remove(o, key);
     o->shard->keys--;
     count(o, m->attr.size, 0);
@@ -212,7 +215,7 @@ static void file_written(struct op *o, struct meta *m, uint64_t size_before)
 }
 
 /* A patch's limits were checked with the request: every range and the new size end within the largest value. */
-static void value_change(struct op *o, struct meta *m, bool found)
+static void value_change(struct op *o, struct meta *m, bool found, const struct stage_row *staged)
 {
     struct value v = op_value(o, m);
     switch (o->q->op) {
@@ -225,7 +228,10 @@ static void value_change(struct op *o, struct meta *m, bool found)
     default:
         if (found)
             value_keep_old(&v, o->q->key, true);
-        value_put(&v, o->q->data);
+        if (staged)
+            staged_become(o, staged, m);
+        else
+            value_put(&v, o->q->data);
         break;
     }
 }
@@ -239,8 +245,13 @@ static enum rgkv_err op_write(struct op *o)
         return err;
     if (o->q->op == KV_APPEND && m.attr.size + o->q->data.len > VALUE_BYTES_MAX)
         return RGKV_TOO_LARGE;
+    struct stage_row staged;
+    bool in_pieces = o->q->flags & KV_STAGED;
+    err = in_pieces ? staged_find(o, &staged) : RGKV_OK;
+    if (err)
+        return err;
     uint64_t size_before = m.attr.size;
-    value_change(o, &m, found);
+    value_change(o, &m, found, in_pieces ? &staged : NULL);
     if (found)
         file_written(o, &m, size_before);
     else
@@ -358,10 +369,19 @@ enum rgkv_err op_execute(struct op *o)
         return op_rename(o);
     case KV_EXCHANGE:
         return op_exchange(o);
+    case KV_STAGE_OPEN:
+    case KV_STAGE_WRITE:
+    case KV_STAGE_DROP:
+        return op_stage(o);
+    case KV_XATTR_SET:
+    case KV_XATTR_REMOVE:
+        return op_xattr(o);
     case KV_STAT:
     case KV_GET:
     case KV_LIST:
     case KV_TIME:
+    case KV_XATTR_GET:
+    case KV_XATTR_LIST:
         break;
     }
     return RGKV_INVALID;

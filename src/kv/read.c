@@ -157,6 +157,14 @@ static enum rgkv_err read_execute(struct op *o, struct buf *out, struct kv_reply
         return read_list(o, out, r);
     case KV_TIME:
         return RGKV_OK;
+    case KV_XATTR_GET:
+    case KV_XATTR_LIST:
+        return read_xattr(o, out);
+    case KV_STAGE_OPEN:
+    case KV_STAGE_WRITE:
+    case KV_STAGE_DROP:
+    case KV_XATTR_SET:
+    case KV_XATTR_REMOVE:
     case KV_PUT:
     case KV_APPEND:
     case KV_PATCH:

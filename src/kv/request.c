@@ -1,15 +1,12 @@
 #include "kv/machine.h"
 
-bool kv_op_known(uint32_t op)
-{
-    return (op >= KV_PUT && op <= KV_EXCHANGE) || (op >= KV_STAT && op <= KV_TIME);
-}
-
 static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
 {
     if (!kv_op_known(q->op) || q->flags & ~(uint32_t)KV_FLAGS_ALL || q->set & ~(uint32_t)KV_SET_ALL || q->mode > 07777)
         return RGKV_INVALID;
     if (q->shard >= nshards)
+        return RGKV_INVALID;
+    if (q->flags & (KV_STAGED | KV_IF_EMPTY) && q->op != KV_PUT)
         return RGKV_INVALID;
     if (!kv_op_reads(q->op) && (q->seq == 0 || q->floor > q->seq))
         return RGKV_INVALID;
@@ -61,6 +58,24 @@ static enum rgkv_err target_check(struct bytes target)
     return target.len == 0 || memchr(target.data, 0, target.len) ? RGKV_INVALID : RGKV_OK;
 }
 
+static enum rgkv_err put_check(const struct kv_request *q)
+{
+    struct kv_staged s;
+    if (!(q->flags & KV_STAGED))
+        return RGKV_OK;
+    if (!kv_staged_decode(q->data, &s))
+        return RGKV_INVALID;
+    return s.length > VALUE_BYTES_MAX ? RGKV_TOO_LARGE : RGKV_OK;
+}
+
+/* The name of an extended attribute: as setxattr(2) takes it. */
+static enum rgkv_err xattr_check(const struct kv_request *q)
+{
+    if (q->key2.len == 0 || memchr(q->key2.data, 0, q->key2.len))
+        return RGKV_INVALID;
+    return q->key2.len > KEY_COMPONENT_BYTES_MAX ? RGKV_RANGE : RGKV_OK;
+}
+
 /* Where a page of names goes on: any name, also one that is no key. */
 static enum rgkv_err after_check(struct bytes name)
 {
@@ -74,13 +89,22 @@ static enum rgkv_err op_check(const struct kv_request *q, uint32_t nshards)
     case KV_EXCHANGE:
         return key2_check(q, nshards);
     case KV_PATCH:
+    case KV_STAGE_WRITE:
         return ranges_check(q);
+    case KV_PUT:
+        return put_check(q);
+    case KV_XATTR_SET:
+    case KV_XATTR_REMOVE:
+    case KV_XATTR_GET:
+        return xattr_check(q);
     case KV_SYMLINK:
         return target_check(q->data);
     case KV_LIST:
         return after_check(q->key2);
-    case KV_PUT:
     case KV_APPEND:
+    case KV_STAGE_OPEN:
+    case KV_STAGE_DROP:
+    case KV_XATTR_LIST:
     case KV_DELETE:
     case KV_SETATTR:
     case KV_MKDIR:

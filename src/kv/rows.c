@@ -3,6 +3,7 @@
 #include <endian.h>
 
 #define ROWS_OF_GROUP 0xffffu
+#define ATTR_HAS_XATTRS 0x80u
 #define SESSION_HEAD_BYTES 24u
 #define SESSION_RESULT_BYTES 33u
 
@@ -102,6 +103,14 @@ static void key_start(struct rowkey *k, uint32_t shard, uint8_t kind)
     key8(k, kind);
 }
 
+static struct rowkey row_number(uint32_t shard, uint8_t kind, uint64_t number)
+{
+    struct rowkey k;
+    key_start(&k, shard, kind);
+    key64(&k, number);
+    return k;
+}
+
 struct rowkey row_children(uint32_t shard, struct bytes dir)
 {
     struct rowkey k;
@@ -132,10 +141,7 @@ struct rowkey row_meta(uint32_t shard, struct bytes key)
 
 struct rowkey row_generation(uint32_t shard, uint64_t generation)
 {
-    struct rowkey k;
-    key_start(&k, shard, ROW_DATA);
-    key64(&k, generation);
-    return k;
+    return row_number(shard, ROW_DATA, generation);
 }
 
 /* A chunk beyond 32 bits is the end of the generation: only as the end of a range. */
@@ -161,11 +167,11 @@ struct rowkey row_history(uint32_t shard, struct bytes key, uint64_t version)
 
 struct rowkey row_session(uint32_t shard, uint64_t client)
 {
-    struct rowkey k;
-    key_start(&k, shard, ROW_SESSION);
-    key64(&k, client);
-    return k;
+    return row_number(shard, ROW_SESSION, client);
 }
+
+struct rowkey row_stage(uint32_t shard, uint64_t generation) { return row_number(shard, ROW_STAGE, generation); }
+struct rowkey row_xattr(uint32_t shard, uint64_t ino) { return row_number(shard, ROW_XATTR, ino); }
 
 struct rowkey row_shard_range(uint32_t shard)
 {
@@ -254,7 +260,8 @@ bool row_queue_item(struct bytes rowkey, struct queue_item *ret_i)
     }
     if (i.kind == QUEUE_HISTORY)
         i.key = read_bytes(&r, r.rest.len);
-    bool known = queue_kind_has_chunk(i.kind) || i.kind == QUEUE_GENERATION || i.kind == QUEUE_HISTORY || i.kind == QUEUE_SESSION;
+    bool known = queue_kind_has_chunk(i.kind) || i.kind == QUEUE_GENERATION || i.kind == QUEUE_HISTORY || i.kind == QUEUE_SESSION ||
+                 i.kind == QUEUE_STAGE;
     if (!r.ok || !kind_fits || !known || r.rest.len)
         return false;
     *ret_i = i;
@@ -280,7 +287,7 @@ bool row_data_id(struct bytes rowkey, struct data_id *ret_d)
 
 void attr_encode(const struct kv_attr *a, uint8_t *to)
 {
-    to = put8(to, (uint8_t)a->type);
+    to = put8(to, (uint8_t)a->type | (a->xattrs ? ATTR_HAS_XATTRS : 0));
     to = put16(to, (uint16_t)a->mode);
     to = put32(to, a->uid);
     to = put32(to, a->gid);
@@ -294,10 +301,14 @@ void attr_encode(const struct kv_attr *a, uint8_t *to)
 
 bool attr_decode(struct bytes in, struct kv_attr *ret_a)
 {
-    if (in.len < ATTR_BYTES || in.data[0] < KV_FILE || in.data[0] > KV_LINK)
+    if (in.len < ATTR_BYTES)
+        return false;
+    uint8_t type = in.data[0] & ~ATTR_HAS_XATTRS;
+    if (type < KV_FILE || type > KV_LINK)
         return false;
     const uint8_t *from = in.data + 1;
-    ret_a->type = in.data[0];
+    ret_a->type = type;
+    ret_a->xattrs = in.data[0] & ATTR_HAS_XATTRS;
     ret_a->mode = get16(&from);
     ret_a->uid = get32(&from);
     ret_a->gid = get32(&from);
@@ -334,6 +345,30 @@ bool meta_decode(struct bytes in, struct meta *ret_m)
     if (ret_m->tail_len)
         memcpy(ret_m->tail, from, ret_m->tail_len);
     return ret_m->attr.size <= VALUE_BYTES_MAX && ret_m->tail_len <= ret_m->attr.size;
+}
+
+/* ---- staged values ---- */
+
+void stage_row_encode(const struct stage_row *s, uint8_t *to)
+{
+    ASSERT(!s->meta.tail_len);
+    to = put64(to, s->client);
+    to = put64(to, s->last_us);
+    to = put64(to, s->pieces);
+    to = put64(to, s->hash);
+    meta_encode(&s->meta, to);
+}
+
+bool stage_row_decode(struct bytes in, struct stage_row *ret_s)
+{
+    if (in.len != STAGE_BYTES || !meta_decode(bytes_from(in, 32), &ret_s->meta))
+        return false;
+    const uint8_t *from = in.data;
+    ret_s->client = get64(&from);
+    ret_s->last_us = get64(&from);
+    ret_s->pieces = get64(&from);
+    ret_s->hash = get64(&from);
+    return true;
 }
 
 /* ---- sessions ---- */
@@ -399,6 +434,42 @@ bool session_row_decode(struct bytes in, struct session_row *ret_s)
     return true;
 }
 
+/* ---- extended attributes ---- */
+
+bool xattr_next(struct reader *r, struct xattr *ret_x)
+{
+    if (!r->ok || !r->rest.len)
+        return false;
+    uint8_t name = read_u8(r);
+    uint32_t value = read_le32(r);
+    ret_x->name = read_bytes(r, name);
+    ret_x->value = read_bytes(r, value);
+    r->ok = r->ok && name;
+    return r->ok;
+}
+
+void xattr_append(struct buf *out, const struct xattr *x)
+{
+    ASSERT(x->name.len && x->name.len <= KEY_COMPONENT_BYTES_MAX && x->value.len <= XATTR_BYTES_MAX);
+    buf_put_u8(out, (uint8_t)x->name.len);
+    buf_put_le32(out, (uint32_t)x->value.len);
+    buf_put(out, x->name);
+    buf_put(out, x->value);
+}
+
+bool xattr_row_shaped(struct bytes in)
+{
+    struct reader r = reader_of(in);
+    struct xattr x;
+    struct bytes last = BYTES_EMPTY;
+    while (xattr_next(&r, &x)) {
+        if (bytes_cmp(x.name, last) <= 0)
+            return false;
+        last = x.name;
+    }
+    return r.ok && in.len > 0 && in.len <= XATTR_ROW_BYTES_MAX;
+}
+
 /* ---- rows from elsewhere ---- */
 
 static bool key_of_shard(uint32_t shard, uint32_t nshards, struct bytes key)
@@ -453,6 +524,10 @@ bool row_valid(uint32_t shard, uint32_t nshards, struct bytes key, struct bytes 
         return queue_row_valid(shard, nshards, key, value);
     case ROW_SESSION:
         return key.len == 3 + 8 && session_row_shaped(value);
+    case ROW_STAGE:
+        return key.len == 3 + 8 && value.len == STAGE_BYTES && meta_decode(bytes_from(value, 32), scratch);
+    case ROW_XATTR:
+        return key.len == 3 + 8 && xattr_row_shaped(value);
     }
     return false;
 }

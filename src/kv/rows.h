@@ -13,18 +13,23 @@
  *        'c' be64 generation be32 chunk be64 rev          rows of this chunk that are older than rev
  *        'g' be64 generation                              all rows of a generation
  *        's' be64 client                                  a session, if it was not used since; else queued again
+ *        't' be64 generation                              a staged value, if nobody added to it since; else queued again
  *        'x' be64 generation be32 chunk be64 rev          rows older than rev of this chunk and all after it
  *   be16 shard 's' be64 client                          session
+ *   be16 shard 't' be64 generation                      stage: a value that is being put piece by piece (staged.c)
+ *   be16 shard 'x' be64 ino                             extended attributes of a file (xattr.c); only if its meta row says so
  *   TABLE_APPLIED_KEY                                   applied: bytes of the owner of the log
  *   ffff 'k'                                            machine: nshards, logged time of the group
  *   ffff 's' be16 shard                                 shard: state, epoch, clock, revision, counts, cursor of an import
  *
  * Value formats (little-endian):
  *
- *   meta, history  u8 type, le16 mode, le32 uid, le32 gid, le64 size, version, ino, atime, mtime, ctime, generation, base, le32 high,
+ *   meta, history  u8 type (| 0x80: it has extended attributes), le16 mode, le32 uid, le32 gid, le64 size, version, ino, atime, mtime, ctime, generation, base, le32 high,
  *                  then the tail: the last bytes of the value (all of it if it is small), at most VALUE_INLINE_BYTES
  *   data           le32 from, then bytes: the chunk now is its content before [0, from), then these bytes, then zeros.
  *                  With DATA_KEEPS_REST set in `from`: what was behind these bytes stays
+ *   stage          le64 client, last used, pieces, sum of their hashes, then as meta
+ *   xattr          per attribute, by name: u8 name length, le32 value length, name, value
  *   session        le64 since, last, floor, then per result: le64 seq, u8 err, le64 version, size, ino
  *   machine        le32 nshards, le64 time
  *   shard          u8 state, le64 epoch, from, clock, offset, revision, keys, bytes, sessions, import rows, import hash, cursor
@@ -37,8 +42,8 @@
 
 #include "kv/kv.h"
 
-enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's' };
-enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_CUT = 'x' };
+enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's', ROW_STAGE = 't', ROW_XATTR = 'x' };
+enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_STAGE = 't', QUEUE_CUT = 'x' };
 #define DATA_KEEPS_REST 0x80000000u
 #define DATA_HEAD_BYTES 4u
 
@@ -57,6 +62,8 @@ struct rowkey row_data(uint32_t shard, uint64_t generation, uint64_t chunk, uint
 struct rowkey row_generation(uint32_t shard, uint64_t generation);
 struct rowkey row_history(uint32_t shard, struct bytes key, uint64_t version);
 struct rowkey row_session(uint32_t shard, uint64_t client);
+struct rowkey row_stage(uint32_t shard, uint64_t generation);
+struct rowkey row_xattr(uint32_t shard, uint64_t ino);
 struct rowkey row_shard_range(uint32_t shard);                   /* what all rows of the shard begin with */
 struct rowkey row_machine(void);
 struct rowkey row_shard(uint32_t shard);
@@ -102,6 +109,24 @@ bool meta_decode(struct bytes in, struct meta *ret_m);           /* false: malfo
 #define ATTR_BYTES 59u
 void attr_encode(const struct kv_attr *a, uint8_t *to);
 bool attr_decode(struct bytes in, struct kv_attr *ret_a);
+
+struct stage_row {
+    uint64_t client, last_us;
+    uint64_t pieces, hash;
+    struct meta meta;                                            /* of the value so far; never a tail */
+};
+#define STAGE_BYTES (32u + META_HEAD_BYTES)
+void stage_row_encode(const struct stage_row *s, uint8_t *to);   /* STAGE_BYTES */
+bool stage_row_decode(struct bytes in, struct stage_row *ret_s); /* false: malformed */
+
+struct xattr {
+    struct bytes name, value;
+};
+/* Names and values count together, and five bytes of each attribute's head. */
+#define XATTR_ROW_BYTES_MAX XATTR_BYTES_MAX
+bool xattr_next(struct reader *r, struct xattr *ret_x);          /* false: at the end, or r->ok is false */
+void xattr_append(struct buf *out, const struct xattr *x);
+bool xattr_row_shaped(struct bytes in);
 
 struct session_result {
     uint64_t seq;

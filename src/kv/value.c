@@ -269,18 +269,18 @@ static bool chunk_crowded(struct value *v, uint32_t chunk)
 static void chunk_patch(struct value *v, uint32_t chunk, uint32_t from, struct bytes bytes)
 {
     uint32_t have = chunk_bytes(v, chunk);
-    bool to_end = from + bytes.len >= have;
-    if (chunk_crowded(v, chunk)) {
+    bool to_end = from + bytes.len >= have, has_rows = chunk < v->meta->high;
+    if (has_rows && chunk_crowded(v, chunk)) {
         chunk_rewrite(v, chunk, from, bytes);
         return;
     }
     row_put(v, chunk, to_end ? from : from | DATA_KEEPS_REST, bytes);
-    if (to_end && from == 0)
+    if (to_end && from == 0 && has_rows)
         expiry_chunk(v->k, v->shard, v->meta->generation, chunk, v->revision);
 }
 
 /* Longer, with zeros: see the head about what must be hidden. */
-static void value_grow(struct value *v, uint64_t size)
+void value_lengthen(struct value *v, uint64_t size)
 {
     struct meta *m = v->meta;
     uint64_t old = m->attr.size;
@@ -305,7 +305,7 @@ static void value_shrink(struct value *v, uint64_t size)
 static void range_write(struct value *v, uint64_t offset, struct bytes data)
 {
     if (data.len && offset > v->meta->attr.size)
-        value_grow(v, offset);
+        value_lengthen(v, offset);
     while (data.len) {
         uint32_t from = (uint32_t)(offset % CHUNK);
         size_t n = MIN(data.len, CHUNK - from);
@@ -353,7 +353,7 @@ static void patch_in_place(struct value *v, const struct kv_request *q, uint64_t
     if (end > meta_rows_end(m) || truncated > m->attr.size)
         tail_to_rows(v);
     if (truncated > m->attr.size)
-        value_grow(v, truncated);
+        value_lengthen(v, truncated);
     for (unsigned i = 0; i < q->n_ranges; i++) {
         range_write(v, q->ranges[i].offset, bytes_first(data, q->ranges[i].len));
         data = bytes_from(data, q->ranges[i].len);
@@ -361,9 +361,19 @@ static void patch_in_place(struct value *v, const struct kv_request *q, uint64_t
     m->attr.base = v->revision;
 }
 
+static uint64_t patch_truncated(const struct value *v, const struct kv_request *q)
+{
+    return q->flags & KV_TRUNCATE ? q->length : v->meta->attr.size;
+}
+
+void value_write_ranges(struct value *v, const struct kv_request *q)
+{
+    patch_in_place(v, q, patch_truncated(v, q), patch_end(q));
+}
+
 void value_patch(struct value *v, struct bytes key, const struct kv_request *q)
 {
-    uint64_t truncated = q->flags & KV_TRUNCATE ? q->length : v->meta->attr.size;
+    uint64_t truncated = patch_truncated(v, q);
     uint64_t end = patch_end(q), size = MAX(truncated, end);
     bool small = size <= VALUE_INLINE_BYTES;
     value_keep_old(v, key, small);

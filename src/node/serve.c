@@ -18,7 +18,8 @@ static void reply_err(struct node *n, struct replica *r, uint64_t conn, uint64_t
 
 static bool grows(enum kv_op op)
 {
-    return op == KV_PUT || op == KV_APPEND || op == KV_PATCH || op == KV_MKDIR || op == KV_SYMLINK;
+    return op == KV_PUT || op == KV_APPEND || op == KV_PATCH || op == KV_MKDIR || op == KV_SYMLINK || op == KV_STAGE_OPEN ||
+           op == KV_STAGE_WRITE || op == KV_XATTR_SET;
 }
 
 static bool disk_is_full(const struct node *n, const struct replica *r)

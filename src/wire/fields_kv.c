@@ -34,8 +34,7 @@ void put_kv_request(struct body_out *o, const struct kv_request *q, unsigned tab
 
 static enum kv_op in_op(struct body_in *in, uint32_t op)
 {
-    bool mutation = op >= KV_PUT && op <= KV_EXCHANGE, read = op >= KV_STAT && op <= KV_TIME;
-    in_refuse(in, !mutation && !read);
+    in_refuse(in, !kv_op_known(op));
     return in->ok ? (enum kv_op)op : 0;
 }
 

@@ -384,7 +384,7 @@ static void malformed_requests_are_refused_without_state(void **state)
     q.mode = 010000;
     assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
     q.mode = 0;
-    q.op = 11;
+    q.op = KV_WRITE_LAST + 1;
     assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
     q.op = KV_PUT;
     q.data = (struct bytes){(const uint8_t *)"x", DATA_BYTES_MAX + 1};

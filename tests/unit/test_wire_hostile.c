@@ -163,7 +163,7 @@ static void unknown_enum_values_are_refused(void **state)
         unsigned shift; /* the value is the upper half of its number */
     } rows[] = {
         {{.kind = MSG_RAFT, .raft.message.kind = RAFT_VOTE}, 4, RAFT_PRE_VOTE, RAFT_TIMEOUT_NOW, 0},
-        {{.kind = MSG_KV_REQUEST, .kv_request.request.op = KV_GET}, 5, KV_STAT, KV_TIME, 32},
+        {{.kind = MSG_KV_REQUEST, .kv_request.request.op = KV_GET}, 5, KV_STAT, KV_READ_LAST, 32},
         {{.kind = MSG_KV_REPLY}, 0, RGKV_OK, RGKV_ERR_COUNT - 1, 0},
         {{.kind = MSG_ADMIN_REQUEST, .admin_request.command.op = CTRL_MOVE}, 0, CTRL_JOIN, CTRL_MOVE, 0},
         {{.kind = MSG_ADMIN_REPLY}, 0, RGKV_OK, RGKV_ERR_COUNT - 1, 0},
@@ -187,7 +187,7 @@ static void operations_between_writes_and_reads_are_refused(void **state)
 {
     const struct msg m = {.kind = MSG_KV_REQUEST, .kv_request.request.op = KV_GET};
     for (uint64_t op = 0; op < 100; op++) {
-        bool known = (op >= KV_PUT && op <= KV_EXCHANGE) || (op >= KV_STAT && op <= KV_TIME);
+        bool known = (op >= KV_PUT && op <= KV_WRITE_LAST) || (op >= KV_STAT && op <= KV_READ_LAST);
         assert_int_equal(with_number(&m, 5, op << 32), known ? RGKV_OK : RGKV_PROTOCOL);
     }
 }
@@ -527,6 +527,10 @@ static void enums_that_travel_keep_their_numbers(void **state)
     assert_int_equal(RAFT_CONFIG, 3);
     assert_int_equal(KV_EXCHANGE, 10);
     assert_int_equal(KV_TIME, 35);
+    assert_int_equal(KV_STAGE_OPEN, 11);
+    assert_int_equal(KV_XATTR_REMOVE, 15);
+    assert_int_equal(KV_XATTR_LIST, 37);
+    assert_int_equal(RGKV_NO_DATA, 33);
     assert_int_equal(KV_DROP, 9);
     assert_int_equal(KV_FROZEN, 4);
     assert_int_equal(KV_LINK, 3);

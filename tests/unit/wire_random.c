@@ -116,7 +116,7 @@ static struct kv_range *random_ranges(struct prng *p, struct arena *a, unsigned 
 
 static enum kv_op random_op(struct prng *p, bool logged)
 {
-    return logged || random_bool(p) ? prng_between(p, KV_PUT, KV_EXCHANGE) : prng_between(p, KV_STAT, KV_TIME);
+    return logged || random_bool(p) ? prng_between(p, KV_PUT, KV_WRITE_LAST) : prng_between(p, KV_STAT, KV_READ_LAST);
 }
 
 static struct kv_request random_kv_request(struct prng *p, struct arena *a, bool logged)
