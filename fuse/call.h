@@ -29,6 +29,7 @@ struct call {
     uint64_t ticket;               /* of net_client; 0: nothing is asked */
     void (*cancel)(struct call *c); /* ends a wait that is not a ticket, by answering EINTR; or NULL */
     void (*release)(struct call *c); /* or NULL */
+    void *waits;                   /* what it waits for: of whoever set `cancel` */
     bool interrupted;              /* the kernel asked; interrupt.c watches it */
     struct call *prev, *next;      /* of all */
 };

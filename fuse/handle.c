@@ -5,6 +5,7 @@
 
 #include "fuse/attr.h"
 #include "fuse/orphan.h"
+#include "fuse/spill.h"
 
 #define SILENCE_US 1000000u
 #define IDLE_LOOK_MS 200u
@@ -14,7 +15,6 @@ struct handle_wait {
     struct call *call;
     handle_then *then;
     bool flying;                   /* in h->waiting, else in h->queued */
-    bool second;                   /* the wait took the call's node2 */
     void (*cancel_before)(struct call *c);
     struct handle_wait *prev, *next;
 };
@@ -75,6 +75,7 @@ static void handle_collect(struct handle *h)
         DL_DELETE(m->staged, h);
     DL_DELETE2(h->node->handles, h, node_prev, node_next);
     inode_unref(&m->inodes, h->node);
+    spill_abandon(h->spill);
     stage_release(&h->stage);
     stage_release(&h->flying);
     pin_release(&h->pin);
@@ -110,8 +111,8 @@ void handle_released(struct handle *h)
 uint64_t handle_size(const struct handle *h, uint64_t base)
 {
     if (h->commit)
-        base = stage_size(&h->flying, base);
-    return stage_size(&h->stage, base);
+        base = stage_size(&h->flying, h->flying_spill ? spill_size(h->flying_spill) : base);
+    return stage_size(&h->stage, h->spill ? spill_size(h->spill) : base);
 }
 
 void handle_touch(struct handle *h, const struct fuse_ctx *who)
@@ -128,6 +129,20 @@ void handle_mark(struct handle *h)
 {
     h->stage_mark = stage_mark(&h->stage);
     h->stage_marked = true;
+}
+
+void handle_begin_value(struct handle *h)
+{
+    bool begins = h->empty && !h->commit && stage_empty(&h->stage);
+    h->empty = false;
+    if (begins)
+        stage_create(&h->stage, false);
+}
+
+void handle_cleared(struct handle *h)
+{
+    spill_abandon(h->spill);
+    h->spill = NULL;
 }
 
 bool handle_only_creates(const struct handle *h)
@@ -157,49 +172,22 @@ enum rgkv_err handle_take_failure(struct handle *h)
 
 static struct handle_wait **list_of(struct handle_wait *w) { return w->flying ? &w->h->waiting : &w->h->queued; }
 
-static struct handle_wait *wait_of(struct handle *h, const struct call *c)
-{
-    struct handle_wait *w;
-    DL_SEARCH_SCALAR(h->waiting, w, call, c);
-    if (!w)
-        DL_SEARCH_SCALAR(h->queued, w, call, c);
-    return w;
-}
-
 static void wait_end(struct handle_wait *w, enum rgkv_err err, const char *why)
 {
     struct call *c = w->call;
     handle_then *then = w->then;
-    struct inode *second = w->second ? c->node2 : NULL;
     DL_DELETE(*list_of(w), w);
     c->cancel = w->cancel_before;
-    if (second)
-        c->node2 = NULL; /* the call may wait for another one next */
-    struct inodes *t = &w->h->m->inodes;
+    c->waits = NULL;
     mem_free(w);
     then(c, err, why);
-    inode_unref(t, second);
-}
-
-/* Which handle a call waits for is found through its node; nodes have few open files. */
-static struct handle_wait *wait_find(struct call *c)
-{
-    const struct inode *nodes[] = {c->node, c->node2};
-    for (size_t i = 0; i < ARRAY_LEN(nodes); i++)
-        for (struct handle *h = nodes[i] ? nodes[i]->handles : NULL; h; h = h->node_next) {
-            struct handle_wait *w = wait_of(h, c);
-            if (w)
-                return w;
-        }
-    return NULL;
 }
 
 static void wait_cancel(struct call *c)
 {
-    struct handle_wait *w = wait_find(c);
-    ASSERT(w);
+    struct handle_wait *w = c->waits;
     struct handle *h = w->h;
-    if (w->flying && h->waiting == w && !w->next && h->commit && h->commit->ticket)
+    if (w->flying && h->waiting == w && !w->next && h->commit && (h->commit->ticket || h->commit->cancel))
         call_cancel(h->commit); /* nobody else wants it: its end tells our call */
     else
         wait_end(w, RGKV_CANCELLED, rgkv_err_sentence(RGKV_CANCELLED));
@@ -211,11 +199,8 @@ static void wait_add(struct handle *h, struct call *c, handle_then *then, bool f
     *w = (struct handle_wait){.h = h, .call = c, .then = then, .flying = flying, .cancel_before = c->cancel};
     if (!c->node)
         call_node(c, h->node);
-    else if (c->node != h->node && !c->node2) {
-        w->second = true;
-        call_node2(c, h->node);
-    }
     c->cancel = wait_cancel;
+    c->waits = w;
     DL_APPEND(*list_of(w), w);
 }
 
@@ -228,17 +213,28 @@ static void wait_end_all(struct handle *h, bool flying, enum rgkv_err err, const
 
 /* ---- committing ---- */
 
-static void commit_request(struct handle *h, const struct key *k, struct kv_request *ret_q)
+static void commit_request(struct handle *h, const struct key *k, struct kv_request *ret_q, uint8_t said[KV_STAGED_BYTES])
 {
     *ret_q = (struct kv_request){.key = key_bytes_of(k), .mode = h->mode, .uid = h->uid, .gid = h->gid};
     if (h->clear_suid)
         ret_q->flags |= KV_CLEAR_SUID;
-    stage_request(&h->flying, ret_q);
+    if (h->flying.fresh && h->known)
+        ret_q->flags |= KV_MUST_EXIST;
+    if (h->flying_spill)
+        spill_request(h->flying_spill, ret_q, said);
+    else
+        stage_request(&h->flying, ret_q);
+    if (h->flying.fresh && h->flying_spill)
+        ret_q->flags |= KV_IF_EMPTY;
 }
 
 static void commit_succeeded(struct handle *h, const struct kv_attr *a)
 {
     stage_release(&h->flying);
+    if (h->flying_spill)
+        spill_free(h->flying_spill);
+    h->flying_spill = NULL;
+    h->empty = false;
     h->created = false;
     h->known = true;
     if (a)
@@ -251,6 +247,11 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
     h->m->stats.commit_failures++;
     if (h->flying_marked)
         stage_undo(&h->flying, &h->flying_mark);
+    if (h->stage.whole)
+        spill_abandon(h->flying_spill); /* the value begins anew */
+    else
+        h->spill = h->flying_spill;
+    h->flying_spill = NULL;
     enum rgkv_err merged = stage_put_under(&h->stage, &h->flying);
     stage_release(&h->flying);
     h->failed = merged ? merged : err;
@@ -298,7 +299,7 @@ static void commit_done(struct call *c, const struct client_effect *e)
 {
     struct handle *h = ((struct commit_call *)c)->h;
     bool again = commit_again(h, e->err);
-    bool gone = e->err == RGKV_NOT_FOUND && !h->flying.whole; /* a Patch of a file that was removed elsewhere */
+    bool gone = e->err == RGKV_NOT_FOUND && ((h->known && h->flying.fresh) || !h->flying.whole); /* a change of a file that was removed elsewhere */
     enum rgkv_err err = gone ? RGKV_STALE : e->err;
     if (err && !again && told_nobody(h))
         call_record(c, rgkv_err_errno(err), e->why);
@@ -321,20 +322,48 @@ static struct call *commit_call(struct handle *h)
     return &c->call;
 }
 
-static void commit_send(struct handle *h)
+static void commit_not_sent(struct handle *h, enum rgkv_err err, const char *why)
 {
+    struct call *c = h->commit;
+    h->commit = NULL;
+    h->m->background -= 1;
+    commit_ended(h, err, why, NULL);
+    call_end(c);
+}
+
+/* Everything else is there: now the value may change. */
+static void commit_ask(struct call *c, enum rgkv_err err, const char *why)
+{
+    struct handle *h = ((struct commit_call *)c)->h;
     struct key k;
-    enum rgkv_err err = tree_key(h->node, &k);
-    if (err) { /* replaced or removed elsewhere: there is nothing to write to */
-        h->m->background -= 1;
-        commit_ended(h, err, rgkv_err_sentence(err), NULL);
+    struct kv_request q;
+    uint8_t said[KV_STAGED_BYTES];
+    if (err) {
+        if (told_nobody(h))
+            call_record(c, rgkv_err_errno(err), why);
+        commit_not_sent(h, err, why);
         return;
     }
-    struct kv_request q;
-    commit_request(h, &k, &q);
+    err = tree_key(h->node, &k);
+    if (err) { /* replaced or removed elsewhere: there is nothing to write to */
+        commit_not_sent(h, err, rgkv_err_sentence(err));
+        return;
+    }
+    commit_request(h, &k, &q, said);
+    c->since_us = mount_now_us(h->m); /* what was sent ahead had a timeout of its own */
+    call_ask(c, &q, commit_done);
+}
+
+static void commit_send(struct handle *h)
+{
     h->commit = commit_call(h);
     handle_list(h);
-    call_ask(h->commit, &q, commit_done);
+    if (!h->flying_spill) {
+        commit_ask(h->commit, RGKV_OK, "");
+        return;
+    }
+    spill_add(h->flying_spill, &h->flying);
+    spill_wait(h->flying_spill, true, h->commit, commit_ask);
 }
 
 static void commit_start(struct handle *h)
@@ -346,6 +375,8 @@ static void commit_start(struct handle *h)
     ASSERT(!h->commit && !stage_empty(&h->stage));
     h->m->stats.commits++;
     h->flying = h->stage;
+    h->flying_spill = h->spill;
+    h->spill = NULL;
     h->flying_mark = h->stage_mark;
     h->flying_marked = h->stage_marked;
     h->stage_marked = false;
@@ -358,7 +389,7 @@ static void commit_start(struct handle *h)
     h->m->background += 1;
     if (h->node->orphan) { /* unlinked here: the value is ours alone */
         h->m->background -= 1;
-        enum rgkv_err err = orphan_apply(h->node, &h->flying);
+        enum rgkv_err err = h->flying_spill ? RGKV_TOO_LARGE : orphan_apply(h->node, &h->flying);
         commit_ended(h, err, rgkv_err_sentence(err), NULL);
     } else
         commit_send(h);
@@ -375,13 +406,41 @@ void handle_commit(struct handle *h, struct call *c, handle_then *then)
         commit_start(h);
 }
 
+/* ---- values that are too large for one request ---- */
+
+static void spill_now(struct handle *h, struct call *c, handle_then *then)
+{
+    struct key k;
+    enum rgkv_err err = h->spill ? spill_failed(h->spill) : tree_key(h->node, &k);
+    if (err) {
+        then(c, err, rgkv_err_sentence(err));
+        return;
+    }
+    if (!h->spill)
+        h->spill = spill_new(h->m, h->node, &k);
+    spill_add(h->spill, &h->stage);
+    handle_list(h);
+    then(c, RGKV_OK, "");
+}
+
+void handle_spill(struct handle *h, struct call *c, handle_then *then)
+{
+    ASSERT(h->stage.whole || h->stage.spilled);
+    if (h->commit)
+        wait_add(h, c, then, true); /* one value at a time is on its way */
+    else if (h->spill && !spill_failed(h->spill) && !spill_has_room(h->spill))
+        spill_wait(h->spill, false, c, then);
+    else
+        spill_now(h, c, then);
+}
+
 static void idle_look(uv_timer_t *timer)
 {
     struct mount *m = timer->data;
     uint64_t now = mount_now_us(m);
     struct handle *h, *next;
     DL_FOREACH_SAFE(m->staged, h, next)
-        if (!h->commit && !h->failed && h->stage.written && now - h->touched_us >= SILENCE_US)
+        if (!h->commit && !h->failed && h->stage.written && !(h->spill && spill_busy(h->spill)) && now - h->touched_us >= SILENCE_US)
             commit_start(h);
 }
 
@@ -427,6 +486,25 @@ struct handle *handle_closing_in(const struct mount *m, const struct inode *dir)
         if (closing(h) && h->node->parent == dir)
             return h;
     return NULL;
+}
+
+void handles_unspill(struct inode *n, struct call *c, handle_then *then)
+{
+    struct handle *h;
+    for (h = n->handles; h && !(h->spill && !h->failed); h = h->node_next)
+        ;
+    if (h)
+        handle_commit(h, c, then);
+    else
+        then(c, RGKV_OK, "");
+}
+
+bool handles_spilled(const struct inode *n)
+{
+    for (const struct handle *h = n->handles; h; h = h->node_next)
+        if (h->spill && !h->failed)
+            return true;
+    return false;
 }
 
 bool handles_unsettled(const struct inode *n) { return first_unsettled(n) != NULL; }

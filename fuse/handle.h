@@ -12,6 +12,7 @@
 #include "fuse/stage.h"
 
 struct handle_wait;
+struct spill;
 
 struct handle {
     struct mount *m;
@@ -25,6 +26,8 @@ struct handle {
     int64_t staged_ns;             /* wall clock of that */
     uint64_t touched_us;           /* monotonic clock of that */
     struct stage stage, flying;
+    struct spill *spill, *flying_spill; /* of `stage` and `flying`, if they are spilled */
+    bool empty;                    /* the store's file held nothing when it was opened: the first write may begin a whole value */
     struct stage_mark stage_mark, flying_mark;
     bool stage_marked, flying_marked; /* a failed commit takes the last write back to the mark */
     struct call *commit;           /* carries `flying` */
@@ -39,6 +42,8 @@ struct handle {
     struct handle *prev, *next;    /* m->staged */
     struct handle *node_prev, *node_next; /* node->handles */
 };
+
+typedef void handle_then(struct call *c, enum rgkv_err err, const char *why);
 
 struct handle *handle_new(struct mount *m, struct inode *n, const struct fuse_file_info *fi, const struct fuse_ctx *who);
 struct handle *handle_of(const struct fuse_file_info *fi);
@@ -56,6 +61,11 @@ void handle_touch(struct handle *h, const struct fuse_ctx *who);
 /* Before a write that will be committed at once: a failure takes it back. */
 void handle_mark(struct handle *h);
 /* Nothing is staged but the creation itself: an Append does that along the way. */
+/* The next write begins a value of its own if the file is still empty: then it is one Put, atomic at any size. */
+void handle_begin_value(struct handle *h);
+/* What is staged goes ahead to the store, so that more fits. `then` is called when it may be tried again; OK only then. */
+void handle_cleared(struct handle *h);             /* its stage was cleared: what went ahead of it is given up */
+void handle_spill(struct handle *h, struct call *c, handle_then *then);
 bool handle_only_creates(const struct handle *h);
 void handle_appended(struct handle *h);            /* such an Append was acknowledged */
 /* A failure that nobody was told of yet; OK: none. Telling it once is enough. */
@@ -63,12 +73,15 @@ enum rgkv_err handle_take_failure(struct handle *h);
 
 /* Waits until all that is staged now is committed. `then` is called exactly once, perhaps before this returns (if there is nothing to do). The
  * wait is given up with CANCELLED if its call is interrupted; if it was the only one, so is the commit. */
-typedef void handle_then(struct call *c, enum rgkv_err err, const char *why);
 void handle_commit(struct handle *h, struct call *c, handle_then *then);
 /* The same for every handle of a node that has something on its way or has not created its file yet. Failures are
  * the handles' own business and not told. */
 void handles_settle(struct inode *n, struct call *c, handle_then *then);
 bool handles_unsettled(const struct inode *n);
+/* Values that went ahead in pieces belong to the shard of the name they had: before it goes, they are committed. One of the node's
+ * handles is; ask again. */
+bool handles_spilled(const struct inode *n);
+void handles_unspill(struct inode *n, struct call *c, handle_then *then);
 /* From handles_leave to handles_stay the node's name may go. No commit starts meanwhile: it could reach the store behind the removal and
  * bring the name back. handles_flown waits for those that were under way before. After handles_stay, whose caller holds a reference, the
  * commits that were held back go wherever the node is now: to its name, its new name, or the orphan. */

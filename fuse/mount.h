@@ -39,6 +39,7 @@ struct mount {
     struct interrupts *interrupts;
     struct handle *staged;         /* open files with something staged or being sent; a list by handle.h */
     uv_timer_t *idle;              /* runs while `staged` is not empty */
+    uint64_t spilled_bytes;        /* in pieces of values that are being sent (spill.h) */
     unsigned background;           /* what an unmount waits for: commits, and what holds them back */
     bool stopping;
 };

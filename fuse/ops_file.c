@@ -42,6 +42,7 @@ static void open_reply(struct open_call *c, const struct client_effect *e)
     h->known = true;
     if (opens_for_read(c->fi.flags) && !(c->fi.flags & O_TRUNC))
         pin_take(&h->pin, &e->reply->attr, 0, e->reply->data, mount_now_us(h->m));
+    h->empty = e->reply->attr.size == 0;
     if (opens_for_write(c->fi.flags) && c->fi.flags & O_TRUNC) {
         stage_clear(&h->stage);
         handle_touch(h, fuse_req_ctx(c->call.req));
@@ -154,7 +155,7 @@ static void create_excl_done(struct call *call, const struct client_effect *e)
     struct inode *n = inode_lookup(&call->m->inodes, call->node, c->name, a.ino, KV_FILE);
     attr_seen(n, &a);
     struct handle *h = create_handle(c, n);
-    h->known = true;
+    h->known = h->empty = true;
     create_reply(c, n, h);
 }
 

@@ -198,7 +198,7 @@ static void write_staged(struct io_call *c, uint64_t offset)
 /* O_APPEND behind a truncation that is staged: both are one Put. */
 static uint64_t stage_offset(const struct io_call *c)
 {
-    return c->h->flags & O_APPEND ? c->h->stage.length : c->offset;
+    return c->h->flags & O_APPEND ? handle_size(c->h, 0) : c->offset;
 }
 
 static void write_stage(struct call *call, enum rgkv_err err, const char *why)
@@ -209,15 +209,18 @@ static void write_stage(struct call *call, enum rgkv_err err, const char *why)
         call_reply_err(call, err, why);
         return;
     }
+    handle_begin_value(h);
     uint64_t offset = stage_offset(c);
     handle_mark(h);
     err = stage_write(&h->stage, offset, data_of(c));
-    if (err == RGKV_BUSY)
+    if (err == RGKV_BUSY && (h->stage.whole || h->stage.spilled))
+        handle_spill(h, call, write_stage);
+    else if (err == RGKV_BUSY)
         handle_commit(h, call, write_stage); /* the Patch is full: it goes first */
     else if (err) {
-        h->failed = err; /* a value that is not whole must not be published by the close */
+        h->failed = stage_empty(&h->stage) ? RGKV_OK : err; /* a value that is not whole must not be published by the close */
         h->reported = true;
-        call_reply_err(call, err, "one Put carries at most 1 MiB for now");
+        call_reply_err(call, err, "a value holds at most 4 GiB");
     } else
         write_staged(c, offset);
 }
@@ -239,7 +242,7 @@ static void write_begin(struct io_call *c)
         call_reply_errno(&c->call, rgkv_err_errno(err)); /* of a commit that ran when nobody waited: recorded then */
     else if (h->node->orphan)
         write_orphan(c);
-    else if (!(h->flags & O_APPEND) || (h->stage.whole && !h->stage.fresh))
+    else if (!(h->flags & O_APPEND) || ((h->stage.whole || h->stage.spilled) && !h->stage.fresh))
         write_stage(&c->call, RGKV_OK, "");
     else if (handle_staged(h) && !handle_only_creates(h))
         handle_commit(h, &c->call, write_append);

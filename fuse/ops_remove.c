@@ -10,6 +10,7 @@
 
 struct remove_call {
     struct orphan_call orphan;     /* its call's node is the directory, node2 the file */
+    struct inode *file;            /* a reference, or NULL: the kernel does not know it. Also node2, once it leaves */
     enum kv_op op;
     struct key key;
 };
@@ -48,6 +49,7 @@ static void remove_release(struct call *c)
 {
     orphan_fetch_release((struct orphan_call *)c);
     stay(c, c->node2);
+    inode_unref(&c->m->inodes, ((struct remove_call *)c)->file);
 }
 
 static struct mount *m_of(struct remove_call *c) { return c->orphan.call.m; }
@@ -97,6 +99,23 @@ static void remove_flown(struct call *call, enum rgkv_err err, const char *why)
         orphan_fetch(&c->orphan, call->node2, remove_send);
 }
 
+/* What went ahead in pieces is committed first: the orphan is made of what the store has. */
+static void remove_begin(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct remove_call *c = (struct remove_call *)call;
+    struct inode *n = c->file;
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else if (n && handles_spilled(n))
+        handles_unspill(n, call, remove_begin);
+    else {
+        if (n)
+            call_node2(call, n);
+        leave(call, n);
+        flown(n, call, remove_flown);
+    }
+}
+
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, const char *op, enum kv_op kv)
 {
     struct key k;
@@ -108,10 +127,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, con
     c->op = kv;
     c->key = k;
     struct inode *n = inode_child(&call->m->inodes, call->node, name);
-    if (n)
-        call_node2(call, n);
-    leave(call, n);
-    flown(n, call, remove_flown);
+    c->file = n ? inode_ref(n) : NULL;
+    remove_begin(call, RGKV_OK, "");
 }
 
 void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) { remove_name(req, parent, name, "unlink", KV_DELETE); }

@@ -140,16 +140,39 @@ static void resized(struct call *call, enum rgkv_err err, const char *why)
 
 static void resize_done(struct call *call, const struct client_effect *e) { resized(call, e->err, e->why); }
 
-/* ftruncate: to 0 it is staged like O_TRUNC, else it is a Patch at once. */
-static void resize_handle(struct setattr_call *c)
+static void resize_handle(struct call *call, enum rgkv_err err, const char *why);
+
+static void resize_full(struct setattr_call *c)
 {
     struct handle *h = c->h;
+    if (h->stage.whole || h->stage.spilled)
+        handle_spill(h, &c->call, resize_handle);
+    else
+        handle_commit(h, &c->call, resize_handle);
+}
+
+/* ftruncate: to 0 it is staged like O_TRUNC, else it is a Patch at once. */
+static void resize_handle(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct setattr_call *c = (struct setattr_call *)call;
+    struct handle *h = c->h;
+    if (err) {
+        call_reply_err(call, err, why);
+        return;
+    }
     handle_mark(h);
-    enum rgkv_err err = stage_resize(&h->stage, c->size);
+    h->empty = false;
+    err = stage_resize(&h->stage, c->size);
+    if (err == RGKV_BUSY) {
+        resize_full(c);
+        return;
+    }
     if (err) {
         call_reply_err(&c->call, err, NULL);
         return;
     }
+    if (!c->size)
+        handle_cleared(h);
     handle_touch(h, fuse_req_ctx(c->call.req));
     h->stage_marked = false;
     if (c->size || c->call.m->options->commit_write)
@@ -184,7 +207,7 @@ static void resize(struct setattr_call *c)
         orphan_resize(n, c->size);
         set_begin(c);
     } else if (c->h)
-        resize_handle(c);
+        resize_handle(&c->call, RGKV_OK, "");
     else
         handles_settle(n, &c->call, resize_path_send);
 }

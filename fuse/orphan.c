@@ -70,7 +70,8 @@ void orphan_begin(struct orphan_call *c)
     c->fetch.orphan = NULL;
     for (struct handle *h = n->handles; h; h = h->node_next)
         if (!h->commit && !stage_empty(&h->stage)) {
-            h->failed = orphan_apply(n, &h->stage);
+            h->failed = h->spill ? RGKV_TOO_LARGE : orphan_apply(n, &h->stage);
+            handle_cleared(h);
             h->reported = false;
             stage_release(&h->stage);
             h->created = false;

@@ -28,7 +28,7 @@ void stage_clear(struct stage *s)
     s->n = 0;
     buf_clear(&s->data);
     s->whole = true;
-    s->fresh = s->resized = s->written = false;
+    s->spilled = s->fresh = s->resized = s->written = false;
     s->length = 0;
 }
 
@@ -83,8 +83,10 @@ static void pack(struct stage *s)
 
 static enum rgkv_err room_whole(struct stage *s, uint64_t end, size_t len)
 {
-    if (end > DATA_BYTES_MAX)
+    if (end > VALUE_BYTES_MAX)
         return RGKV_TOO_LARGE;
+    if (end > DATA_BYTES_MAX)
+        return RGKV_BUSY;
     if (s->data.len + len > LOG_BYTES_MAX || s->n >= WHOLE_RANGES_MAX)
         pack(s);
     return RGKV_OK;
@@ -157,8 +159,10 @@ enum rgkv_err stage_resize(struct stage *s, uint64_t length)
         stage_clear(s);
         return RGKV_OK;
     }
-    if (length > (s->whole ? DATA_BYTES_MAX : VALUE_BYTES_MAX))
+    if (length > VALUE_BYTES_MAX)
         return RGKV_TOO_LARGE;
+    if (s->whole && length > DATA_BYTES_MAX)
+        return RGKV_BUSY;
     cut(s, length);
     if (s->resized)
         return resize_again(s, length);
@@ -201,8 +205,7 @@ static void request_put(struct stage *s, struct kv_request *q)
     q->op = KV_PUT;
     q->data = buf_bytes(dense(s) ? &s->data : &s->packed);
     if (s->fresh)
-        q->flags |= KV_IF_VERSION;
-    q->version = 0;
+        q->flags |= KV_IF_EMPTY;
 }
 
 static void request_patch(struct stage *s, struct kv_request *q)
@@ -230,6 +233,28 @@ void stage_lost_race(struct stage *s)
     ASSERT(s->whole && s->fresh);
     s->whole = s->fresh = false;
     s->length = 0;
+}
+
+void stage_take(struct stage *s, struct kv_request *q, struct kv_range **ret_ranges, struct buf *ret_data)
+{
+    if (s->whole && !dense(s))
+        pack(s);
+    if (s->resized) {
+        q->flags |= KV_TRUNCATE;
+        q->length = s->length;
+    }
+    *ret_ranges = s->ranges;
+    *ret_data = s->data;
+    q->ranges = s->ranges;
+    q->n_ranges = s->n;
+    q->data = buf_bytes(&s->data);
+    s->ranges = NULL;
+    s->data = (struct buf){0};
+    s->n = s->cap = 0;
+    s->length = 0;
+    s->packs++;
+    s->whole = s->resized = false;
+    s->spilled = s->written = true;
 }
 
 static enum rgkv_err write_all(struct stage *to, const struct stage *from)

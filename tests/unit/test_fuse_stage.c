@@ -54,15 +54,14 @@ static void holes_of_a_put_are_zeros(void **state)
     stage_release(&s);
 }
 
-static void a_creation_without_truncation_is_put_only_if_absent(void **state)
+static void a_creation_without_truncation_is_put_only_if_there_is_nothing(void **state)
 {
     struct stage s = {0};
     stage_create(&s, false);
     put(&s, 0, "ab");
     struct kv_request q = request(&s);
     assert_int_equal(q.op, KV_PUT);
-    assert_int_equal(q.flags, KV_IF_VERSION);
-    assert_int_equal(q.version, 0);
+    assert_int_equal(q.flags, KV_IF_EMPTY);
     stage_lost_race(&s);
     q = request(&s);
     assert_int_equal(q.op, KV_PATCH);
@@ -98,16 +97,49 @@ static void writes_into_a_value_travel_as_ranges(void **state)
     stage_release(&s);
 }
 
-static void a_put_over_the_limit_is_refused_and_nothing_of_it_is_kept(void **state)
+static void a_put_over_the_limit_asks_to_be_taken_first_and_nothing_is_kept_beyond_the_largest_value(void **state)
 {
     struct stage s = {0};
     stage_clear(&s);
     put(&s, 0, "abc");
-    assert_int_equal(stage_write(&s, DATA_BYTES_MAX - 1, text("xy")), RGKV_TOO_LARGE);
+    assert_int_equal(stage_write(&s, DATA_BYTES_MAX - 1, text("xy")), RGKV_BUSY);
     assert_int_equal(s.length, 3);
     assert_int_equal(stage_write(&s, DATA_BYTES_MAX - 1, text("x")), RGKV_OK);
     assert_int_equal(stage_write(&s, UINT64_MAX - 1, text("x")), RGKV_TOO_LARGE);
-    assert_int_equal(stage_resize(&s, DATA_BYTES_MAX + 1), RGKV_TOO_LARGE);
+    assert_int_equal(stage_resize(&s, DATA_BYTES_MAX + 1), RGKV_BUSY);
+    assert_int_equal(stage_resize(&s, VALUE_BYTES_MAX + 1), RGKV_TOO_LARGE);
+    stage_release(&s);
+}
+
+static void what_was_taken_goes_on_as_ranges_on_top_of_it(void **state)
+{
+    struct stage s = {0};
+    struct kv_request q = {0};
+    struct kv_range *ranges;
+    struct buf data;
+    stage_clear(&s);
+    put(&s, 2, "cd");
+    put(&s, 0, "ab");
+    stage_take(&s, &q, &ranges, &data);
+    assert_int_equal(q.n_ranges, 1);
+    assert_true(bytes_eq(q.data, text("abcd")));
+    assert_int_equal(q.flags, 0);
+    mem_free(ranges);
+    buf_release(&data);
+    assert_true(s.spilled && !stage_empty(&s) && s.written);
+    put(&s, 6, "x");
+    assert_int_equal(stage_resize(&s, 5), RGKV_OK);
+    assert_int_equal(stage_size(&s, 4), 5);
+    assert_int_equal(stage_write(&s, 4, text("e")), RGKV_OK);
+    q = (struct kv_request){0};
+    stage_take(&s, &q, &ranges, &data);
+    assert_int_equal(q.flags, KV_TRUNCATE);
+    assert_int_equal(q.length, 5);
+    assert_true(bytes_eq(q.data, text("e")));
+    mem_free(ranges);
+    buf_release(&data);
+    assert_int_equal(stage_resize(&s, 0), RGKV_OK);
+    assert_true(s.whole && !s.spilled);
     stage_release(&s);
 }
 
@@ -283,10 +315,11 @@ int main(void)
         cmocka_unit_test(only_short_writes_that_end_off_a_block_commit_at_once),
         cmocka_unit_test(a_truncated_file_is_sent_as_one_put),
         cmocka_unit_test(holes_of_a_put_are_zeros),
-        cmocka_unit_test(a_creation_without_truncation_is_put_only_if_absent),
+        cmocka_unit_test(a_creation_without_truncation_is_put_only_if_there_is_nothing),
         cmocka_unit_test(a_lost_race_without_data_leaves_nothing_to_send),
         cmocka_unit_test(writes_into_a_value_travel_as_ranges),
-        cmocka_unit_test(a_put_over_the_limit_is_refused_and_nothing_of_it_is_kept),
+        cmocka_unit_test(a_put_over_the_limit_asks_to_be_taken_first_and_nothing_is_kept_beyond_the_largest_value),
+        cmocka_unit_test(what_was_taken_goes_on_as_ranges_on_top_of_it),
         cmocka_unit_test(a_full_patch_asks_to_be_committed_first),
         cmocka_unit_test(a_value_written_over_and_over_stays_bounded),
         cmocka_unit_test(a_failed_write_is_taken_back),
