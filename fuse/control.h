@@ -28,12 +28,12 @@ bool control_local_text(const struct mount *m, enum control_kind kind, struct bu
 
 /* control_write.c: what a text means. The command's arrays live in `w`. */
 struct control_written {
-    struct ctrl_command command;   /* join, leave, move */
+    struct ctrl_command command;   /* join, leave, move, members, leader */
     struct ctrl_join_group *groups; /* owned */
     uint64_t gids[GROUPS_MAX];
     int64_t query;
 };
-MUST_USE enum rgkv_err control_understand(enum control_kind kind, struct bytes text, struct control_written *ret_w, struct buf *why);
+MUST_USE enum rgkv_err control_understand(uint64_t id, struct bytes text, struct control_written *ret_w, struct buf *why);
 void control_written_release(struct control_written *w);
 /* Writes that this mount obeys by itself: error, mount/abort. */
 MUST_USE enum rgkv_err control_obey(struct mount *m, enum control_kind kind, struct bytes text, struct buf *why);

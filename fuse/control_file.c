@@ -233,7 +233,7 @@ static void send_written(struct file_call *c, struct bytes text)
     enum control_kind kind = kind_of(c->file);
     struct control_written *w = mem_zalloc(sizeof *w);
     struct buf why = {0};
-    enum rgkv_err err = control_understand(kind, text, w, &why);
+    enum rgkv_err err = control_understand(c->file->id, text, w, &why);
     if (err)
         refuse(c, err, &why);
     else if (kind == CONTROL_QUERY)

@@ -26,8 +26,23 @@ static enum rgkv_err understand_move(struct bytes text, struct control_written *
     return ctrl_parse_move(text, &w->command.shard, &w->command.gid, why);
 }
 
-enum rgkv_err control_understand(enum control_kind kind, struct bytes text, struct control_written *ret_w, struct buf *why)
+static enum rgkv_err understand_member(uint64_t gid, struct bytes text, struct control_written *w, struct buf *why)
 {
+    enum rgkv_err err = ctrl_parse_member(text, &w->command, why);
+    w->command.gid = gid;
+    return err;
+}
+
+static enum rgkv_err understand_leader(uint64_t gid, struct bytes text, struct control_written *w, struct buf *why)
+{
+    w->command.op = CTRL_TRANSFER;
+    w->command.gid = gid;
+    return ctrl_parse_leader(text, &w->command.member, why);
+}
+
+enum rgkv_err control_understand(uint64_t id, struct bytes text, struct control_written *ret_w, struct buf *why)
+{
+    enum control_kind kind = control_row(id)->kind;
     memset(ret_w, 0, sizeof *ret_w);
     if (kind == CONTROL_JOINS)
         return understand_join(text, ret_w, why);
@@ -35,6 +50,10 @@ enum rgkv_err control_understand(enum control_kind kind, struct bytes text, stru
         return understand_leave(text, ret_w, why);
     if (kind == CONTROL_MOVE_TO)
         return understand_move(text, ret_w, why);
+    if (kind == CONTROL_GROUP_MEMBERS)
+        return understand_member(control_number(id), text, ret_w, why);
+    if (kind == CONTROL_GROUP_LEADER)
+        return understand_leader(control_number(id), text, ret_w, why);
     if (kind == CONTROL_QUERY)
         return ctrl_parse_query(text, &ret_w->query, why);
     return RGKV_NOT_PERMITTED;

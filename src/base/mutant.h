@@ -22,6 +22,11 @@
     X(truncate_always,       "a late append cuts off entries that came after it")                               \
     X(truncated_unwritten,   "what replaces truncated entries is not written to the log")                       \
     X(quorum_of_one,         "one member less than a majority is enough")                                       \
+    X(config_two_at_once,    "a change of the members begins before the last one is committed")                \
+    X(config_old_term,       "a new leader changes the members before it has committed anything of its own")   \
+    X(config_when_committed, "a configuration counts only once it is committed")                               \
+    X(bound_again,           "a wiped machine takes its old place as if it remembered")                        \
+    X(buried_early,          "a member deletes what it holds before its group has done without it")            \
     X(no_back_up,            "the leader never goes back behind a refused entry")                               \
     X(lost_not_resent,       "entries that were lost are never sent again")                                     \
     X(no_noop,               "a new leader appends no entry of its own")                                        \

@@ -277,7 +277,7 @@ static void start_admin(struct client *c, struct request *r)
 {
     struct buf why = {0};
     r->admin.client = c->client;
-    enum rgkv_err err = ctrl_op_admin(r->admin.op) ? ctrl_command_check(&r->admin, &why) : RGKV_INVALID;
+    enum rgkv_err err = ctrl_op_admin(r->admin.op) || r->admin.op == CTRL_TRANSFER ? ctrl_command_check(&r->admin, &why) : RGKV_INVALID;
     if (!err) {
         buf_release(&why);
         session_enter(c, &c->admin, r);

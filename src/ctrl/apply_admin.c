@@ -1,4 +1,4 @@
-/* JOIN, LEAVE, MOVE: each that succeeds makes exactly one new config, each that fails changes nothing but its recorded
+/* Admin commands. JOIN, LEAVE, MOVE: each that succeeds makes exactly one new config, each that fails changes nothing but its recorded
  * result. None of them needs a group to be reachable: what is (placement) follows what is wanted later. */
 #include "ctrl/state.h"
 
@@ -14,13 +14,13 @@ void ctrl_refuse(struct ctrl_result *r, enum rgkv_err err, const char *format, .
     r->err = err;
 }
 
-static void config_next(const struct ctrl *c, struct ctrl_config *ret_next)
+void ctrl_config_next(const struct ctrl *c, struct ctrl_config *ret_next)
 {
     ctrl_config_copy(&c->config, ret_next);
     ret_next->num++;
 }
 
-static void config_install(struct ctrl *c, struct ctrl_config *next, struct ctrl_result *r)
+void ctrl_config_install(struct ctrl *c, struct ctrl_config *next, struct ctrl_result *r)
 {
     ctrl_config_release(&c->config);
     c->config = *next;
@@ -89,12 +89,12 @@ static void apply_join(struct ctrl *c, const struct ctrl_command *k, struct ctrl
     if (r->err)
         return;
     struct ctrl_config next;
-    config_next(c, &next);
+    ctrl_config_next(c, &next);
     for (unsigned i = 0; i < k->n_groups; i++)
         ctrl_config_add(&next, &k->groups[i], join_group(c, &k->groups[i], next.num));
     unpark(c, &next);
     ctrl_config_rebalance(&next);
-    config_install(c, &next, r);
+    ctrl_config_install(c, &next, r);
 }
 
 /* ---- leave, move ---- */
@@ -107,11 +107,11 @@ static void apply_leave(struct ctrl *c, const struct ctrl_command *k, struct ctr
             return;
         }
     struct ctrl_config next;
-    config_next(c, &next);
+    ctrl_config_next(c, &next);
     for (unsigned i = 0; i < k->n_gids; i++)
         ctrl_config_remove(&next, k->gids[i]);
     ctrl_config_rebalance(&next);
-    config_install(c, &next, r);
+    ctrl_config_install(c, &next, r);
 }
 
 static void apply_move(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
@@ -125,9 +125,9 @@ static void apply_move(struct ctrl *c, const struct ctrl_command *k, struct ctrl
         return;
     }
     struct ctrl_config next;
-    config_next(c, &next);
+    ctrl_config_next(c, &next);
     next.shards[k->shard] = k->gid;
-    config_install(c, &next, r);
+    ctrl_config_install(c, &next, r);
 }
 
 /* ---- exactly once ---- */
@@ -142,8 +142,12 @@ static void admin_execute(struct ctrl *c, const struct ctrl_command *k, struct c
         apply_join(c, k, r);
     else if (k->op == CTRL_LEAVE)
         apply_leave(c, k, r);
-    else
+    else if (k->op == CTRL_MOVE)
         apply_move(c, k, r);
+    else if (k->op == CTRL_ADD_MEMBER)
+        ctrl_apply_add_member(c, k, r);
+    else
+        ctrl_apply_remove_member(c, k, r);
     buf_release(&why);
 }
 

@@ -1,5 +1,6 @@
 /* Groups from founding to burial: slots are bound to nodes once (P1), a group that left is retired when it holds nothing
  * (P3), its replicas are deleted by tombstones only (P4). */
+#include "base/mutant.h"
 #include "ctrl/state.h"
 
 bool ctrl_group_idle(const struct ctrl *c, uint64_t gid)
@@ -21,11 +22,10 @@ void ctrl_group_found(struct ctrl *c, const struct ctrl_join_group *join, uint64
     ctrl_rows_put_group(c, g);
 }
 
-static void bury_later(struct ctrl *c, const struct ctrl_group *g, const struct ctrl_member *m)
+void ctrl_bury_later(struct ctrl *c, const struct ctrl_tombstone *t)
 {
-    struct ctrl_tombstone t = {g->gid, g->incarnation, m->id, m->node};
-    ctrl_view_tombstone_add(&c->view, &t);
-    ctrl_rows_put_tombstone(c, &t);
+    ctrl_view_tombstone_add(&c->view, t);
+    ctrl_rows_put_tombstone(c, t);
 }
 
 void ctrl_group_retire(struct ctrl *c, uint64_t gid)
@@ -34,7 +34,7 @@ void ctrl_group_retire(struct ctrl *c, uint64_t gid)
     ASSERT(g && ctrl_group_idle(c, gid));
     for (unsigned i = 0; i < g->n; i++)
         if (g->members[i].node)
-            bury_later(c, g, &g->members[i]);
+            ctrl_bury_later(c, &(struct ctrl_tombstone){g->gid, g->incarnation, g->members[i].id, g->members[i].node});
     ctrl_rows_delete_group(c, gid);
     ctrl_view_group_remove(&c->view, gid);
     c->view_changed = true;
@@ -67,48 +67,71 @@ static bool group_all_bound(const struct ctrl_group *g)
     return true;
 }
 
-void ctrl_apply_bind(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
+/* What is left of an earlier member there must be gone first: one node is never two members of a group. */
+static bool node_to_bury(const struct ctrl *c, const struct ctrl_command *k)
 {
-    struct ctrl_group *g = group_named(c, k, r);
-    if (!g)
-        return;
-    struct ctrl_member *m = ctrl_group_member(g, k->member);
-    if (!m) {
-        ctrl_refuse(r, RGKV_NOT_FOUND, "group %lu has no member %lu", k->gid, k->member);
-    } else if (m->node) {
-        ctrl_refuse(r, RGKV_CONFLICT, "member %lu is taken by node %016lx", m->id, m->node);
-    } else if (ctrl_group_has_node(g, k->node)) {
-        ctrl_refuse(r, RGKV_CONFLICT, "node %016lx is a member of group %lu already", k->node, g->gid);
-    } else if (strcmp(m->addr, k->addr) != 0) {
-        ctrl_refuse(r, RGKV_STALE, "member %lu is at %s, not at %s", m->id, m->addr, k->addr);
-    } else {
-        m->node = k->node;
-        g->founded = group_all_bound(g);
-        ctrl_rows_put_group(c, g);
-        c->view_changed = true;
+    for (unsigned i = 0; i < c->view.n_tombstones; i++) {
+        const struct ctrl_tombstone *t = &c->view.tombstones[i];
+        if (t->gid == k->gid && t->incarnation == k->incarnation && t->node == k->node)
+            return true;
     }
+    return false;
 }
 
-static bool group_move_node(struct ctrl_group *g, uint64_t node, const char *addr)
+static void bind_check(const struct ctrl *c, const struct ctrl_command *k, const struct ctrl_members *all, const struct ctrl_member *m,
+                       struct ctrl_result *r)
+{
+    if (!m)
+        ctrl_refuse(r, RGKV_NOT_FOUND, "group %lu has no member %lu", k->gid, k->member);
+    else if (m->node && !MUTANT(bound_again))
+        ctrl_refuse(r, RGKV_CONFLICT, "member %lu is taken by node %016lx", m->id, m->node);
+    else if (ctrl_members_have_node(all, k->node))
+        ctrl_refuse(r, RGKV_CONFLICT, "node %016lx is a member of group %lu already", k->node, k->gid);
+    else if (node_to_bury(c, k))
+        ctrl_refuse(r, RGKV_BUSY, "node %016lx has not deleted yet what it held as an earlier member of group %lu", k->node, k->gid);
+    else if (m->state == CTRL_MEMBER_LEAVING)
+        ctrl_refuse(r, RGKV_STALE, "member %lu is leaving", m->id);
+    else if (strcmp(m->addr, k->addr) != 0)
+        ctrl_refuse(r, RGKV_STALE, "member %lu is at %s, not at %s", m->id, m->addr, k->addr);
+}
+
+void ctrl_apply_bind(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
+{
+    struct ctrl_members all;
+    if (!ctrl_members_named(c, k, &all, r))
+        return;
+    struct ctrl_member *m = ctrl_members_find(&all, k->member);
+    bind_check(c, k, &all, m, r);
+    if (r->err)
+        return;
+    m->node = k->node;
+    if (all.group)
+        all.group->founded = group_all_bound(all.group);
+    ctrl_members_store(c, &all);
+}
+
+static void members_move_node(struct ctrl *c, const struct ctrl_members *all, const struct ctrl_command *k)
 {
     bool changed = false;
-    for (unsigned i = 0; i < g->n; i++) {
-        struct ctrl_member *m = &g->members[i];
-        if (m->node == node && strcmp(m->addr, addr) != 0) {
-            addr_copy(m->addr, addr);
+    for (unsigned i = 0; i < *all->n; i++) {
+        struct ctrl_member *m = &all->all[i];
+        if (m->node == k->node && strcmp(m->addr, k->addr) != 0) {
+            addr_copy(m->addr, k->addr);
             changed = true;
         }
     }
-    return changed;
+    if (changed)
+        ctrl_members_store(c, all);
 }
 
 void ctrl_apply_addr(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
 {
+    struct ctrl_members all;
+    if (ctrl_members_of(c, 0, &all))
+        members_move_node(c, &all, k);
     for (unsigned i = 0; i < c->view.n_groups; i++)
-        if (group_move_node(&c->view.groups[i], k->node, k->addr)) {
-            ctrl_rows_put_group(c, &c->view.groups[i]);
-            c->view_changed = true;
-        }
+        if (ctrl_members_of(c, c->view.groups[i].gid, &all))
+            members_move_node(c, &all, k);
 }
 
 void ctrl_apply_retire(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)

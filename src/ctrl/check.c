@@ -1,7 +1,10 @@
 /* What can be said of a command without state. */
 #include "ctrl/state.h"
 
-bool ctrl_op_admin(enum ctrl_op op) { return op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE; }
+bool ctrl_op_admin(enum ctrl_op op)
+{
+    return op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE || op == CTRL_ADD_MEMBER || op == CTRL_REMOVE_MEMBER;
+}
 
 #define SAY(why, ...) ((why) ? buf_printf((why), __VA_ARGS__) : (void)0)
 
@@ -87,6 +90,17 @@ static enum rgkv_err check_leave(const struct ctrl_command *c, struct buf *why)
     return RGKV_OK;
 }
 
+static enum rgkv_err check_controllers(const struct ctrl_command *c, struct buf *why)
+{
+    const struct ctrl_join_group *g = c->n_groups ? &c->groups[0] : NULL;
+    if (!g)
+        return RGKV_OK;
+    if (c->n_groups == 1 && g->gid == 0 && g->n <= MEMBERS_MAX && c->n_gids == g->n)
+        return check_addrs(g, why);
+    SAY(why, "the founding controllers are one list of addresses and node ids");
+    return RGKV_INVALID;
+}
+
 static enum rgkv_err check_init(const struct ctrl_command *c, struct buf *why)
 {
     if (c->cluster == 0) {
@@ -97,7 +111,15 @@ static enum rgkv_err check_init(const struct ctrl_command *c, struct buf *why)
         SAY(why, "a cluster has between 1 and %u shards", NSHARDS_MAX);
         return RGKV_RANGE;
     }
-    return RGKV_OK;
+    return check_controllers(c, why);
+}
+
+static enum rgkv_err check_add_member(const struct ctrl_command *c, struct buf *why)
+{
+    if (addr_stored_whole(c->addr))
+        return RGKV_OK;
+    SAY(why, "a member needs an address: write host:port");
+    return RGKV_INVALID;
 }
 
 static enum rgkv_err check_node(const struct ctrl_command *c, struct buf *why)
@@ -116,6 +138,11 @@ static enum rgkv_err check_op(const struct ctrl_command *c, struct buf *why)
     case CTRL_LEAVE: return check_leave(c, why);
     case CTRL_BIND:
     case CTRL_ADDR: return check_node(c, why);
+    case CTRL_ADD_MEMBER: return check_add_member(c, why);
+    case CTRL_REMOVE_MEMBER:
+    case CTRL_TRANSFER:
+    case CTRL_PROMOTED:
+    case CTRL_REMOVED:
     case CTRL_MOVE:
     case CTRL_PREPARE:
     case CTRL_COMMIT:

@@ -30,6 +30,18 @@ bool ctrl_initialised(const struct ctrl *c) { return c->view.nshards > 0; }
 uint64_t ctrl_time_us(const struct ctrl *c) { return c->time_us; }
 const struct ctrl_view *ctrl_view(const struct ctrl *c) { return &c->view; }
 
+static void found_controllers(struct ctrl *c, const struct ctrl_command *k)
+{
+    unsigned n = k->n_groups ? k->groups[0].n : 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct ctrl_member *m = &c->view.controllers[i];
+        *m = (struct ctrl_member){.id = i + 1, .node = k->gids[i], .founding = true};
+        addr_copy(m->addr, k->groups[0].addrs[i]);
+    }
+    c->view.n_controllers = n;
+    ctrl_rows_put_controllers(c);
+}
+
 static void apply_init(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
 {
     if (ctrl_initialised(c)) {
@@ -37,6 +49,7 @@ static void apply_init(struct ctrl *c, const struct ctrl_command *k, struct ctrl
         return;
     }
     c->view.cluster = k->cluster;
+    found_controllers(c, k);
     c->view.nshards = c->config.nshards = k->nshards;
     c->view.shards = mem_zalloc(k->nshards * sizeof(*c->view.shards));
     c->config.shards = mem_zalloc(k->nshards * sizeof(*c->config.shards));
@@ -50,7 +63,9 @@ static void apply_known(struct ctrl *c, const struct ctrl_command *k, struct ctr
     case CTRL_INIT: apply_init(c, k, r); break;
     case CTRL_JOIN:
     case CTRL_LEAVE:
-    case CTRL_MOVE: ctrl_apply_admin(c, k, r); break;
+    case CTRL_MOVE:
+    case CTRL_ADD_MEMBER:
+    case CTRL_REMOVE_MEMBER: ctrl_apply_admin(c, k, r); break;
     case CTRL_BIND: ctrl_apply_bind(c, k, r); break;
     case CTRL_ADDR: ctrl_apply_addr(c, k, r); break;
     case CTRL_PREPARE: ctrl_apply_prepare(c, k, r); break;
@@ -58,6 +73,9 @@ static void apply_known(struct ctrl *c, const struct ctrl_command *k, struct ctr
     case CTRL_ACTIVE: ctrl_apply_active(c, k, r); break;
     case CTRL_ABORT: ctrl_apply_abort(c, k, r); break;
     case CTRL_DROPPED: ctrl_apply_dropped(c, k, r); break;
+    case CTRL_TRANSFER: ctrl_refuse(r, RGKV_INVALID, "leadership is handed over, not logged"); break;
+    case CTRL_PROMOTED: ctrl_apply_promoted(c, k, r); break;
+    case CTRL_REMOVED: ctrl_apply_removed(c, k, r); break;
     case CTRL_RETIRE: ctrl_apply_retire(c, k, r); break;
     case CTRL_BURIED: ctrl_apply_buried(c, k, r); break;
     }

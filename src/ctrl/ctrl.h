@@ -41,10 +41,18 @@ void ctrl_config_copy(const struct ctrl_config *from, struct ctrl_config *ret_to
 
 /* ---- view: what nodes and clients are told ---- */
 
+/* What is wanted of a member and not yet done (P20); the group's own log does it:
+ *
+ *     add ──▶ JOINING ──promoted──▶ IN ──remove──▶ LEAVING ──removed──▶ a tombstone
+ *                └───────────────remove──────────────▲
+ */
+enum ctrl_member_state { CTRL_MEMBER_IN, CTRL_MEMBER_JOINING, CTRL_MEMBER_LEAVING };
 struct ctrl_member {
     uint64_t id;                   /* raft member id: unique in the cluster, never reused */
     uint64_t node;                 /* 0: no node has taken the slot yet */
     bool founding;                 /* may start with the founding list (P1, P20) */
+    enum ctrl_member_state state;
+    uint64_t replaces;             /* JOINING: the member that leaves once this one votes; 0: none. Not told to nodes */
     char addr[ADDR_BYTES_MAX];
 };
 struct ctrl_group {
@@ -80,12 +88,15 @@ struct ctrl_view {
 void ctrl_view_release(struct ctrl_view *v);
 void ctrl_view_copy(const struct ctrl_view *from, struct ctrl_view *ret_to);
 const struct ctrl_group *ctrl_view_group(const struct ctrl_view *v, uint64_t gid); /* or NULL */
+/* The controllers as a group (gid 0, founded), for what looks at groups. */
+void ctrl_view_controllers(const struct ctrl_view *v, struct ctrl_group *ret_g);
 bool ctrl_group_has_node(const struct ctrl_group *g, uint64_t node);
 
 /* ---- commands: what the log of group 0 holds ---- */
 
 enum ctrl_op {
-    CTRL_INIT = 1,   /* cluster, nshards: only the first one counts */
+    CTRL_INIT = 1,   /* cluster, nshards, groups[0] and gids: the founding controllers' addresses and node ids, in
+                        the order of their member ids 1, 2, …; only the first one counts */
     CTRL_JOIN,       /* groups */
     CTRL_LEAVE,      /* gids */
     CTRL_MOVE,       /* shard -> gid */
@@ -99,8 +110,14 @@ enum ctrl_op {
     CTRL_DROPPED,    /* gid, shard, epoch: the old holder reported that it holds nothing of the shard */
     CTRL_RETIRE,     /* gid, incarnation: left, holds nothing, nothing to drop -> tombstones */
     CTRL_BURIED,     /* gid, incarnation, member: the node reported the replica deleted */
+    CTRL_ADD_MEMBER, /* admin: gid (0: the controller) gets a member at addr; member: the one that it replaces, or 0 */
+    CTRL_REMOVE_MEMBER, /* admin: gid, member */
+    CTRL_PROMOTED,   /* gid, incarnation, member: the group has committed that it votes */
+    CTRL_REMOVED,    /* gid, incarnation, member: the group has committed that it is no member -> tombstone */
+    CTRL_TRANSFER,   /* admin, never logged: gid's member shall lead (the node's handover.c) */
+    CTRL_OP_LAST = CTRL_TRANSFER
 };
-bool ctrl_op_admin(enum ctrl_op op); /* JOIN, LEAVE, MOVE */
+bool ctrl_op_admin(enum ctrl_op op); /* JOIN, LEAVE, MOVE, ADD_MEMBER, REMOVE_MEMBER: logged, exactly once */
 
 struct ctrl_join_group {
     uint64_t gid;
@@ -141,8 +158,7 @@ MUST_USE enum rgkv_err ctrl_finish(struct ctrl *c, struct bytes applied);
 
 bool ctrl_initialised(const struct ctrl *c);
 uint64_t ctrl_time_us(const struct ctrl *c);
-/* Of the state as applied (finished or not: call after ctrl_finish). Borrowed until the next apply. The controllers' list is
- * filled in by the node from raft's configuration. */
+/* Of the state as applied (finished or not: call after ctrl_finish). Borrowed until the next apply. */
 const struct ctrl_view *ctrl_view(const struct ctrl *c);
 /* num UINT64_MAX = newest. NOT_FOUND. Given to the caller. */
 MUST_USE enum rgkv_err ctrl_query(struct ctrl *c, uint64_t num, struct ctrl_config *ret_config);

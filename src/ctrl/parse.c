@@ -289,6 +289,54 @@ enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *
     return RGKV_OK;
 }
 
+static enum rgkv_err number_last(struct bytes text, const char *what, uint64_t *ret_v, struct buf *why)
+{
+    enum rgkv_err err = number_take(word_next(&text, is_space), what, UINT64_MAX, ret_v, why);
+    return err ? err : end_take(text, why);
+}
+
+static enum rgkv_err addr_last(struct bytes text, char to[ADDR_BYTES_MAX], struct buf *why)
+{
+    enum rgkv_err err = addr_take(word_next(&text, is_space), to, why);
+    return err ? err : end_take(text, why);
+}
+
+enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, struct buf *why)
+{
+    struct ctrl_command c = {.op = CTRL_ADD_MEMBER};
+    enum rgkv_err err = text_check(text, why);
+    struct bytes word = err ? BYTES_EMPTY : word_next(&text, is_space);
+    bool replace = bytes_eq(word, bytes_str("replace"));
+    if (err)
+        return err;
+    if (bytes_eq(word, bytes_str("remove"))) {
+        c.op = CTRL_REMOVE_MEMBER;
+        err = number_last(text, "member id", &c.member, why);
+    } else if (replace || bytes_eq(word, bytes_str("add"))) {
+        err = replace ? number_take(word_next(&text, is_space), "member id", UINT64_MAX, &c.member, why) : RGKV_OK;
+        if (!err && replace && c.member == 0) {
+            SAY(why, "there is no member 0");
+            err = RGKV_INVALID;
+        }
+        err = err ? err : addr_last(text, c.addr, why);
+    } else {
+        SAY(why, "write `add HOST:PORT`, `remove ID` or `replace ID HOST:PORT`");
+        err = RGKV_INVALID;
+    }
+    if (!err)
+        *ret_c = c;
+    return err;
+}
+
+enum rgkv_err ctrl_parse_leader(struct bytes text, uint64_t *ret_member, struct buf *why)
+{
+    enum rgkv_err err = text_check(text, why);
+    struct bytes word = err ? BYTES_EMPTY : text, rest = text;
+    if (!err && bytes_eq(word_next(&rest, is_space), bytes_str("transfer")))
+        word = rest;
+    return err ? err : number_last(word, "member id", ret_member, why);
+}
+
 enum rgkv_err ctrl_parse_query(struct bytes text, int64_t *ret_num, struct buf *why)
 {
     uint64_t num = 0;

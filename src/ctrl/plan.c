@@ -1,4 +1,5 @@
 /* One round of planning: bind slots, follow addresses, end moves, begin moves, forget what is over. */
+#include "base/mutant.h"
 #include "ctrl/plan_state.h"
 
 struct plan_group *plan_round_group(const struct plan_round *r, uint64_t gid)
@@ -22,21 +23,25 @@ static const struct plan_node *node_listening_at(const struct plan_round *r, con
     return best;
 }
 
-static void bind_group(struct plan_round *r, const struct ctrl_group *g)
+static void bind_member(struct plan_round *r, const struct ctrl_group *g, const struct ctrl_member *m)
 {
-    for (unsigned i = 0; i < g->n; i++) {
-        const struct ctrl_member *m = &g->members[i];
-        const struct plan_node *n = m->node ? NULL : node_listening_at(r, g, m->addr);
-        if (!n)
-            continue;
-        struct ctrl_command k = {.op = CTRL_BIND, .gid = g->gid, .incarnation = g->incarnation, .member = m->id,
-                                 .node = n->report.node};
-        memcpy(k.addr, m->addr, sizeof(k.addr));
-        plan_ask(r, &k);
-    }
+    const struct plan_node *n = m->node && !MUTANT(bound_again) ? NULL : node_listening_at(r, g, m->addr);
+    if (!n)
+        return;
+    struct ctrl_command k = {.op = CTRL_BIND, .gid = g->gid, .incarnation = g->incarnation, .member = m->id, .node = n->report.node};
+    memcpy(k.addr, m->addr, sizeof(k.addr));
+    plan_ask(r, &k);
 }
 
-static void follow_addrs(struct plan_round *r, const struct ctrl_group *g)
+/* A group that left still takes the members that were added to it: it may hold shards for long (P21). */
+void plan_bind(struct plan_round *r, const struct ctrl_group *g)
+{
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->in_config || g->members[i].state == CTRL_MEMBER_JOINING)
+            bind_member(r, g, &g->members[i]);
+}
+
+void plan_follow_addrs(struct plan_round *r, const struct ctrl_group *g)
 {
     for (unsigned i = 0; i < g->n; i++) {
         const struct ctrl_member *m = &g->members[i];
@@ -52,16 +57,15 @@ static void follow_addrs(struct plan_round *r, const struct ctrl_group *g)
 static void plan_slots(struct plan_round *r)
 {
     for (unsigned i = 0; i < r->v->n_groups; i++) {
-        if (r->v->groups[i].in_config)
-            bind_group(r, &r->v->groups[i]);
-        follow_addrs(r, &r->v->groups[i]);
+        plan_bind(r, &r->v->groups[i]);
+        plan_follow_addrs(r, &r->v->groups[i]);
     }
 }
 
 /* ---- what is over ---- */
 
 /* Was this said by somebody who could know that the thing is there? */
-static bool said_after(const struct plan_node *n, const struct plan_since *since)
+bool plan_said_after(const struct plan_node *n, const struct plan_since *since)
 {
     return n->received_us > since->us && (n->report.view == 0 || n->report.view >= since->version);
 }
@@ -73,7 +77,7 @@ static void plan_drops(struct plan_round *r)
         struct ctrl_command k = {.op = CTRL_DROPPED, .gid = d->gid, .shard = d->shard, .epoch = d->epoch};
         const struct plan_since *since = plan_since(r, &k);
         const struct plan_group *g = plan_round_group(r, d->gid);
-        if (!g || !g->leader.replica || !said_after(g->leader.node, since))
+        if (!g || !g->leader.replica || !plan_said_after(g->leader.node, since))
             continue;
         const struct ctrl_report_shard *told = plan_shard(&g->leader, d->shard);
         if (!told || told->state == KV_NONE)
@@ -97,7 +101,7 @@ static void plan_buried(struct plan_round *r)
         struct ctrl_command k = {.op = CTRL_BURIED, .gid = t->gid, .incarnation = t->incarnation, .member = t->member};
         const struct plan_since *since = plan_since(r, &k);
         const struct plan_node *n = plan_node_fresh(r->p, t->node, r->now_us);
-        if (n && said_after(n, since) && !plan_replica(n, t->gid, t->incarnation, t->member))
+        if (n && plan_said_after(n, since) && !plan_replica(n, t->gid, t->incarnation, t->member))
             plan_ask(r, &k);
     }
 }
@@ -143,6 +147,7 @@ unsigned ctrl_plan_next(struct ctrl_plan *p, const struct ctrl *c, uint64_t now_
     plan_drops(&r);
     plan_retire(&r);
     plan_buried(&r);
+    plan_members(&r);
     plan_forget_since(p);
     mem_free(r.groups);
     return r.n;

@@ -14,11 +14,20 @@ struct ctrl_report_shard {
     uint64_t epoch;
     uint64_t keys, bytes;
 };
+struct ctrl_report_member {        /* of the raft configuration in force, as its leader sees it */
+    uint64_t id;
+    bool voter;
+    bool recent;                   /* was heard of lately */
+    uint64_t behind;               /* entries that it lacks */
+};
 struct ctrl_report_replica {
     uint64_t gid, incarnation, member;
     bool leader;                   /* only a leader that heard of a quorum lately says so; its shards are believed */
     uint64_t term, applied, leader_member;
     uint64_t log_bytes, disk_bytes;
+    bool configured;               /* only of leaders: `members` are committed, no change is under way */
+    unsigned n_members;            /* only of leaders */
+    struct ctrl_report_member members[MEMBERS_MAX];
     unsigned n_shards;             /* only of leaders; shards that are not KV_NONE */
     const struct ctrl_report_shard *shards;
 };
@@ -46,9 +55,14 @@ void ctrl_plan_report(struct ctrl_plan *p, const struct ctrl_report *r, uint64_t
  * counted), only to a group whose leader reported within 3 s, holder
  * active (P15, P16), first assignments included (P13); commit on a fresh prepared(e) report, active on serving(e); abort after 3 s without a
  * report of the destination's leader or when the target is no longer wanted (P17: a target that is still wanted lives through new configs);
- * dropped, retire, buried from reports. A move whose copy makes no progress for 10 s is aborted too, with back-off, and none is
+ * dropped, retire, buried, and members promoted and removed (P20), from reports. A move whose copy makes no progress for 10 s is aborted too, with back-off, and none is
  * prepared while its holder does not answer (P16): it would only wait. time_us of the commands is the proposer's to set. */
 unsigned ctrl_plan_next(struct ctrl_plan *p, const struct ctrl *c, uint64_t now_us, struct ctrl_command *ret_commands, unsigned max);
+/* The leader of a group (0: the controller) as reported within 3 s: its member id and where its node listens; 0: none is known. */
+uint64_t ctrl_plan_leader(const struct ctrl_plan *p, const struct ctrl_view *v, uint64_t gid, uint64_t now_us, char ret_addr[ADDR_BYTES_MAX]);
+/* What that leader says of a member of its configuration; false: it is none. */
+bool ctrl_plan_member(const struct ctrl_plan *p, const struct ctrl_view *v, uint64_t gid, uint64_t member, uint64_t now_us,
+                      struct ctrl_report_member *ret_m);
 /* A node's newest report (NULL: none) and its age; for status texts. `i` from 0. */
 const struct ctrl_report *ctrl_plan_node(const struct ctrl_plan *p, unsigned i, uint64_t now_us, uint64_t *ret_age_us);
 

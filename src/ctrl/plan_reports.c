@@ -42,7 +42,7 @@ static bool report_within_limits(const struct ctrl_report *r)
     if (r->node == 0 || r->n_replicas > REPLICAS_MAX)
         return false;
     for (unsigned i = 0; i < r->n_replicas; i++)
-        if (r->replicas[i].n_shards > NSHARDS_MAX)
+        if (r->replicas[i].n_shards > NSHARDS_MAX || r->replicas[i].n_members > MEMBERS_MAX)
             return false;
     return true;
 }

@@ -2,6 +2,7 @@
  *
  *   plan.c           one round: state and reports in, commands out
  *   plan_moves.c     the rules of shards on the way
+ *   plan_members.c   members that come and go
  *   plan_reports.c   what nodes said, and whom to believe
  *   plan_memory.c    what was asked lately, and since when something is seen */
 #ifndef RGKV_CTRL_PLAN_STATE_H
@@ -102,6 +103,14 @@ void plan_count_asked(struct plan_round *r);
 const struct plan_since *plan_since(struct plan_round *r, const struct ctrl_command *thing);
 void plan_forget_since(struct ctrl_plan *p);
 void plan_memory_release(struct ctrl_plan *p);
+
+void plan_bind(struct plan_round *r, const struct ctrl_group *g);
+void plan_follow_addrs(struct plan_round *r, const struct ctrl_group *g);
+void plan_members(struct plan_round *r);      /* promoted, removed; and all of the controller's own */
+/* Was this said by somebody who could know that the thing is there? */
+bool plan_said_after(const struct plan_node *n, const struct plan_since *since);
+/* What the group's leader says of a member of its configuration, or NULL. */
+const struct ctrl_report_member *plan_member(const struct plan_leader *l, uint64_t id);
 
 void plan_tracks_follow(struct plan_round *r);
 void plan_moves_end(struct plan_round *r);    /* commit, abort, active */

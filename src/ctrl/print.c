@@ -154,23 +154,52 @@ static const char *member_word(const struct ctrl_member *m, const struct plan_no
     return r->leader ? "leader" : "follower";
 }
 
-static void print_member(const struct ctrl_member *m, uint64_t gid, uint64_t incarnation, const struct ctrl_plan *p, struct buf *out)
+void ctrl_print_progress(const struct ctrl_member *m, const struct ctrl_report_member *told, bool led, struct buf *out)
+{
+    if (!m->node)
+        buf_printf(out, "waits for a node at %s", m->addr);
+    else if (!led)
+        buf_printf(out, "waits for a leader of the group");
+    else if (m->state == CTRL_MEMBER_LEAVING)
+        buf_printf(out, told ? "leaves as soon as a majority of the others is there" : "has left");
+    else if (!told)
+        buf_printf(out, "waits to be let in by the leader");
+    else if (!told->recent)
+        buf_printf(out, "waits for the node at %s, which is silent", m->addr);
+    else if (!told->voter)
+        buf_printf(out, "catches up: %lu entries behind", told->behind);
+    else
+        buf_printf(out, "votes now");
+}
+
+static void print_member(const struct ctrl_group *g, const struct ctrl_member *m, const struct plan_leader *l, const struct ctrl_plan *p, struct buf *out)
 {
     const struct plan_node *n = p ? plan_node(p, m->node) : NULL;
-    const struct ctrl_report_replica *r = n ? plan_replica(n, gid, incarnation, m->id) : NULL;
+    const struct ctrl_report_replica *r = n ? plan_replica(n, g->gid, g->incarnation, m->id) : NULL;
+    const struct ctrl_report_member *told = plan_member(l, m->id);
     buf_printf(out, "%lu addr=%s node=%016lx state=%s", m->id, m->addr, m->node, member_word(m, n, r));
     if (r)
         buf_printf(out, " term=%lu applied=%lu log_bytes=%lu disk_bytes=%lu", r->term, r->applied, r->log_bytes, r->disk_bytes);
+    if (told)
+        buf_printf(out, " role=%s behind=%lu", told->voter ? "voter" : "learner", told->behind);
+    if (m->replaces)
+        buf_printf(out, " replaces=%lu", m->replaces);
+    if (m->state != CTRL_MEMBER_IN) {
+        buf_printf(out, " change=%s why=\"", m->state == CTRL_MEMBER_JOINING ? "joining" : "leaving");
+        ctrl_print_progress(m, told, l->replica != NULL, out);
+        buf_printf(out, "\"");
+    }
     buf_printf(out, "\n");
 }
 
-void ctrl_print_members(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, struct buf *out)
+void ctrl_print_members(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, uint64_t now_us, struct buf *out)
 {
-    const struct ctrl_group *g = gid ? ctrl_view_group(v, gid) : NULL;
-    const struct ctrl_member *members = g ? g->members : v->controllers;
-    unsigned n = g ? g->n : gid ? 0 : v->n_controllers;
-    for (unsigned i = 0; i < n; i++)
-        print_member(&members[i], gid, g ? g->incarnation : 0, p, out);
+    struct ctrl_group ctl;
+    ctrl_view_controllers(v, &ctl);
+    const struct ctrl_group *g = gid ? ctrl_view_group(v, gid) : &ctl;
+    struct plan_leader l = g && p ? plan_leader(p, g, now_us) : (struct plan_leader){0};
+    for (unsigned i = 0; g && i < g->n; i++)
+        print_member(g, &g->members[i], &l, p, out);
 }
 
 static void print_groups_of(const struct ctrl_report *r, struct buf *out)

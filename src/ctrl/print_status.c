@@ -117,12 +117,14 @@ static void print_group(const struct ctrl_view *v, const struct ctrl_group *g, c
 
 static void print_groups(const struct ctrl_view *v, const struct ctrl_plan *p, uint64_t now_us, struct buf *out)
 {
-    struct plan_leader none = {0};
+    struct ctrl_group ctl;
+    ctrl_view_controllers(v, &ctl);
+    struct plan_leader l = p ? plan_leader(p, &ctl, now_us) : (struct plan_leader){0};
     buf_printf(out, "\n%-8s %-8s %8s %12s %10s  %s\n", "group", "state", "shards", "keys", "bytes",
                "members (* leads, ! silent, ? not there yet)");
     if (v->n_controllers) {
         buf_printf(out, "%-8s %-8s %8s %12s %10s ", "ctl", "up", "-", "-", "-");
-        print_members_of(v->controllers, v->n_controllers, &none, p, now_us, out);
+        print_members_of(ctl.members, ctl.n, &l, p, now_us, out);
     }
     for (unsigned i = 0; i < v->n_groups; i++)
         print_group(v, &v->groups[i], p, now_us, out);
@@ -152,6 +154,24 @@ static void alarm_group(const struct ctrl_group *g, const struct ctrl_plan *p, u
         buf_printf(out, "- group %lu: %u of %u members are silent\n", g->gid, silent, g->n);
 }
 
+/* Who comes or goes, and what for it waits. */
+static void progress_group(const struct ctrl_group *g, const struct ctrl_plan *p, uint64_t now_us, struct buf *out)
+{
+    struct plan_leader l = plan_leader(p, g, now_us);
+    for (unsigned i = 0; i < g->n; i++) {
+        const struct ctrl_member *m = &g->members[i];
+        if (m->state == CTRL_MEMBER_IN)
+            continue;
+        if (g->gid)
+            buf_printf(out, "- group %lu: ", g->gid);
+        else
+            buf_printf(out, "- the controller: ");
+        buf_printf(out, "member %lu at %s is %s: it ", m->id, m->addr, m->state == CTRL_MEMBER_JOINING ? "joining" : "leaving");
+        ctrl_print_progress(m, plan_member(&l, m->id), l.replica != NULL, out);
+        buf_printf(out, "\n");
+    }
+}
+
 static void alarm_nodes(const struct ctrl_plan *p, uint64_t now_us, struct buf *out)
 {
     for (unsigned i = 0; i < p->n_nodes; i++) {
@@ -167,9 +187,15 @@ static void print_alarms(const struct ctrl_view *v, const struct ctrl_plan *p, u
     unsigned in_config = 0;
     for (unsigned i = 0; i < v->n_groups; i++) {
         in_config += v->groups[i].in_config;
-        if (p)
+        if (p) {
             alarm_group(&v->groups[i], p, now_us, &alarms);
+            progress_group(&v->groups[i], p, now_us, &alarms);
+        }
     }
+    struct ctrl_group ctl;
+    ctrl_view_controllers(v, &ctl);
+    if (p)
+        progress_group(&ctl, p, now_us, &alarms);
     if (in_config == 0)
         buf_printf(&alarms, "- no group is in the cluster: join one (echo \"1 host:port host:port host:port\" > join)\n");
     if (p)

@@ -3,7 +3,8 @@
  *   key                                value (integers little-endian)
  *   "c" num                            config: num, shards: n, gid…; groups: n, {gid, incarnation, addresses}…
  *   "d" gid shard                      pending drop: epoch
- *   "g" gid                            group: incarnation, founded, members {id, node, founding, address}…
+ *   "g" gid                            group (0: the controller): incarnation, founded, members {id, node, flags, the
+ *                                      member that it replaces if flagged so, address}…
  *   "m"                                format, cluster, nshards, time, next member id, placement version, newest config's
  *                                      number, results first, next, evicted time
  *   "r" ordinal                        admin result: client, seq, time, config number, error, sentence
@@ -213,11 +214,21 @@ static void load_shard(struct ctrl *c, struct reader *key, struct reader *value)
 
 /* ---- groups ---- */
 
+enum { FLAG_FOUNDING = 1, FLAG_JOINING = 2, FLAG_LEAVING = 4, FLAG_REPLACES = 8, FLAGS_ALL = 15 };
+
+static uint8_t member_flags(const struct ctrl_member *m)
+{
+    return (uint8_t)((m->founding ? FLAG_FOUNDING : 0) | (m->state == CTRL_MEMBER_JOINING ? FLAG_JOINING : 0) |
+                     (m->state == CTRL_MEMBER_LEAVING ? FLAG_LEAVING : 0) | (m->replaces ? FLAG_REPLACES : 0));
+}
+
 static void encode_member(struct buf *b, const struct ctrl_member *m)
 {
     buf_put_le64(b, m->id);
     buf_put_le64(b, m->node);
-    buf_put_u8(b, m->founding);
+    buf_put_u8(b, member_flags(m));
+    if (m->replaces)
+        buf_put_le64(b, m->replaces);
     put_text(b, m->addr);
 }
 
@@ -232,33 +243,58 @@ void ctrl_rows_put_group(struct ctrl *c, const struct ctrl_group *g)
     row_put(c, key_one('g', g->gid), &b);
 }
 
+void ctrl_rows_put_controllers(struct ctrl *c)
+{
+    struct ctrl_group g = {.founded = true, .n = c->view.n_controllers};
+    memcpy(g.members, c->view.controllers, sizeof(g.members));
+    ctrl_rows_put_group(c, &g);
+}
+
 void ctrl_rows_delete_group(struct ctrl *c, uint64_t gid) { row_delete(c, key_one('g', gid)); }
 
 static void decode_member(struct reader *r, struct ctrl_member *m)
 {
     m->id = read_le64(r);
     m->node = read_le64(r);
-    m->founding = read_u8(r) != 0;
+    uint8_t flags = read_u8(r);
+    if (flags > FLAGS_ALL)
+        r->ok = false;
+    m->founding = flags & FLAG_FOUNDING;
+    m->state = flags & FLAG_JOINING ? CTRL_MEMBER_JOINING : flags & FLAG_LEAVING ? CTRL_MEMBER_LEAVING : CTRL_MEMBER_IN;
+    m->replaces = flags & FLAG_REPLACES ? read_le64(r) : 0;
     read_text(r, m->addr, sizeof(m->addr));
+}
+
+static void decode_group(struct reader *r, struct ctrl_group *g)
+{
+    g->incarnation = read_le64(r);
+    g->founded = read_u8(r) != 0;
+    g->n = read_u8(r);
+    if (g->n > MEMBERS_MAX) {
+        g->n = 0;
+        r->ok = false;
+    }
+    for (unsigned i = 0; i < g->n; i++)
+        decode_member(r, &g->members[i]);
+}
+
+static void load_controllers(struct ctrl *c, struct reader *value)
+{
+    struct ctrl_group g = {0};
+    decode_group(value, &g);
+    c->view.n_controllers = g.n;
+    memcpy(c->view.controllers, g.members, sizeof(g.members));
 }
 
 static void load_group(struct ctrl *c, struct reader *key, struct reader *value)
 {
     uint64_t gid = read_be64(key);
-    if (gid == 0 || c->view.n_groups == GROUPS_MAX) {
+    if (gid == 0)
+        load_controllers(c, value);
+    else if (c->view.n_groups == GROUPS_MAX)
         key->ok = false;
-        return;
-    }
-    struct ctrl_group *g = ctrl_view_group_add(&c->view, gid);
-    g->incarnation = read_le64(value);
-    g->founded = read_u8(value) != 0;
-    g->n = read_u8(value);
-    if (g->n > MEMBERS_MAX) {
-        g->n = 0;
-        value->ok = false;
-    }
-    for (unsigned i = 0; i < g->n; i++)
-        decode_member(value, &g->members[i]);
+    else
+        decode_group(value, ctrl_view_group_add(&c->view, gid));
 }
 
 /* ---- tombstones, drops ---- */

@@ -3,6 +3,7 @@
  *   ctrl.c          open, apply, finish, query
  *   ctrl_apply_admin.c   JOIN, LEAVE, MOVE: a new config, or a sentence why not
  *   apply_group.c   slots, addresses, retired groups
+ *   apply_members.c members of a group, or of the controller, come and go
  *   apply_shard.c   the phases of a shard's move
  *   results.c       exactly once: what admin commands were answered
  *   drops.c         what groups still have to throw away
@@ -60,6 +61,10 @@ void ctrl_refuse(struct ctrl_result *r, enum rgkv_err err, const char *format, .
 void ctrl_apply_admin(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_bind(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_addr(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+void ctrl_apply_add_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+void ctrl_apply_remove_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+void ctrl_apply_promoted(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+void ctrl_apply_removed(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_retire(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_buried(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_prepare(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
@@ -67,6 +72,25 @@ void ctrl_apply_commit(struct ctrl *c, const struct ctrl_command *k, struct ctrl
 void ctrl_apply_active(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_abort(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_dropped(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+
+/* The members of a group, or of the controller (gid 0). */
+struct ctrl_members {
+    uint64_t gid, incarnation;
+    struct ctrl_member *all;
+    unsigned *n;
+    struct ctrl_group *group;  /* NULL: the controller */
+};
+bool ctrl_members_of(struct ctrl *c, uint64_t gid, struct ctrl_members *ret_m); /* false: no such group */
+/* As ctrl_members_of, of the command's incarnation; or refuses. */
+bool ctrl_members_named(struct ctrl *c, const struct ctrl_command *k, struct ctrl_members *ret_m, struct ctrl_result *r);
+struct ctrl_member *ctrl_members_find(const struct ctrl_members *m, uint64_t id); /* or NULL */
+bool ctrl_members_have_node(const struct ctrl_members *m, uint64_t node);
+void ctrl_members_store(struct ctrl *c, const struct ctrl_members *m); /* their row; the view has changed */
+void ctrl_bury_later(struct ctrl *c, const struct ctrl_tombstone *t);
+
+/* A new config after the newest, and it in force: one for each admin command that changes what is wanted. */
+void ctrl_config_next(const struct ctrl *c, struct ctrl_config *ret_next);
+void ctrl_config_install(struct ctrl *c, struct ctrl_config *next, struct ctrl_result *r); /* takes it */
 
 /* A group that left but still holds, imports or must drop something is not idle (P3). */
 bool ctrl_group_idle(const struct ctrl *c, uint64_t gid);
@@ -98,7 +122,6 @@ void ctrl_view_group_remove(struct ctrl_view *v, uint64_t gid);
 bool ctrl_view_group_holds(const struct ctrl_view *v, uint64_t gid);
 void ctrl_view_tombstone_add(struct ctrl_view *v, const struct ctrl_tombstone *t);
 bool ctrl_view_tombstone_remove(struct ctrl_view *v, const struct ctrl_tombstone *t);
-struct ctrl_member *ctrl_group_member(struct ctrl_group *g, uint64_t id);
 /* wanted and in_config, anew from the newest config. */
 void ctrl_view_follow_config(struct ctrl *c);
 
@@ -117,6 +140,7 @@ void ctrl_batch_release(struct batch *b);
 void ctrl_rows_put_config(struct ctrl *c);
 void ctrl_rows_put_shard(struct ctrl *c, uint32_t shard);
 void ctrl_rows_put_group(struct ctrl *c, const struct ctrl_group *g);
+void ctrl_rows_put_controllers(struct ctrl *c);
 void ctrl_rows_delete_group(struct ctrl *c, uint64_t gid);
 void ctrl_rows_put_tombstone(struct ctrl *c, const struct ctrl_tombstone *t);
 void ctrl_rows_delete_tombstone(struct ctrl *c, const struct ctrl_tombstone *t);

@@ -9,6 +9,9 @@
 MUST_USE enum rgkv_err ctrl_parse_join(struct bytes text, struct ctrl_join_group *groups, unsigned max, unsigned *ret_n, struct buf *why);
 MUST_USE enum rgkv_err ctrl_parse_leave(struct bytes text, uint64_t *gids, unsigned max, unsigned *ret_n, struct buf *why);
 MUST_USE enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *ret_gid, struct buf *why);
+/* "add h:p", "remove ID" or "replace ID h:p": a command without its gid. */
+MUST_USE enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, struct buf *why);
+MUST_USE enum rgkv_err ctrl_parse_leader(struct bytes text, uint64_t *ret_member, struct buf *why); /* "ID" or "transfer ID" */
 MUST_USE enum rgkv_err ctrl_parse_query(struct bytes text, int64_t *ret_num, struct buf *why); /* -1 or a number */
 /* "host:port" with a numeric IPv4/bracketed IPv6 address or a name; port 1–65535. */
 bool ctrl_addr_valid(struct bytes addr);
@@ -21,6 +24,9 @@ void ctrl_print_moves(const struct ctrl_view *v, const struct ctrl_plan *p, uint
 bool ctrl_settled(const struct ctrl_view *v);                           /* placement equals config */
 void ctrl_print_status(const struct ctrl_view *v, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
 void ctrl_print_nodes(const struct ctrl_view *v, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
-void ctrl_print_members(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, struct buf *out); /* gid 0: controllers */
+/* ID addr=… node=… state=… role=voter|learner behind=ENTRIES …, and why="…" for who comes or goes. gid 0: controllers */
+void ctrl_print_members(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
+/* What a member that comes or goes waits for: a sentence without a full stop. l: its group's leader. */
+void ctrl_print_progress(const struct ctrl_member *m, const struct ctrl_report_member *told, bool led, struct buf *out);
 
 #endif

@@ -60,12 +60,10 @@ void ctrl_view_group_remove(struct ctrl_view *v, uint64_t gid)
     array_remove(v->groups, &v->n_groups, sizeof(*v->groups), group_at(v, gid));
 }
 
-struct ctrl_member *ctrl_group_member(struct ctrl_group *g, uint64_t id)
+void ctrl_view_controllers(const struct ctrl_view *v, struct ctrl_group *ret_g)
 {
-    for (unsigned i = 0; i < g->n; i++)
-        if (g->members[i].id == id)
-            return &g->members[i];
-    return NULL;
+    *ret_g = (struct ctrl_group){.founded = true, .n = v->n_controllers};
+    memcpy(ret_g->members, v->controllers, sizeof(ret_g->members));
 }
 
 bool ctrl_group_has_node(const struct ctrl_group *g, uint64_t node)

@@ -18,15 +18,17 @@ static struct replica *controller(struct node *n)
     return r && r->ctrl ? r : NULL;
 }
 
+/* Who is no controller says whom it asks itself: so any node of the cluster leads to those of today. */
 static void put_leader(struct node *n, const struct replica *r, char to[ADDR_BYTES_MAX])
 {
-    if (r)
-        strncpy(to, replica_leader_addr(n, r, NULL), ADDR_BYTES_MAX - 1);
+    const char *addr = r ? replica_leader_addr(n, r, NULL) : n->view.version ? poll_controller(n) : "";
+    if (strcmp(addr, n->manifest.addr) != 0)
+        strncpy(to, addr, ADDR_BYTES_MAX - 1);
 }
 
 /* ---- Join, Leave, Move ---- */
 
-static void admin_reply(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, const struct ctrl_result *result)
+void admin_reply(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, const struct ctrl_result *result)
 {
     struct msg m = {.kind = MSG_ADMIN_REPLY, .admin_reply = {.result = *result}};
     if (result->err == RGKV_NOT_LEADER)
@@ -48,7 +50,12 @@ void admin_request(struct node *n, uint64_t conn, const struct msg *m)
 {
     struct replica *r = controller(n);
     struct ctrl_result result = {.err = RGKV_NOT_LEADER};
-    if (r && replica_is_leader(r) && !n->stopping) {
+    bool leads = r && replica_is_leader(r) && !n->stopping;
+    if (leads && m->admin_request.command.op == CTRL_TRANSFER) {
+        handover_request(n, r, conn, m);
+        return;
+    }
+    if (leads) {
         struct ctrl_command c = m->admin_request.command;
         c.time_us = replica_time_us(n, r);
         result.err = check(&c, &result);
@@ -71,32 +78,10 @@ void admin_lost(struct node *n, struct replica *r, const struct waiter *w)
 
 /* ---- the view ---- */
 
-static void refresh_view(struct node *n, struct replica *r)
-{
-    const struct ctrl_view *v = ctrl_view(r->ctrl);
-    const struct raft_config *c = raft_config(r->raft);
-    ctrl_view_release(&n->ctl_view);
-    ctrl_view_copy(v, &n->ctl_view);
-    n->ctl_view.n_controllers = c->n;
-    for (unsigned i = 0; i < c->n; i++) {
-        struct ctrl_member *m = &n->ctl_view.controllers[i];
-        *m = (struct ctrl_member){.id = c->members[i].id, .node = c->members[i].node, .founding = true};
-        memcpy(m->addr, c->members[i].addr, sizeof(m->addr));
-    }
-}
-
-static const struct ctrl_view *current_view(struct node *n, struct replica *r)
-{
-    const struct ctrl_view *v = ctrl_view(r->ctrl);
-    if (n->ctl_view.version != v->version || n->ctl_view.cluster != v->cluster)
-        refresh_view(n, r);
-    return &n->ctl_view;
-}
-
 static void send_view(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, uint64_t have)
 {
     struct msg m = {.kind = MSG_VIEW, .view = {.time_us = ctrl_time_us(r->ctrl)}};
-    const struct ctrl_view *v = current_view(n, r);
+    const struct ctrl_view *v = ctrl_view(r->ctrl);
     m.view.changed = v->version > have;
     if (m.view.changed)
         m.view.view = *v;
@@ -191,29 +176,24 @@ static enum rgkv_err print_config(struct replica *r, uint64_t number, struct buf
 
 static enum rgkv_err print_leader(struct node *n, struct replica *r, uint64_t gid, struct buf *out)
 {
-    const struct ctrl_report *report;
-    uint64_t age_us;
+    char addr[ADDR_BYTES_MAX];
     if (gid == 0) {
-        struct raft_status s;
-        raft_status(r->raft, &s);
-        buf_printf(out, "%llu %s\n", (unsigned long long)s.id, n->manifest.addr);
+        buf_printf(out, "%llu %s\n", (unsigned long long)r->desc.member, n->manifest.addr);
         return RGKV_OK;
     }
-    if (!ctrl_view_group(current_view(n, r), gid))
+    if (!ctrl_view_group(ctrl_view(r->ctrl), gid))
         return RGKV_NOT_FOUND;
-    for (unsigned i = 0; (report = ctrl_plan_node(r->plan, i, n->now_us, &age_us)); i++)
-        for (unsigned k = 0; age_us < 3000000 && k < report->n_replicas; k++)
-            if (report->replicas[k].gid == gid && report->replicas[k].leader) {
-                buf_printf(out, "%llu %s\n", (unsigned long long)report->replicas[k].member, report->addr);
-                return RGKV_OK;
-            }
-    buf_printf(out, "none\n");
+    uint64_t member = ctrl_plan_leader(r->plan, ctrl_view(r->ctrl), gid, n->now_us, addr);
+    if (member)
+        buf_printf(out, "%llu %s\n", (unsigned long long)member, addr);
+    else
+        buf_printf(out, "none\n");
     return RGKV_OK;
 }
 
 static enum rgkv_err print(struct node *n, struct replica *r, const struct msg_ctrl_read *q, struct buf *out)
 {
-    const struct ctrl_view *v = current_view(n, r);
+    const struct ctrl_view *v = ctrl_view(r->ctrl);
     switch (q->what) {
     case CTRL_READ_CONFIG: return print_config(r, q->number, out);
     case CTRL_READ_SHARDS: ctrl_print_shards(v, out); break;
@@ -228,7 +208,7 @@ static enum rgkv_err print(struct node *n, struct replica *r, const struct msg_c
     case CTRL_READ_MEMBERS:
         if (q->number && !ctrl_view_group(v, q->number))
             return RGKV_NOT_FOUND;
-        ctrl_print_members(v, q->number, r->plan, out);
+        ctrl_print_members(v, q->number, r->plan, n->now_us, out);
         break;
     case CTRL_READ_LEADER: return print_leader(n, r, q->number, out);
     case CTRL_READ_COUNT: return RGKV_INVALID;
@@ -264,6 +244,7 @@ void admin_role_changed(struct node *n, struct replica *r)
         ctrl_plan_free(r->plan);
     r->plan = NULL;
     release_polls(n, r, true);
+    handover_drop(n, r);
 }
 
 static void propose(struct node *n, struct replica *r, struct ctrl_command *c)
@@ -273,13 +254,23 @@ static void propose(struct node *n, struct replica *r, struct ctrl_command *c)
     (void)err; /* refused: the plan says it again */
 }
 
+/* The founding controllers are part of it: from then on the wish is in the table (P20). */
 static void initialise(struct node *n, struct replica *r)
 {
+    struct ctrl_join_group g = {.n = r->desc.founding.n};
+    uint64_t nodes[MEMBERS_MAX];
     struct raft_status s;
     raft_status(r->raft, &s);
     if (s.commit < s.last_index)
         return; /* it may be under way */
-    propose(n, r, &(struct ctrl_command){.op = CTRL_INIT, .cluster = n->manifest.cluster, .nshards = r->desc.nshards});
+    for (unsigned i = 0; i < g.n; i++) {
+        const struct raft_member *m = &r->desc.founding.members[i];
+        ASSERT(m->id == i + 1);
+        memcpy(g.addrs[i], m->addr, ADDR_BYTES_MAX);
+        nodes[i] = m->node;
+    }
+    propose(n, r, &(struct ctrl_command){.op = CTRL_INIT, .cluster = n->manifest.cluster, .nshards = r->desc.nshards,
+                                         .n_groups = 1, .groups = &g, .n_gids = g.n, .gids = nodes});
 }
 
 static void run_plan(struct node *n, struct replica *r)
@@ -294,6 +285,7 @@ static void run_plan(struct node *n, struct replica *r)
 void admin_tick(struct node *n, struct replica *r)
 {
     release_polls(n, r, !replica_leads(n, r));
+    handover_tick(n, r);
     if (!replica_leads(n, r) || !r->plan || n->now_us < n->plan_next_us || n->stopping)
         return;
     n->plan_next_us = n->now_us + 10 * PLAN_GAP_US;
@@ -307,6 +299,7 @@ void admin_view_changed(struct node *n, struct replica *r)
 {
     if (n->n_polls)
         release_polls(n, r, false);
+    members_look(r);
     n->plan_next_us = MIN(n->plan_next_us, n->now_us + PLAN_GAP_US);
 }
 
@@ -315,5 +308,7 @@ uint64_t admin_deadline_us(const struct node *n, const struct replica *r)
     uint64_t at = replica_is_leader(r) ? n->plan_next_us : UINT64_MAX;
     for (unsigned i = 0; i < n->n_polls; i++)
         at = MIN(at, n->polls[i].deadline_us);
+    if (n->n_handovers)
+        at = MIN(at, n->now_us + TICK_US);
     return at;
 }

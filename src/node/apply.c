@@ -143,6 +143,8 @@ static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct
         enum rgkv_err err = raft_config_decode(blob_bytes(e->payload), &r->applied_config);
         if (err)
             return err;
+        if (replica_is_leader(r))
+            poll_changed(n); /* the controller waits to hear of it */
         break;
     }
     }

@@ -76,6 +76,10 @@ struct nudge {                 /* the last command proposed for a shard: not aga
     uint64_t cursor_hash;
 };
 
+struct catching_up {           /* a learner's round (members.c) */
+    uint64_t member, target, since_us;
+};
+
 struct outgoing;               /* transfer.c: a snapshot on its way to a peer */
 struct incoming;               /* … and from the leader */
 
@@ -113,6 +117,9 @@ struct replica {
     uint64_t role_term;
     uint64_t time_base_us, mono_base_us; /* leader: logged time goes on from here (P18) */
 
+    uint64_t members_next_us;            /* leader: no look at the members before */
+    struct catching_up catching_up;
+
     struct ctrl_plan *plan;    /* group 0, leader only */
     struct nudge *nudges;      /* per shard */
     struct pulling *pulls;
@@ -122,6 +129,9 @@ struct replica {
     unsigned snapshot_opens;   /* NODE_SNAPSHOT_OPEN that are not answered yet */
 };
 
+struct handover {              /* an administrator waits for a member to lead */
+    uint64_t conn, request_id, gid, member, deadline_us;
+};
 struct held_poll {
     uint64_t conn, request_id, version, deadline_us;
 };
@@ -153,11 +163,11 @@ struct node {
     bool report_due;
     uint64_t disk_free, disk_total, memory_bytes, stall_us;
     /* admin.c */
-    struct ctrl_view ctl_view;   /* leader of group 0: with the controllers' list */
-    uint64_t ctl_view_version;
     struct held_poll *polls;
     unsigned n_polls, polls_cap;
     uint64_t plan_next_us;
+    struct handover *handovers;  /* handover.c */
+    unsigned n_handovers;
 
     bool stopping;
     uint64_t stop_deadline_us;
@@ -233,6 +243,7 @@ uint64_t founding_deadline_us(const struct node *n);
 /* poll.c */
 void poll_tick(struct node *n);
 void poll_view(struct node *n, const struct msg *m);
+const char *poll_controller(const struct node *n); /* whom this node asks */
 void poll_changed(struct node *n);             /* something the controller wants to know */
 uint64_t poll_deadline_us(const struct node *n);
 
@@ -241,6 +252,18 @@ void moves_tick(struct node *n, struct replica *r);
 void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m);
 void moves_pull_reply(struct node *n, const struct msg *m);
 uint64_t moves_deadline_us(const struct node *n, const struct replica *r);
+
+/* members.c */
+void members_tick(struct node *n, struct replica *r);
+void members_look(struct replica *r);          /* there is a new wish, or a new role: at the next tick */
+uint64_t members_deadline_us(const struct replica *r);
+void members_report(const struct replica *r, struct ctrl_report_replica *to);
+
+/* handover.c */
+void handover_request(struct node *n, struct replica *r, uint64_t conn, const struct msg *m);
+void handover_tick(struct node *n, struct replica *r);
+void handover_drop(struct node *n, struct replica *r);         /* group 0 is led elsewhere: ask there */
+void handover_receive(struct node *n, const struct msg_transfer *t);
 
 /* transfer.c */
 void transfer_start(struct node *n, struct replica *r, uint64_t peer);
@@ -254,6 +277,7 @@ void transfer_free(struct node *n, struct replica *r);
 uint64_t transfer_deadline_us(const struct node *n, const struct replica *r);
 
 /* admin.c */
+void admin_reply(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, const struct ctrl_result *result);
 void admin_request(struct node *n, uint64_t conn, const struct msg *m);
 void admin_applied(struct node *n, struct replica *r, const struct waiter *w, const struct ctrl_result *result);
 void admin_lost(struct node *n, struct replica *r, const struct waiter *w);

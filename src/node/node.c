@@ -157,21 +157,17 @@ static bool listed(const struct node *n, const char *addr)
     return false;
 }
 
-/* A list that has no address with ours in common is another cluster's: going on with either without a word would be wrong. */
-static enum rgkv_err check_list(const struct node *n, struct buf *why)
+/* The command line is a first contact; who the controllers are, the cluster says. A list without any of them is worth a word:
+ * they may all have been replaced, or it is another cluster's. */
+static void check_list(struct node *n)
 {
     const struct node_options *o = &n->options;
-    const struct manifest *m = &n->manifest;
-    bool common = m->cluster == 0 || m->n_controllers == 0 || o->n_controllers == 0;
+    bool common = n->manifest.cluster == 0 || n->manifest.n_controllers == 0 || o->n_controllers == 0;
     for (unsigned i = 0; !common && i < o->n_controllers; i++)
         common = listed(n, o->controllers[i]);
-    if (common)
-        return RGKV_OK;
-    buf_printf(why, "this data directory belongs to cluster %016llx, and --controllers names none of its controllers:",
-               (unsigned long long)m->cluster);
-    for (unsigned i = 0; i < m->n_controllers; i++)
-        buf_printf(why, " %s", m->controllers[i]);
-    return RGKV_CONFLICT;
+    if (!common)
+        node_event(n, "--controllers names none of the controllers that cluster %016llx had last: those are asked first",
+                   (unsigned long long)n->manifest.cluster);
 }
 
 static enum rgkv_err adopt_options(struct node *n, struct buf *why)
@@ -184,9 +180,7 @@ static enum rgkv_err adopt_options(struct node *n, struct buf *why)
         buf_printf(why, "this data directory belongs to the controller at %s, not %s", m->addr, o->addr);
         return RGKV_CONFLICT;
     }
-    enum rgkv_err err = check_list(n, why);
-    if (err)
-        return err;
+    check_list(n);
     memcpy(m->addr, o->addr, sizeof(m->addr));
     /* The command line's list counts until the cluster has told a newer one (P30). */
     if (m->cluster == 0 || m->n_controllers == 0) {
@@ -239,8 +233,8 @@ void node_free(struct node *n)
     mem_free(n->replicas);
     founding_free(n->founder);
     ctrl_view_release(&n->view);
-    ctrl_view_release(&n->ctl_view);
     mem_free(n->polls);
+    mem_free(n->handovers);
     arena_release(&n->arena);
     buf_release(&n->scratch);
     out_release(&n->out);
@@ -255,7 +249,7 @@ static bool speaks_for_strangers(enum msg_kind kind)
     case MSG_HELLO: case MSG_KV_REQUEST: case MSG_ADMIN_REQUEST: case MSG_CTRL_READ: case MSG_POLL: case MSG_VIEW:
     case MSG_FOUND_ASK: case MSG_FOUND_STATE: case MSG_FOUND: case MSG_FOUND_ACK: case MSG_REFUSED:
         return true;
-    case MSG_RAFT: case MSG_SNAPSHOT_CHUNK: case MSG_SNAPSHOT_ACK: case MSG_KV_REPLY: case MSG_ADMIN_REPLY:
+    case MSG_RAFT: case MSG_SNAPSHOT_CHUNK: case MSG_SNAPSHOT_ACK: case MSG_TRANSFER: case MSG_KV_REPLY: case MSG_ADMIN_REPLY:
     case MSG_CTRL_TEXT: case MSG_PULL: case MSG_PULL_REPLY: case MSG_KIND_COUNT:
         return false;
     }
@@ -323,6 +317,7 @@ static void receive(struct node *n, const struct node_input *i)
     case MSG_VIEW: poll_view(n, m); break;
     case MSG_PULL: moves_pull_request(n, i->conn, m); break;
     case MSG_PULL_REPLY: moves_pull_reply(n, m); break;
+    case MSG_TRANSFER: handover_receive(n, &m->transfer); break;
     case MSG_FOUND_ASK: case MSG_FOUND_STATE: case MSG_FOUND: case MSG_FOUND_ACK:
         founding_receive(n, i->conn, m);
         break;
@@ -344,6 +339,7 @@ static void tick_replica(struct node *n, struct replica *r)
         ASSERT(err == RGKV_OK);
     }
     transfer_tick(n, r);
+    members_tick(n, r);
     if (r->ctrl)
         admin_tick(n, r);
     if (r->kv)
@@ -407,6 +403,7 @@ uint64_t node_deadline_us(const struct node *n)
             continue;
         at = MIN(at, raft_deadline_us(r->raft));
         at = MIN(at, transfer_deadline_us(n, r));
+        at = MIN(at, members_deadline_us(r));
         at = MIN(at, r->ctrl ? admin_deadline_us(n, r) : moves_deadline_us(n, r));
     }
     return at;

@@ -16,8 +16,8 @@
  *
  * Layout of the folder: node.c (dispatch), replica.c (a replica's life), pipeline.c (its log's batches), apply.c (committed
  * entries into the machine), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
- * report), moves.c (what a view makes a group do; pulls), transfer.c (raft snapshots), admin.c (the controller's leader),
- * out.c (frames by destination). */
+ * report), moves.c (what a view makes a group do; pulls), transfer.c (raft snapshots), members.c (who is in a
+ * group), admin.c (the controller's leader), handover.c (who leads), out.c (frames by destination). */
 #ifndef RGKV_NODE_NODE_H
 #define RGKV_NODE_NODE_H
 

@@ -48,6 +48,8 @@ static void report_replica(const struct node *n, const struct replica *r, struct
         .gid = r->desc.gid, .incarnation = r->desc.incarnation, .member = r->desc.member, .leader = replica_leads(n, r),
         .term = s.term, .applied = r->applied, .leader_member = s.leader, .log_bytes = s.log_bytes, .disk_bytes = r->disk_bytes,
     };
+    if (to->leader)
+        members_report(r, to);
     if (!to->leader || !r->kv)
         return;
     struct ctrl_report_shard *shards = arena_alloc(a, kv_nshards(r->kv) * sizeof(*shards));
@@ -76,11 +78,13 @@ static void make_report(struct node *n, struct arena *a, struct ctrl_report *to)
 
 /* ---- asking ---- */
 
-static const char *controller_addr(const struct node *n)
+/* Those that the cluster named last, then those of the command line: all may have been replaced while this node was away. */
+const char *poll_controller(const struct node *n)
 {
+    unsigned known = n->manifest.n_controllers, at = n->poll_member % (known + n->options.n_controllers);
     if (n->poll_addr[0])
         return n->poll_addr;
-    return n->manifest.controllers[n->poll_member % n->manifest.n_controllers];
+    return at < known ? n->manifest.controllers[at] : n->options.controllers[at - known];
 }
 
 static void poll_send(struct node *n)
@@ -93,14 +97,14 @@ static void poll_send(struct node *n)
     n->poll_deadline_us = n->now_us + POLL_TIMEOUT_US;
     n->report_due = false;
     n->report_next_us = n->now_us + REPORT_GAP_US;
-    node_send(n, controller_addr(n), &m);
+    node_send(n, poll_controller(n), &m);
 }
 
 static void poll_elsewhere(struct node *n, const char *hint)
 {
     n->poll_id = 0;
     n->poll_next_us = n->now_us + (hint[0] ? 1000 : POLL_RETRY_US);
-    if (hint[0] && strcmp(hint, controller_addr(n)) != 0) {
+    if (hint[0] && strcmp(hint, poll_controller(n)) != 0) {
         strncpy(n->poll_addr, hint, sizeof(n->poll_addr) - 1);
         return;
     }
@@ -121,17 +125,28 @@ void poll_tick(struct node *n)
 
 /* ---- the view ---- */
 
+/* An address that no node has answered from may be a slip of the pen. */
+static unsigned controllers_told(const struct ctrl_view *v, char addrs[MEMBERS_MAX][ADDR_BYTES_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < v->n_controllers; i++)
+        if (v->controllers[i].node)
+            memcpy(addrs[count++], v->controllers[i].addr, ADDR_BYTES_MAX);
+    return count;
+}
+
 static void learn_controllers(struct node *n)
 {
     struct manifest *m = &n->manifest;
-    bool same = m->n_controllers == n->view.n_controllers;
-    for (unsigned i = 0; same && i < m->n_controllers; i++)
-        same = strcmp(m->controllers[i], n->view.controllers[i].addr) == 0;
-    if (same || n->view.n_controllers == 0)
+    char addrs[MEMBERS_MAX][ADDR_BYTES_MAX];
+    unsigned count = controllers_told(&n->view, addrs);
+    bool same = m->n_controllers == count;
+    for (unsigned i = 0; same && i < count; i++)
+        same = strcmp(m->controllers[i], addrs[i]) == 0;
+    if (same || count == 0)
         return;
-    m->n_controllers = n->view.n_controllers;
-    for (unsigned i = 0; i < m->n_controllers; i++)
-        memcpy(m->controllers[i], n->view.controllers[i].addr, ADDR_BYTES_MAX);
+    m->n_controllers = count;
+    memcpy(m->controllers, addrs, count * sizeof(addrs[0]));
     node_save_manifest(n);
 }
 
@@ -144,7 +159,7 @@ static bool group_makes_sense(const struct ctrl_group *g)
             if (g->members[k].id == g->members[i].id)
                 return false;
     }
-    return g->gid != 0;
+    return true;
 }
 
 /* What a view says becomes replicas and lists that outlive it, so nonsense stops here. */
@@ -154,8 +169,10 @@ static bool view_makes_sense(const struct node *n, const struct ctrl_view *v)
     for (unsigned i = 0; sense && i < v->n_controllers; i++)
         sense = v->controllers[i].addr[0] != 0;
     for (unsigned i = 0; sense && i < v->n_groups; i++)
-        sense = group_makes_sense(&v->groups[i]);
-    return sense;
+        sense = v->groups[i].gid && group_makes_sense(&v->groups[i]);
+    struct ctrl_group ctl;
+    ctrl_view_controllers(v, &ctl);
+    return sense && group_makes_sense(&ctl);
 }
 
 static struct replica *replica_of(struct node *n, uint64_t gid, uint64_t incarnation, uint64_t member)
@@ -189,15 +206,28 @@ static void host(struct node *n, const struct ctrl_group *g, const struct ctrl_m
     node_save_manifest(n);
 }
 
-/* The controller says what this node hosts (P1: only slots bound to our node id). */
+static void host_in(struct node *n, const struct ctrl_group *g)
+{
+    for (unsigned i = 0; g->founded && i < g->n; i++) {
+        const struct ctrl_member *m = &g->members[i];
+        bool ours = m->node == n->manifest.node && m->state != CTRL_MEMBER_LEAVING;
+        if (ours && !replica_of(n, g->gid, g->incarnation, m->id))
+            host(n, g, m);
+    }
+}
+
+/* The controller says what this node hosts (P1: only slots bound to our node id). A founding controller has its replica by
+ * the founding record, never by a view. */
 static void host_what_is_ours(struct node *n)
 {
-    for (unsigned i = 0; i < n->view.n_groups; i++) {
-        const struct ctrl_group *g = &n->view.groups[i];
-        for (unsigned k = 0; g->founded && k < g->n; k++)
-            if (g->members[k].node == n->manifest.node && !replica_of(n, g->gid, g->incarnation, g->members[k].id))
-                host(n, g, &g->members[k]);
-    }
+    struct ctrl_group ctl;
+    ctrl_view_controllers(&n->view, &ctl);
+    for (unsigned i = 0; i < ctl.n; i++)
+        if (ctl.members[i].founding)
+            ctl.members[i].node = 0;
+    host_in(n, &ctl);
+    for (unsigned i = 0; i < n->view.n_groups; i++)
+        host_in(n, &n->view.groups[i]);
 }
 
 /* A replica is deleted only on a committed tombstone that names it (P4). */
@@ -209,7 +239,7 @@ static void bury(struct node *n)
         bool lost = r && r->state == REPLICA_REFUSED;
         if (!r || (!lost && (r->state != REPLICA_RUNNING || r->flushing || !replica_idle_on_disk(r))))
             continue;
-        node_event(n, "group %llu: it left and holds nothing: deleting member %llu's files", (unsigned long long)t->gid,
+        node_event(n, "group %llu: member %llu is one no more: deleting its files", (unsigned long long)t->gid,
                    (unsigned long long)t->member);
         serve_drop_reads(n, r, true);
         transfer_free(n, r);
@@ -240,9 +270,14 @@ static void take_view(struct node *n, const struct msg *m)
     ctrl_view_copy(&m->view.view, &n->view);
     learn_controllers(n);
     host_what_is_ours(n);
-    for (unsigned i = 0; i < n->n_replicas; i++)
-        if (n->replicas[i]->state == REPLICA_RUNNING && n->replicas[i]->kv)
-            moves_tick(n, n->replicas[i]);
+    for (unsigned i = 0; i < n->n_replicas; i++) {
+        struct replica *r = n->replicas[i];
+        if (r->state != REPLICA_RUNNING || !r->kv)
+            continue;
+        members_look(r);
+        members_tick(n, r);
+        moves_tick(n, r);
+    }
 }
 
 void poll_view(struct node *n, const struct msg *m)

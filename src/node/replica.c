@@ -156,13 +156,25 @@ void replica_saved(struct node *n, struct replica *r)
 
 /* ---- who and where ---- */
 
+static const char *addr_in(const struct ctrl_member *members, unsigned count, uint64_t member)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (members[i].id == member && members[i].addr[0])
+            return members[i].addr;
+    return NULL;
+}
+
+/* The view knows where a node listens now; the configuration, where it did when it was written. */
 const char *replica_member_addr(const struct node *n, const struct replica *r, uint64_t member)
 {
     const struct ctrl_group *g = r->desc.gid ? ctrl_view_group(&n->view, r->desc.gid) : NULL;
+    const char *addr = NULL;
     if (g && g->incarnation == r->desc.incarnation)
-        for (unsigned i = 0; i < g->n; i++)
-            if (g->members[i].id == member && g->members[i].addr[0])
-                return g->members[i].addr;
+        addr = addr_in(g->members, g->n, member);
+    else if (r->desc.gid == 0)
+        addr = addr_in(n->view.controllers, n->view.n_controllers, member);
+    if (addr)
+        return addr;
     const struct raft_member *m = raft_config_member(raft_config(r->raft), member);
     return m && m->addr[0] ? m->addr : NULL;
 }
@@ -234,6 +246,7 @@ static void role_changed(struct node *n, struct replica *r)
         serve_drop_reads(n, r, true);
     if (r->ctrl)
         admin_role_changed(n, r);
+    members_look(r);
     poll_changed(n);
 }
 

@@ -211,6 +211,9 @@ void serve_conn_closed(struct node *n, uint64_t conn)
         if (n->polls[i].conn != conn)
             n->polls[kept++] = n->polls[i];
     n->n_polls = kept;
+    for (unsigned i = 0; i < n->n_handovers; i++)
+        if (n->handovers[i].conn == conn)
+            n->handovers[i].conn = 0;
     for (unsigned k = 0; k < n->n_replicas; k++) {
         struct replica *r = n->replicas[k];
         for (unsigned i = 0; i < r->waiters_n; i++) {

@@ -1,10 +1,10 @@
 /* A configuration as bytes, little-endian:
  *
- *     u8 format (1) | u8 n | n times: u64 id | u64 node | u8 voter | u8 length | address, without a NUL
+ *     u8 format (2) | u8 n | u64 wish | n times: u64 id | u64 node | u8 voter | u8 length | address, without a NUL
  */
 #include "raft/internal.h"
 
-#define FORMAT 1u
+#define FORMAT 2u
 
 const struct raft_member *raft_config_member(const struct raft_config *c, uint64_t id)
 {
@@ -71,6 +71,7 @@ void raft_config_encode(const struct raft_config *c, struct buf *out)
     ASSERT(c->n <= MEMBERS_MAX);
     buf_put_u8(out, FORMAT);
     buf_put_u8(out, (uint8_t)c->n);
+    buf_put_le64(out, c->wish);
     for (unsigned i = 0; i < c->n; i++)
         member_encode(&c->members[i], out);
 }
@@ -95,6 +96,7 @@ enum rgkv_err raft_config_decode(struct bytes bytes, struct raft_config *ret_c)
     struct reader in = reader_of(bytes);
     uint8_t format = read_u8(&in);
     c.n = read_u8(&in);
+    c.wish = read_le64(&in);
     if (!in.ok || format != FORMAT || c.n > MEMBERS_MAX)
         return RGKV_DAMAGED;
     for (unsigned i = 0; i < c.n; i++)

@@ -11,6 +11,8 @@ void raft_commit_to(struct raft *r, uint64_t index)
 {
     ASSERT(index <= raft_log_last(&r->log));
     r->hard.commit = MUTANT(commit_back) ? index : MAX(r->hard.commit, index);
+    if (MUTANT(config_when_committed))
+        raft_members_refresh(r);
 }
 
 static void append_refuse(struct raft *r, const struct raft_message *m)

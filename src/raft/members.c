@@ -21,14 +21,24 @@ static void config_load(const struct raft *r, uint64_t index, struct raft_config
     ASSERT(err == RGKV_OK); /* checked before it came into the log */
 }
 
+/* How many of the configurations in the log count: all. */
+static size_t configs_counted(const struct raft *r)
+{
+    size_t n = r->n_config_indexes;
+    while (MUTANT(config_when_committed) && n && r->config_indexes[n - 1] > r->hard.commit)
+        n--;
+    return n;
+}
+
 static void config_in_force_find(struct raft *r)
 {
-    if (r->n_config_indexes == 0) {
+    size_t n = configs_counted(r);
+    if (n == 0) {
         r->config = r->base_config;
         r->config_index = r->base_config_index;
         return;
     }
-    r->config_index = r->config_indexes[r->n_config_indexes - 1];
+    r->config_index = r->config_indexes[n - 1];
     config_load(r, r->config_index, &r->config);
 }
 

@@ -89,8 +89,12 @@ static enum rgkv_err may_change_config(const struct raft *r, const struct raft_c
     enum rgkv_err err = may_propose(r, 1, 0);
     if (err)
         return err;
-    if (r->config_index > r->hard.commit || raft_term_at(r, r->hard.commit) != r->hard.term)
+    if (r->config_index > r->hard.commit && !MUTANT(config_two_at_once))
         return RGKV_BUSY;
+    if (raft_term_at(r, r->hard.commit) != r->hard.term && !MUTANT(config_old_term))
+        return RGKV_BUSY;
+    if (c->wish < r->config.wish)
+        return RGKV_STALE;
     return raft_config_valid(c) && raft_config_voters_changed(&r->config, c) <= 1 ? RGKV_OK : RGKV_INVALID;
 }
 

@@ -43,6 +43,8 @@ struct raft_member {
 
 struct raft_config {
     unsigned n;
+    uint64_t wish; /* number of the wish that it follows: never falls from one configuration to the next, so that who
+                      knows an older wish only cannot undo a newer one (P20) */
     struct raft_member members[MEMBERS_MAX];
 };
 
@@ -183,7 +185,7 @@ void raft_free(struct raft *r);
 /* On any error nothing has changed. RAFT_PROPOSED, RAFT_CONFIG_PROPOSED, RAFT_READ: NOT_LEADER; BUSY when
  * too much is in flight, a transfer runs (not RAFT_READ), or (config) another change is unfinished or no entry of
  * this term is committed (P8); RAFT_PROPOSED: TOO_LARGE; RAFT_CONFIG_PROPOSED: INVALID (no voter, more than one
- * voter changed, ids not unique); RAFT_TRANSFER: NOT_LEADER, BUSY (another runs; 0: no follower was heard of
+ * voter changed, ids not unique), STALE (it follows an older wish than the one in force); RAFT_TRANSFER: NOT_LEADER, BUSY (another runs; 0: no follower was heard of
  * lately), INVALID (not another voter).
  * RAFT_RECEIVED never fails: nonsense is ignored and counted (raft_status.ignored).
  * The indexes that RAFT_PROPOSED was given are last_index + 1 … of raft_status before the call. */

@@ -20,7 +20,7 @@ struct codec {
     void (*release)(struct msg *m);   /* NULL: holds nothing but the arena's memory */
 };
 
-extern const struct codec codec_hello, codec_refused;                                       /* codec_misc.c */
+extern const struct codec codec_hello, codec_refused, codec_transfer;                                       /* codec_misc.c */
 extern const struct codec codec_raft, codec_snapshot_chunk, codec_snapshot_ack;             /* codec_raft.c */
 extern const struct codec codec_kv_request, codec_kv_reply, codec_pull, codec_pull_reply;   /* codec_kv.c */
 extern const struct codec codec_admin_request, codec_admin_reply, codec_ctrl_read, codec_ctrl_text; /* codec_ctrl.c */

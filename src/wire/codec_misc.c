@@ -1,4 +1,4 @@
-/* HELLO and REFUSED. */
+/* HELLO, REFUSED and TRANSFER. */
 #include "wire/codec.h"
 #include "wire/fields.h"
 
@@ -46,4 +46,26 @@ const struct codec codec_refused = {
     .bulk_max = sizeof(((struct msg_refused *)0)->why),
     .encode = refused_encode,
     .decode = refused_decode,
+};
+
+static void transfer_encode(const struct msg *m, struct body_out *o)
+{
+    put_number(o, m->transfer.gid);
+    put_number(o, m->transfer.incarnation);
+    put_number(o, m->transfer.member);
+}
+
+static void transfer_decode(struct body_in *in, struct msg *m)
+{
+    m->transfer.gid = take_number(in);
+    m->transfer.incarnation = take_number(in);
+    m->transfer.member = take_number(in);
+}
+
+const struct codec codec_transfer = {
+    .name = "TRANSFER",
+    .struct_bytes = sizeof(struct msg_transfer),
+    .shape = {.numbers = 3},
+    .encode = transfer_encode,
+    .decode = transfer_decode,
 };

@@ -7,7 +7,7 @@
 
 /* ---- POLL ---- */
 
-enum { TABLE_REPLICAS, TABLE_REPORT_SHARDS };
+enum { TABLE_REPLICAS, TABLE_REPORT_SHARDS, TABLE_REPORT_MEMBERS };
 static const struct ctrl_report no_report;
 
 static const struct ctrl_report *report_of(const struct msg *m) { return m->poll.has_report ? &m->poll.report : &no_report; }
@@ -30,6 +30,13 @@ static void poll_rows(const struct msg *m, unsigned ret_rows[SHAPE_TABLES_MAX])
         shards_fit(&r->replicas[i], &left);
     ret_rows[TABLE_REPLICAS] = r->n_replicas;
     ret_rows[TABLE_REPORT_SHARDS] = REPORT_SHARDS_MAX - left;
+    for (unsigned i = 0; i < r->n_replicas; i++)
+        ret_rows[TABLE_REPORT_MEMBERS] += r->replicas[i].n_members;
+}
+
+static void put_report_member(struct body_out *o, const struct ctrl_report_member *m)
+{
+    put_row(o, TABLE_REPORT_MEMBERS, (uint64_t[]){m->id, m->behind, pair_of(m->voter, m->recent)});
 }
 
 static void put_report_shard(struct body_out *o, const struct ctrl_report_shard *s)
@@ -42,7 +49,9 @@ static void put_report_replica(struct body_out *o, const struct ctrl_report_repl
     unsigned n_shards = fits ? r->n_shards : 0;
     put_row(o, TABLE_REPLICAS,
             (uint64_t[]){r->gid, r->incarnation, r->member, pair_of(fits && r->leader, n_shards), r->term, r->applied,
-                         r->leader_member, r->log_bytes, r->disk_bytes});
+                         r->leader_member, r->log_bytes, r->disk_bytes, pair_of(r->configured, r->n_members)});
+    for (unsigned i = 0; i < r->n_members; i++)
+        put_report_member(o, &r->members[i]);
     for (unsigned i = 0; i < n_shards; i++)
         put_report_shard(o, &r->shards[i]);
 }
@@ -76,6 +85,15 @@ static void take_report_shard(struct body_in *in, struct ctrl_report_shard *s)
     s->bytes = row[3];
 }
 
+static void take_report_member(struct body_in *in, struct ctrl_report_member *m)
+{
+    const uint64_t *row = take_row(in, TABLE_REPORT_MEMBERS);
+    m->id = row[0];
+    m->behind = row[1];
+    m->voter = in_bool(in, (uint32_t)row[2]);
+    m->recent = in_bool(in, row[2] >> 32);
+}
+
 /* The rows of shards that no replica took yet bound its number before any memory is taken. */
 static void take_report_replica(struct body_in *in, struct ctrl_report_replica *r)
 {
@@ -90,6 +108,10 @@ static void take_report_replica(struct body_in *in, struct ctrl_report_replica *
     r->leader_member = row[6];
     r->log_bytes = row[7];
     r->disk_bytes = row[8];
+    r->configured = in_bool(in, (uint32_t)row[9]);
+    r->n_members = (unsigned)in_range(in, row[9] >> 32, 0, MEMBERS_MAX);
+    for (unsigned i = 0; i < r->n_members && in->ok; i++)
+        take_report_member(in, &r->members[i]);
     struct ctrl_report_shard *shards = take_array(in, n, sizeof(*shards));
     for (unsigned i = 0; shards && i < n; i++)
         take_report_shard(in, &shards[i]);
@@ -134,15 +156,16 @@ const struct codec codec_poll = {
     .name = "POLL",
     .struct_bytes = sizeof(struct msg_poll),
     .shape = {.numbers = 11,
-              .n_tables = 2,
-              .tables = {[TABLE_REPLICAS] = {.columns = 9, .rows_max = REPLICAS_MAX},
-                         [TABLE_REPORT_SHARDS] = {.columns = 4, .rows_max = REPORT_SHARDS_MAX}}},
+              .n_tables = 3,
+              .tables = {[TABLE_REPLICAS] = {.columns = 10, .rows_max = REPLICAS_MAX},
+                         [TABLE_REPORT_SHARDS] = {.columns = 4, .rows_max = REPORT_SHARDS_MAX},
+                         [TABLE_REPORT_MEMBERS] = {.columns = 3, .rows_max = REPLICAS_MAX * MEMBERS_MAX}}},
     .bulk_max = ADDR_BYTES_MAX + 32,
     .rows = poll_rows,
     .encode = poll_encode,
     .decode = poll_decode,
 };
-static_assert(REPORT_SHARDS_MAX * 4 * 8 + REPLICAS_MAX * 9 * 8 + 256 <= FRAME_BODY_BYTES_MAX, "a report fits into a body");
+static_assert(REPORT_SHARDS_MAX * 4 * 8 + REPLICAS_MAX * (10 + MEMBERS_MAX * 3) * 8 + 256 <= FRAME_BODY_BYTES_MAX, "a report fits into a body");
 
 /* ---- VIEW ---- */
 
@@ -169,8 +192,8 @@ static void view_rows(const struct msg *m, unsigned ret_rows[SHAPE_TABLES_MAX])
 
 static void put_member(struct body_out *o, const struct ctrl_member *m)
 {
-    uint32_t addr_len = put_row_text(o, m->addr);
-    put_row(o, TABLE_MEMBERS, (uint64_t[]){m->id, m->node, pair_of(m->founding, addr_len)});
+    uint32_t addr_len = put_row_text(o, m->addr), flags = (uint32_t)m->state * 2 + m->founding;
+    put_row(o, TABLE_MEMBERS, (uint64_t[]){m->id, m->node, pair_of(flags, addr_len)});
 }
 
 static void put_group(struct body_out *o, const struct ctrl_group *g)
@@ -221,7 +244,9 @@ static void take_member(struct body_in *in, struct ctrl_member *m)
     const uint64_t *row = take_row(in, TABLE_MEMBERS);
     m->id = row[0];
     m->node = row[1];
-    m->founding = in_bool(in, (uint32_t)row[2]);
+    uint32_t flags = (uint32_t)in_range(in, (uint32_t)row[2], 0, CTRL_MEMBER_LEAVING * 2 + 1);
+    m->founding = flags & 1;
+    m->state = (enum ctrl_member_state)(flags / 2);
     take_row_text(in, row[2] >> 32, m->addr, sizeof(m->addr));
 }
 

@@ -75,7 +75,7 @@ static void take_gids(struct body_in *in, struct ctrl_command *c)
 
 void take_ctrl_command(struct body_in *in, struct ctrl_command *c)
 {
-    c->op = in_range(in, take_number(in), CTRL_INIT, CTRL_BURIED);
+    c->op = in_range(in, take_number(in), CTRL_INIT, CTRL_OP_LAST);
     c->time_us = take_number(in);
     c->client = take_number(in);
     c->seq = take_number(in);

@@ -21,6 +21,7 @@ static const struct codec *const codecs[MSG_KIND_COUNT] = {
     [MSG_FOUND] = &codec_found,
     [MSG_FOUND_ACK] = &codec_found_ack,
     [MSG_REFUSED] = &codec_refused,
+    [MSG_TRANSFER] = &codec_transfer,
 };
 
 static const struct codec *codec_of(unsigned kind) { return kind < MSG_KIND_COUNT ? codecs[kind] : NULL; }

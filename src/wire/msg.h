@@ -36,7 +36,7 @@ enum msg_kind {
     MSG_SNAPSHOT_ACK,
     MSG_KV_REQUEST,     /* client -> group's leader */
     MSG_KV_REPLY,
-    MSG_ADMIN_REQUEST,  /* client -> controller's leader: Join, Leave, Move */
+    MSG_ADMIN_REQUEST,  /* client -> controller's leader: Join, Leave, Move, members */
     MSG_ADMIN_REPLY,
     MSG_CTRL_READ,      /* client -> controller's leader: a linearizable read of the controller, answered as text or config */
     MSG_CTRL_TEXT,
@@ -49,6 +49,7 @@ enum msg_kind {
     MSG_FOUND,          /* lowest address -> all: the founding record */
     MSG_FOUND_ACK,
     MSG_REFUSED,        /* any request: why it was not even looked at */
+    MSG_TRANSFER,       /* controller's leader -> node of a group's leader: hand leadership over; no answer, the next report tells */
     MSG_KIND_COUNT
 };
 
@@ -93,7 +94,7 @@ struct msg_kv_request {
 /* MSG_KV_REPLY is a struct kv_reply. */
 
 struct msg_admin_request {
-    struct ctrl_command command;  /* JOIN, LEAVE, MOVE */
+    struct ctrl_command command;  /* ctrl_op_admin */
 };
 struct msg_admin_reply {
     struct ctrl_result result;    /* err NOT_LEADER: leader_addr */
@@ -178,6 +179,10 @@ struct msg_refused {
     char why[160];
 };
 
+struct msg_transfer {
+    uint64_t gid, incarnation, member;
+};
+
 struct msg {
     enum msg_kind kind;
     uint64_t id, cluster;
@@ -201,6 +206,7 @@ struct msg {
         struct msg_found found;
         struct msg_found_ack found_ack;
         struct msg_refused refused;
+        struct msg_transfer transfer;
     };
 };
 const char *msg_kind_name(enum msg_kind kind);

@@ -350,7 +350,7 @@ static void nodes_and_members_are_listed_heard_of_or_not(void **state)
     ctrl_print_nodes(ctrl_view(w.c), p, 150, &out);
     assert_string_equal(printed(), "a:1 node=0000000000000050 state=up version=1.0 uptime_us=77 groups=7 disk_used=0 "
                                    "disk_free=5 disk_total=10 memory=7 stall_us=8 age_us=50\nb:1 node=0000000000000051 state=unheard\n");
-    ctrl_print_members(ctrl_view(w.c), 7, p, &out);
+    ctrl_print_members(ctrl_view(w.c), 7, p, 3000000, &out);
     assert_string_equal(printed(), "1000 addr=a:1 node=0000000000000050 state=leader term=3 applied=9 log_bytes=0 "
                                    "disk_bytes=0\n1001 addr=b:1 node=0000000000000051 state=unheard\n");
     ctrl_plan_free(p);

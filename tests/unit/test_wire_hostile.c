@@ -195,8 +195,9 @@ static void operations_between_writes_and_reads_are_refused(void **state)
 static void nobody_may_ask_for_the_controllers_own_commands(void **state)
 {
     const struct msg m = {.kind = MSG_ADMIN_REQUEST, .admin_request.command.op = CTRL_JOIN};
-    for (uint64_t op = 0; op <= CTRL_BURIED; op++) {
-        bool admin = op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE;
+    for (uint64_t op = 0; op <= CTRL_OP_LAST; op++) {
+        bool admin = op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE || op == CTRL_ADD_MEMBER || op == CTRL_REMOVE_MEMBER ||
+                     op == CTRL_TRANSFER;
         assert_int_equal(with_number(&m, 0, op), admin ? RGKV_OK : RGKV_PROTOCOL);
     }
 }
@@ -535,6 +536,8 @@ static void enums_that_travel_keep_their_numbers(void **state)
     assert_int_equal(KV_FROZEN, 4);
     assert_int_equal(KV_LINK, 3);
     assert_int_equal(CTRL_BURIED, 13);
+    assert_int_equal(CTRL_TRANSFER, 18);
+    assert_int_equal(MSG_TRANSFER, 20);
     assert_int_equal(CTRL_READ_LEADER, 8);
 }
 

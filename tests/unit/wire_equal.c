@@ -109,7 +109,9 @@ static bool admin_reply_eq(const struct msg_admin_reply *a, const struct msg_adm
 static bool replica_eq(const struct ctrl_report_replica *a, const struct ctrl_report_replica *b)
 {
     bool eq = EQ(gid) && EQ(incarnation) && EQ(member) && EQ(leader) && EQ(term) && EQ(applied) && EQ(leader_member) &&
-              EQ(log_bytes) && EQ(disk_bytes) && EQ(n_shards);
+              EQ(log_bytes) && EQ(disk_bytes) && EQ(n_shards) && EQ(configured) && EQ(n_members);
+    for (unsigned i = 0; eq && i < a->n_members; i++)
+        eq = EQ(members[i].id) && EQ(members[i].behind) && EQ(members[i].voter) && EQ(members[i].recent);
     for (unsigned i = 0; eq && i < a->n_shards; i++)
         eq = EQ(shards[i].shard) && EQ(shards[i].state) && EQ(shards[i].epoch) && EQ(shards[i].keys) && EQ(shards[i].bytes);
     return eq;
@@ -132,7 +134,7 @@ static bool members_eq(const struct ctrl_member *as, const struct ctrl_member *b
 {
     for (unsigned i = 0; i < n; i++) {
         const struct ctrl_member *a = &as[i], *b = &bs[i];
-        if (!(EQ(id) && EQ(node) && EQ(founding) && EQ_TEXT(addr)))
+        if (!(EQ(id) && EQ(node) && EQ(founding) && EQ(state) && EQ_TEXT(addr)))
             return false;
     }
     return true;
@@ -223,6 +225,7 @@ bool msg_eq(const struct msg *a, const struct msg *b)
                founding_eq(&a->found_state.record, &b->found_state.record);
     case MSG_FOUND: return founding_eq(&a->found.record, &b->found.record);
     case MSG_FOUND_ACK: return EQ(found_ack.node) && EQ(found_ack.accepted);
+    case MSG_TRANSFER: return EQ(transfer.gid) && EQ(transfer.incarnation) && EQ(transfer.member);
     case MSG_REFUSED: return EQ(refused.err) && EQ_TEXT(refused.why);
     case MSG_KIND_COUNT: break;
     }

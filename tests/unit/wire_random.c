@@ -218,7 +218,7 @@ static uint64_t *random_gids(struct prng *p, struct arena *a, unsigned n)
 void random_ctrl_command(struct prng *p, struct arena *a, struct ctrl_command *ret_c)
 {
     struct ctrl_command c = {
-        .op = prng_between(p, CTRL_INIT, CTRL_BURIED), .time_us = random_number(p), .client = random_number(p),
+        .op = prng_between(p, CTRL_INIT, CTRL_OP_LAST), .time_us = random_number(p), .client = random_number(p),
         .seq = random_number(p), .born_us = random_number(p),
         .n_groups = random_count(p, GROUPS_MAX), .n_gids = random_count(p, GROUPS_MAX),
         .gid = random_number(p), .incarnation = random_number(p), .member = random_number(p), .node = random_number(p),
@@ -233,7 +233,7 @@ void random_ctrl_command(struct prng *p, struct arena *a, struct ctrl_command *r
 static void random_admin_request(struct prng *p, struct arena *a, struct msg_admin_request *q)
 {
     random_ctrl_command(p, a, &q->command);
-    q->command.op = prng_between(p, CTRL_JOIN, CTRL_MOVE);
+    q->command.op = random_bool(p) ? prng_between(p, CTRL_JOIN, CTRL_MOVE) : prng_between(p, CTRL_ADD_MEMBER, CTRL_REMOVE_MEMBER);
 }
 
 static void random_admin_reply(struct prng *p, struct msg_admin_reply *r)
@@ -272,8 +272,11 @@ static struct ctrl_report_replica random_report_replica(struct prng *p, struct a
         .gid = random_number(p), .incarnation = random_number(p), .member = random_number(p), .leader = random_bool(p),
         .term = random_number(p), .applied = random_number(p), .leader_member = random_number(p),
         .log_bytes = random_number(p), .disk_bytes = random_number(p),
+        .configured = random_bool(p), .n_members = random_count(p, MEMBERS_MAX),
         .n_shards = random_count(p, REPORT_SHARDS_MAX / REPLICAS_MAX),
     };
+    for (unsigned i = 0; i < r.n_members; i++)
+        r.members[i] = (struct ctrl_report_member){random_number(p), random_bool(p), random_bool(p), random_number(p)};
     r.shards = random_report_shards(p, a, r.n_shards);
     return r;
 }
@@ -304,7 +307,8 @@ static void random_poll(struct prng *p, struct arena *a, struct msg_poll *q)
 
 static void random_member(struct prng *p, struct ctrl_member *m)
 {
-    *m = (struct ctrl_member){.id = random_number(p), .node = random_number(p), .founding = random_bool(p)};
+    *m = (struct ctrl_member){.id = random_number(p), .node = random_number(p), .founding = random_bool(p),
+                              .state = prng_below(p, CTRL_MEMBER_LEAVING + 1)};
     RANDOM_TEXT(p, m->addr);
 }
 
@@ -437,6 +441,7 @@ void random_msg(struct prng *p, enum msg_kind kind, struct arena *a, struct msg 
     case MSG_FOUND: random_founding(p, &m->found.record); break;
     case MSG_FOUND_ACK: m->found_ack = (struct msg_found_ack){random_number(p), random_bool(p)}; break;
     case MSG_REFUSED: random_refused(p, &m->refused); break;
+    case MSG_TRANSFER: m->transfer = (struct msg_transfer){random_number(p), random_number(p), random_number(p)}; break;
     case MSG_KIND_COUNT: ASSERT(false);
     }
 }
