@@ -12,6 +12,7 @@
 . "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 
 node_options=()
+declare -A node_extra # of one node, on top; proxy-lib.sh
 mkdir "$work/logs"
 
 # Each start has a log of its own: what a node said before it was killed is kept in logs/.
@@ -19,7 +20,8 @@ node_again() {
     local starts
     starts=$(find "$work/logs" -name "node$1.*" | wc -l)
     [ ! -f "$work/node$1.log" ] || mv "$work/node$1.log" "$work/logs/node$1.$starts"
-    node_start "$1" "${node_options[@]}"
+    # shellcheck disable=SC2086
+    node_start "$1" "${node_options[@]}" ${node_extra[$1]:-}
 }
 
 # nodes_start N [CONTROLLERS [SHARDS]]: cluster_start with node_options.

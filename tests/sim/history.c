@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "tests/sim/linear.h"
+
 void history_release(struct history *h)
 {
     for (unsigned i = 0; i < h->n; i++)
@@ -137,88 +139,32 @@ static bool check_list(const struct ops *ops, struct buf *why)
     return fine;
 }
 
-/* ---- registers ---- */
+/* ---- anything else ---- */
 
-#define REGISTER_OPS_MAX 64u
-#define SEARCH_STEPS_MAX 2000000u
-
-struct seen {                  /* (set of linearized operations, last put) that were tried and failed */
-    uint64_t mask;
-    int last;
-};
-struct search {
-    const struct ops *ops;
-    struct seen *seen;
-    unsigned n, cap;
-    uint64_t steps;
-};
-
-static bool seen_before(struct search *s, uint64_t mask, int last)
+static const char *kind_name(enum history_kind kind)
 {
-    uint64_t at = (mask * 0x9e3779b97f4a7c15u ^ (uint64_t)(last + 2) * 0xbf58476d1ce4e5b9u) % s->cap;
-    for (; s->seen[at].last != -2; at = (at + 1) % s->cap)
-        if (s->seen[at].mask == mask && s->seen[at].last == last)
-            return true;
-    if (s->n * 2 < s->cap) {
-        s->seen[at] = (struct seen){mask, last};
-        s->n++;
+    switch (kind) {
+    case HISTORY_APPEND: return "append";
+    case HISTORY_PUT: return "put";
+    case HISTORY_GET: return "get";
     }
-    return false;
+    return "?";
 }
 
-static bool search(struct search *s, uint64_t mask, int last)
+static bool check_by_search(const struct ops *ops, struct buf *why)
 {
-    uint64_t first_end = UINT64_MAX;
-    bool all = true;
-    if (++s->steps > SEARCH_STEPS_MAX || seen_before(s, mask, last))
-        return false;
-    for (unsigned i = 0; i < s->ops->n; i++)
-        if (!(mask >> i & 1)) {
-            first_end = MIN(first_end, s->ops->at[i]->end);
-            all &= s->ops->at[i]->outcome != HISTORY_DONE;
-        }
-    if (all)
-        return true;
-    for (unsigned i = 0; i < s->ops->n; i++) {
-        const struct history_op *o = s->ops->at[i];
-        if (mask >> i & 1 || o->begin > first_end)
-            continue;
-        if (o->kind == HISTORY_PUT) {
-            if (search(s, mask | 1ull << i, (int)i))
-                return true;
-        } else if (o->outcome == HISTORY_DONE) {
-            const char *now = last < 0 ? "" : s->ops->at[last]->value;
-            if (strcmp(now, o->value) == 0 && search(s, mask | 1ull << i, last))
-                return true;
-        }
+    const struct history_op *stuck;
+    switch (linear_check(ops->at, ops->n, &stuck)) {
+    case LINEAR_FINE: return true;
+    case LINEAR_UNDECIDED:
+        buf_printf(why, "%s: could not be decided (%u operations)", ops->at[0]->key, ops->n);
+        break;
+    case LINEAR_WRONG:
+        buf_printf(why, "%s: no order of its %u operations explains %s \"%.200s\", from %llu to %llu", ops->at[0]->key, ops->n,
+                   kind_name(stuck->kind), stuck->value, (unsigned long long)stuck->begin, (unsigned long long)stuck->end);
+        break;
     }
     return false;
-}
-
-static bool check_register(const struct ops *all, struct buf *why)
-{
-    const struct history_op *kept[REGISTER_OPS_MAX];
-    struct ops ops = {kept, 0};
-    for (unsigned i = 0; i < all->n; i++) {
-        const struct history_op *o = all->at[i];
-        if (o->outcome == HISTORY_NOT_DONE || (o->kind == HISTORY_GET && o->outcome != HISTORY_DONE))
-            continue;
-        if (ops.n == REGISTER_OPS_MAX) {
-            buf_printf(why, "%s: more than %u operations on a register cannot be decided", o->key, REGISTER_OPS_MAX);
-            return false;
-        }
-        kept[ops.n++] = o;
-    }
-    struct search s = {.ops = &ops, .cap = 1u << 16};
-    s.seen = mem_alloc(s.cap * sizeof(*s.seen));
-    for (unsigned i = 0; i < s.cap; i++)
-        s.seen[i].last = -2;
-    bool fine = search(&s, 0, -1);
-    if (!fine)
-        buf_printf(why, "%s: %s (%u operations)", all->at[0]->key,
-                   s.steps > SEARCH_STEPS_MAX ? "could not be decided" : "no order of its puts and reads explains what was read", ops.n);
-    mem_free(s.seen);
-    return fine;
 }
 
 /* ---- all ---- */
@@ -232,16 +178,10 @@ static int by_key(const void *a, const void *b)
 
 static bool check_key(const struct ops *ops, struct buf *why)
 {
-    bool puts = false, appends = false;
-    for (unsigned i = 0; i < ops->n; i++) {
-        puts |= ops->at[i]->kind == HISTORY_PUT;
-        appends |= ops->at[i]->kind == HISTORY_APPEND;
-    }
-    if (puts && appends) {
-        buf_printf(why, "%s: put and appended to: such a history cannot be decided", ops->at[0]->key);
-        return false;
-    }
-    return puts ? check_register(ops, why) : check_list(ops, why);
+    for (unsigned i = 0; i < ops->n; i++)
+        if (ops->at[i]->kind == HISTORY_PUT)
+            return check_by_search(ops, why);
+    return check_list(ops, why);
 }
 
 bool history_check(const struct history *h, struct buf *why)

@@ -1,8 +1,8 @@
 /* What clients did and saw, and whether one order of all of it explains it (linearizability).
  *
- * Two kinds of keys. A *list* key is only appended to, with unique elements "e12," and read: its value names the order of all appends, so
- * the check is exact and cheap. A *register* key is put and read; few operations on each, decided by search (Wing and Gong) with
- * memory. A history that cannot be decided counts as a failure. */
+ * A key that is only appended to, with unique elements "e12,", is a *list*: its value names the order of all appends, so the
+ * check is exact and cheap. Any other key is decided by search (linear.h). A history that cannot be decided within bounds
+ * counts as a failure. */
 #ifndef RGKV_TESTS_HISTORY_H
 #define RGKV_TESTS_HISTORY_H
 

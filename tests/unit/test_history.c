@@ -1,6 +1,8 @@
 /* The checker of histories must reject what is wrong: it is only worth what it refuses. */
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
+
 #include "tests/sim/history.h"
 
 static void add(struct history *h, enum history_kind kind, enum history_outcome outcome, const char *key, const char *value,
@@ -165,12 +167,79 @@ static void an_unknown_put_may_take_effect_later(void **state)
     check(&h, true);
 }
 
-static void a_key_that_is_put_and_appended_cannot_be_decided_and_fails(void **state)
+static void appends_to_a_value_that_is_put_are_decided_too(void **state)
 {
     struct history h = {0};
-    PUT(&h, "1", 2, 3);
+    PUT(&h, "1,", 2, 3);
     add(&h, HISTORY_APPEND, HISTORY_DONE, "r", "a,", 4, 5);
+    GET(&h, "1,a,", 6, 7);
+    PUT(&h, "2,", 8, 20);
+    add(&h, HISTORY_APPEND, HISTORY_DONE, "r", "b,", 9, 10);
+    GET(&h, "2,b,", 11, 12);
+    check(&h, true);
+}
+
+static void an_append_that_a_later_put_does_not_explain_away_is_missed(void **state)
+{
+    struct history h = {0};
+    PUT(&h, "1,", 2, 3);
+    add(&h, HISTORY_APPEND, HISTORY_DONE, "r", "a,", 4, 5);
+    PUT(&h, "2,", 6, 20);
+    GET(&h, "1,", 7, 8);
     check(&h, false);
+}
+
+static void an_append_that_is_executed_twice_around_a_put_is_refused(void **state)
+{
+    struct history h = {0};
+    PUT(&h, "1,", 2, 3);
+    add(&h, HISTORY_APPEND, HISTORY_DONE, "r", "a,", 4, 30);
+    GET(&h, "1,a,", 6, 7);
+    PUT(&h, "2,", 8, 9);
+    GET(&h, "2,a,", 10, 11);
+    check(&h, false);
+}
+
+static void a_long_history_of_many_clients_is_decided(void **state)
+{
+    struct history h = {0};
+    char value[32];
+    for (unsigned i = 0; i < 5000; i++) {
+        snprintf(value, sizeof(value), "%u,", i);
+        PUT(&h, value, 10 * i, 10 * i + 95);
+        GET(&h, value, 10 * i + 9, 10 * i + 19);
+    }
+    check(&h, true);
+}
+
+static void one_stale_read_in_a_long_history_is_found(void **state)
+{
+    struct history h = {0};
+    char value[32];
+    for (unsigned i = 0; i < 5000; i++) {
+        snprintf(value, sizeof(value), "%u,", i);
+        PUT(&h, value, 10 * i, 10 * i + 5);
+        snprintf(value, sizeof(value), "%u,", i == 4321 ? i - 1 : i);
+        GET(&h, value, 10 * i + 6, 10 * i + 9);
+    }
+    check(&h, false);
+}
+
+static void what_cannot_be_decided_in_bounds_fails(void **state)
+{
+    struct history h = {0};
+    char value[32];
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(value, sizeof(value), "%u,", i);
+        add(&h, HISTORY_APPEND, HISTORY_UNKNOWN, "r", value, 1, 2);
+    }
+    add(&h, HISTORY_PUT, HISTORY_UNKNOWN, "r", "x", 1, 2);
+    GET(&h, "y", 3, 4);
+    struct buf why = {0};
+    assert_false(history_check(&h, &why));
+    assert_true(bytes_eq(buf_bytes(&why), bytes_str("r: could not be decided (42 operations)")));
+    buf_release(&why);
+    history_release(&h);
 }
 
 int main(void)
@@ -191,7 +260,12 @@ int main(void)
         cmocka_unit_test(a_register_that_goes_back_is_refused),
         cmocka_unit_test(a_put_that_ended_must_be_read),
         cmocka_unit_test(an_unknown_put_may_take_effect_later),
-        cmocka_unit_test(a_key_that_is_put_and_appended_cannot_be_decided_and_fails),
+        cmocka_unit_test(appends_to_a_value_that_is_put_are_decided_too),
+        cmocka_unit_test(an_append_that_a_later_put_does_not_explain_away_is_missed),
+        cmocka_unit_test(an_append_that_is_executed_twice_around_a_put_is_refused),
+        cmocka_unit_test(a_long_history_of_many_clients_is_decided),
+        cmocka_unit_test(one_stale_read_in_a_long_history_is_found),
+        cmocka_unit_test(what_cannot_be_decided_in_bounds_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

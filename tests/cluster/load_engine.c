@@ -1,0 +1,101 @@
+/* A load through one client engine: as many requests in flight as there are clients, all in one session per shard. */
+#include <stdlib.h>
+
+#include "ctrl/text.h"
+#include "net/net_client.h"
+#include "tests/cluster/history_load.h"
+
+struct engine {
+    struct net_client *client;
+    uv_loop_t loop;
+    unsigned running;
+    bool closed;
+};
+struct worker {
+    struct engine *engine;
+    struct load_client client;
+};
+
+static void next(struct worker *w);
+
+static enum history_outcome outcome_of(enum rgkv_err err, bool read)
+{
+    if (err == RGKV_OK || (read && err == RGKV_NOT_FOUND))
+        return HISTORY_DONE;
+    return err == RGKV_UNREACHABLE || err == RGKV_NO_GROUP ? HISTORY_NOT_DONE : HISTORY_UNKNOWN;
+}
+
+static void on_answer(void *arg, const struct client_effect *e)
+{
+    struct worker *w = arg;
+    struct buf read = {0};
+    bool reads = w->client.op.kind == HISTORY_GET;
+    if (e->reply && e->err == RGKV_OK && reads)
+        buf_put(&read, e->reply->data);
+    buf_put_u8(&read, 0);
+    load_record(&w->client, outcome_of(e->err, reads), (const char *)read.data);
+    buf_release(&read);
+    next(w);
+}
+
+static void next(struct worker *w)
+{
+    static const enum kv_op ops[] = {[HISTORY_GET] = KV_GET, [HISTORY_PUT] = KV_PUT, [HISTORY_APPEND] = KV_APPEND};
+    struct load_client *c = &w->client;
+    if (!load_next(c)) {
+        if (--w->engine->running == 0)
+            uv_stop(&w->engine->loop);
+        return;
+    }
+    struct kv_request q = {.op = ops[c->op.kind], .key = bytes_str(c->op.key), .mode = 0644};
+    if (c->op.kind == HISTORY_GET)
+        q.length = DATA_BYTES_MAX;
+    else
+        q.data = bytes_str(c->value);
+    net_client_submit(w->engine->client, &(struct client_request){.kind = CLIENT_KV, .kv = &q}, 0, on_answer, w);
+}
+
+static void on_closed(void *arg)
+{
+    struct engine *e = arg;
+    e->closed = true;
+}
+
+static void engine_init(struct engine *e, const char *controllers)
+{
+    struct net_client_options o = {0};
+    struct buf why = {0};
+    *e = (struct engine){0};
+    uv_loop_init(&e->loop);
+    if (ctrl_parse_addrs(bytes_str(controllers), o.controllers, MEMBERS_MAX, &o.n_controllers, &why) ||
+        net_client_new(&e->loop, &o, &e->client)) {
+        fprintf(stderr, "history-load: --controllers is malformed\n");
+        exit(2);
+    }
+}
+
+static void engine_release(struct engine *e)
+{
+    net_client_close(e->client, on_closed, e);
+    while (!e->closed)
+        uv_run(&e->loop, UV_RUN_ONCE);
+    uv_loop_close(&e->loop);
+}
+
+void load_by_engine(struct load *l)
+{
+    struct engine e;
+    struct worker *workers = mem_alloc(l->o.clients * sizeof(*workers));
+    engine_init(&e, l->o.controllers);
+    e.running = l->o.clients;
+    for (unsigned i = 0; i < l->o.clients; i++) {
+        workers[i].engine = &e;
+        load_client_init(&workers[i].client, l, i);
+    }
+    for (unsigned i = 0; i < l->o.clients; i++)
+        next(&workers[i]);
+    while (e.running > 0)
+        uv_run(&e.loop, UV_RUN_DEFAULT);
+    engine_release(&e);
+    mem_free(workers);
+}

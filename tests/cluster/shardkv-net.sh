@@ -1,0 +1,153 @@
+#!/bin/bash
+# The scenarios of shards on a network that delays, loses, swallows and resets (proxy.py), by number and name (B10, B13,
+# B31, B34).
+#
+#     tests/cluster/shardkv-net.sh [S8 ...]
+#
+# Without numbers S10 and S14 are run; all of them with RGKVFS_FULL=1. $net_seed seeds the network.
+. "${top_srcdir:-.}/tests/cluster/scenario-lib.sh"
+[ -z "${SCENARIO:-}" ] || . "${top_srcdir:-.}/tests/cluster/proxy-lib.sh" || exit 1
+[ -z "${SCENARIO:-}" ] || . "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
+
+scenario S8 Unreliable1 200
+S8() {
+    local round
+    node_options=(--snapshot-bytes 100)
+    shardkv_proxied
+    unreliable
+    join 100
+    keys_choose 1
+    keys_put
+    join 101 102
+    leave 100
+    for round in 1 2; do keys_check_append "round $round"; done
+    join 100
+    leave 101
+    for round in 1 2; do keys_check "round $round, back"; done
+    settled a
+    keys_check "when settled"
+    check "the network was bad" net_was_bad
+}
+
+# The changes of S9 and S10. What the original does by the clock is done here by progress.
+changes() {
+    "$1" 20
+    join 101
+    "$1" 30
+    join 102
+    "$1" 30
+    leave 100
+    "$1" 30
+    leave 101
+    "$1" 30
+    join 101 100
+    "$1" 100
+}
+
+scenario S9 Unreliable2 200
+S9() {
+    node_options=(--snapshot-bytes 100)
+    shardkv_proxied
+    unreliable
+    join 100
+    keys_choose 1
+    keys_put
+    appenders_start 0
+    changes appenders_progress
+    reliable
+    settled a
+    appenders_progress 50
+    appenders_stop
+    check "the network was bad" net_was_bad
+}
+
+scenario S10 Unreliable3 150
+S10() {
+    node_options=(--snapshot-bytes 100)
+    shardkv_proxied
+    unreliable
+    join 100
+    mount_start w hard || exit 1
+    history_start random --mount "$work/w" --clients 10 --keys 10 --append 50 --put 5 --seed "${net_seed:-7}"
+    changes history_progress
+    net_quiet cut 8 '*'
+    history_progress 30
+    net_quiet heal
+    reliable
+    settled a
+    history_progress 100
+    history_stop
+    check "the network was bad" net_was_bad
+    check_linearizable
+}
+
+# What a group does not own it does not serve, whoever says that it does. The liar is a controller of this very cluster as it
+# was when group 100 had all shards; clients, then all nodes of 100 too, are led to it.
+S14_get() { timeout 20 cat "$work/$1/$2" >"$work/got.$2" 2>"$work/why.$2"; }
+S14_gets() {
+    local key
+    served=0
+    for key in "${keys[@]}"; do S14_get "$1" "$key" & done
+    wait
+    for key in "${keys[@]}"; do
+        if [ -s "$work/got.$key" ]; then
+            check "the value of $key" cmp "$work/want/$key" "$work/got.$key"
+            served=$((served + 1))
+        else
+            check "$key is an error, not an empty value" test -s "$work/why.$key"
+        fi
+    done
+}
+S14_mount_at_liar() {
+    local to=$controllers
+    mkdir -p "$work/$1"
+    "$rgkvfs" "$2" "$work/$1" -o timeout=3 || fail "mounting at the liar"
+    mounted[$1]=1
+    mount_pids+=("$(controllers=$2 mount_pid "$1")")
+}
+
+scenario S14 "Rejection: a controller that lies" 120
+S14() {
+    local real i
+    proxied_start 10 1 10      # node 1 is the controller, 2 its double, 4 to 6 and 7 to 9 are groups 100 and 101
+    mount_start a || exit 1
+    node_kill 2
+    join 100
+    keys_choose 1
+    keys_put
+    settled a
+    node_kill 1
+    rm -r "$work/node2"
+    cp -a "$work/node1" "$work/node2"
+    node_again 1
+    join 101
+    settled a
+    keys_check_append "on two groups"
+    check_same "half of the shards each" "$(shards_at 100), $(shards_at 101)" "0 1 2 3 4, 5 6 7 8 9"
+
+    # The double has the same name and the same cluster; who is led to it sees that 100 has everything.
+    node_extra[2]="--listen ${node_real[2]} --advertise ${node_addr[1]}"
+    node_again 2
+    net_quiet route c 1 "${node_real[2]}"
+    S14_mount_at_liar b "${node_addr[1]}"
+    check_same "the liar says that 100 has everything" "$(cut -d' ' -f2 "$work/b/.ctrl/shards" | uniq -c | xargs)" "10 100"
+    S14_gets b
+    check_same "served" "$served" 5
+    for i in 4 5 6; do net_quiet route "$i" 1 "${node_real[2]}"; done
+    check "the nodes of 100 hear the liar" wait_until 20 S14_heard
+    S14_gets b
+    check_same "served though its nodes believe the liar" "$served" 5
+    umount "$work/b" && unset "mounted[b]"
+
+    # The truth again: nothing was lost, nothing is served twice.
+    real=${node_real[1]}
+    net_quiet route c 1 "$real"
+    for i in 4 5 6; do net_quiet route "$i" 1 "$real"; done
+    keys_check_append "with the true controller again"
+    settled a
+    keys_check "in the end"
+}
+S14_heard() { [ "$(grep -c 'state=up' "$work/b/.ctrl/nodes")" -ge 3 ]; }
+
+[ $# -gt 0 ] || [ -n "${RGKVFS_FULL:-}" ] || set -- S10 S14
+scenarios_main "$@"
