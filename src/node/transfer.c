@@ -2,8 +2,9 @@
  *
  * The leader reads a table snapshot (nothing stops meanwhile); the follower writes the rows into a second table and, at
  * the end, puts it in place of its own (P23). A chunk that is lost is asked for again; a transfer resumes only with the
- * same (snapshot id, boot). Rows: {u16 key length, u32 value length, key, value}, keys ascending. */
+ * same (snapshot id, boot). */
 #include "node/internal.h"
+#include "wire/snapshot_rows.h"
 
 #define CHUNK_TIMEOUT_US 500000u
 #define GIVE_UP_US 30000000u
@@ -34,14 +35,6 @@ struct incoming {
 };
 
 /* ---- rows ---- */
-
-static void row_put(struct buf *out, struct bytes key, struct bytes value)
-{
-    buf_put_le16(out, (uint16_t)key.len);
-    buf_put_le32(out, (uint32_t)value.len);
-    buf_put(out, key);
-    buf_put(out, value);
-}
 
 static uint64_t rows_hash(uint64_t hash, struct bytes rows) { return hash64_seeded(rows, hash); }
 
@@ -77,7 +70,7 @@ static void chunk_fill(struct node *n, struct replica *r, struct outgoing *o)
                 tell_broken(n, r, o);
             break;
         }
-        row_put(&o->chunk, r->table->ops->iter_key(o->iter), r->table->ops->iter_value(o->iter));
+        snapshot_row_put(&o->chunk, r->table->ops->iter_key(o->iter), r->table->ops->iter_value(o->iter));
         o->rows++;
     }
     o->hash = rows_hash(o->hash, buf_bytes(&o->chunk));
@@ -225,14 +218,10 @@ static enum rgkv_err write_rows(struct incoming *in, struct bytes rows)
 {
     struct table_change changes[256];
     struct reader reader = reader_of(rows);
+    struct bytes key, value;
     unsigned count = 0;
     enum rgkv_err err = RGKV_OK;
-    while (reader.rest.len && !err) {
-        uint16_t key_len = read_le16(&reader);
-        uint32_t value_len = read_le32(&reader);
-        struct bytes key = read_bytes(&reader, key_len), value = read_bytes(&reader, value_len);
-        if (!reader.ok || key.len == 0)
-            return RGKV_DAMAGED;
+    while (!err && snapshot_row_next(&reader, &key, &value)) {
         changes[count++] = (struct table_change){.kind = TABLE_PUT, .key = key, .value = value};
         in->rows++;
         if (count == ARRAY_LEN(changes) || reader.rest.len == 0) {
@@ -240,7 +229,7 @@ static enum rgkv_err write_rows(struct incoming *in, struct bytes rows)
             count = 0;
         }
     }
-    return err;
+    return err ? err : reader.ok ? RGKV_OK : RGKV_DAMAGED;
 }
 
 /* What arrived must be what was sent, and its row `applied` what the header says. */
