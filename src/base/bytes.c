@@ -75,7 +75,7 @@ void *buf_grow(struct buf *b, size_t len)
         b->cap = MAX(MAX(need, b->cap * 2), 64);
         b->data = mem_realloc(b->data, b->cap);
     }
-    void *start = b->data + b->len;
+    void *start = b->len ? b->data + b->len : b->data; /* NULL + 0 is undefined */
     b->len = need;
     return start;
 }

@@ -32,7 +32,7 @@ static inline struct bytes bytes_str(const char *text)
 static inline struct bytes bytes_from(struct bytes b, size_t skip)
 {
     ASSERT(skip <= b.len);
-    return (struct bytes){b.data + skip, b.len - skip};
+    return (struct bytes){skip ? b.data + skip : b.data, b.len - skip};
 }
 
 static inline struct bytes bytes_first(struct bytes b, size_t len)

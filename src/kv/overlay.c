@@ -4,7 +4,9 @@
 #include "base/mutant.h"
 #include "kv/overlay.h"
 
-#define BLOCK_BYTES (256u << 10)
+#ifndef OVERLAY_BLOCK_BYTES
+#define OVERLAY_BLOCK_BYTES (256u << 10)
+#endif
 #define ROWS_FULL 8192u
 #define RANGES_FULL 64u
 #define BYTES_FULL (16u << 20)
@@ -41,7 +43,7 @@ static uint8_t *block_take(struct overlay *o, size_t len)
 {
     struct overlay_block *b = o->blocks;
     if (!b || b->room - b->used < len) {
-        size_t room = MAX(len, BLOCK_BYTES);
+        size_t room = MAX(len, OVERLAY_BLOCK_BYTES);
         b = mem_alloc(sizeof(*b) + room);
         b->used = 0;
         b->room = room;

@@ -1,6 +1,8 @@
 #include "kv/row_cache.h"
 
-#define PLACES 16384u          /* a power of two */
+#ifndef ROW_CACHE_PLACES          /* the fuzzers open machines by the million */
+#define ROW_CACHE_PLACES 16384u   /* a power of two */
+#endif
 #define ROW_BYTES_MAX 1024u    /* key and value; larger rows are not kept */
 
 struct place {
@@ -10,7 +12,7 @@ struct place {
     uint8_t *bytes;            /* key, then value */
 };
 struct row_cache {
-    struct place places[PLACES];
+    struct place places[ROW_CACHE_PLACES];
 };
 
 struct row_cache *row_cache_new(void) { return mem_zalloc(sizeof(struct row_cache)); }
@@ -19,7 +21,7 @@ void row_cache_free(struct row_cache *c)
 {
     if (!c)
         return;
-    for (unsigned i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < ROW_CACHE_PLACES; i++)
         mem_free(c->places[i].bytes);
     mem_free(c);
 }
@@ -34,7 +36,7 @@ static bool place_holds(const struct place *p, uint64_t hash, struct bytes key)
 enum row_cached row_cache_get(const struct row_cache *c, struct bytes key, struct buf *out)
 {
     uint64_t hash = key_hash(key);
-    const struct place *p = &c->places[(hash >> 1) % PLACES];
+    const struct place *p = &c->places[(hash >> 1) % ROW_CACHE_PLACES];
     if (!place_holds(p, hash, key))
         return ROW_NOT_CACHED;
     if (p->absent)
@@ -61,7 +63,7 @@ static void place_fill(struct place *p, uint64_t hash, struct bytes key, struct 
 void row_cache_put(struct row_cache *c, struct bytes key, struct bytes value)
 {
     uint64_t hash = key_hash(key);
-    struct place *p = &c->places[(hash >> 1) % PLACES];
+    struct place *p = &c->places[(hash >> 1) % ROW_CACHE_PLACES];
     if (key.len + value.len > ROW_BYTES_MAX) {
         if (place_holds(p, hash, key))
             p->hash = 0; /* what it says is old now */
@@ -74,7 +76,7 @@ void row_cache_put(struct row_cache *c, struct bytes key, struct bytes value)
 void row_cache_put_absent(struct row_cache *c, struct bytes key)
 {
     uint64_t hash = key_hash(key);
-    struct place *p = &c->places[(hash >> 1) % PLACES];
+    struct place *p = &c->places[(hash >> 1) % ROW_CACHE_PLACES];
     if (key.len > ROW_BYTES_MAX)
         return;
     place_fill(p, hash, key, BYTES_EMPTY);
@@ -83,6 +85,6 @@ void row_cache_put_absent(struct row_cache *c, struct bytes key)
 
 void row_cache_clear(struct row_cache *c)
 {
-    for (unsigned i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < ROW_CACHE_PLACES; i++)
         c->places[i].hash = 0;
 }

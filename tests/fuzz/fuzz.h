@@ -3,6 +3,11 @@
  *     fuzz_frame      frames as a peer would send them
  *     fuzz_command    payloads of log entries
  *     fuzz_manifest   the manifest file
+ *     fuzz_wal        a segment of the write-ahead log
+ *     fuzz_rows       rows of snapshots and moving shards, and the machines that are opened on them
+ *     fuzz_text       what is written to control files
+ *     fuzz_stream     frames in pieces
+ *     fuzz_options    command lines, of rgkvd and (FUZZ_MOUNT) rgkvfs
  *
  * Each repairs what would stop nearly every input at the door (checksums, lengths, tpl's preamble), unless the first
  * byte says not to, and holds the decoders to one promise beyond not crashing: what they let in is, byte for byte, what

@@ -1,6 +1,7 @@
-/* Writes a fuzzer's first corpus: `fuzz_seeds DIR` makes DIR/frame, DIR/command and DIR/manifest with a few short legal
+/* Writes a fuzzer's first corpus: `fuzz_seeds DIR` makes DIR/frame, DIR/command, DIR/manifest, DIR/wal and DIR/rows with a few short legal
  * inputs of every kind. Run it again when a format changes. */
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/unit/wire_random.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #define SEEDS_PER_KIND 4u
 #define SEED_BYTES_MAX 2000u
 
-static void seed_write(const char *dir, const char *name, unsigned number, uint8_t choice, struct bytes content)
+void seed_write(const char *dir, const char *name, unsigned number, uint8_t choice, struct bytes content)
 {
     char path[4096];
     snprintf(path, sizeof(path), "%s/%s-%u", dir, name, number);
@@ -88,6 +89,9 @@ int main(int argc, char **argv)
     frame_seeds(&p, &a, subdir(argv[1], "frame"));
     command_seeds(&p, &a, subdir(argv[1], "command"));
     manifest_seeds(&p, subdir(argv[1], "manifest"));
+    char wal_dir[4000];
+    snprintf(wal_dir, sizeof(wal_dir), "%s", subdir(argv[1], "wal"));
+    store_seeds(wal_dir, subdir(argv[1], "rows"));
     arena_release(&a);
     return 0;
 }
