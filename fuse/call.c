@@ -62,7 +62,7 @@ static void answered(void *arg, const struct client_effect *e)
 
 static uint64_t time_left_us(const struct call *c)
 {
-    uint64_t timeout = c->m->options->timeout_us, gone = mount_now_us(c->m) - c->since_us;
+    uint64_t timeout = c->patience_us ? c->patience_us : c->m->options->timeout_us, gone = mount_now_us(c->m) - c->since_us;
     if (!timeout)
         return 0; /* for ever */
     return gone < timeout ? timeout - gone : 1;

@@ -24,6 +24,7 @@ struct call {
     char *path;                    /* for people; owned */
     uint64_t id, started_us;
     uint64_t since_us;             /* the timeout counts from here: one for all that the call asks */
+    uint64_t patience_us;          /* 0: the mount's timeout */
     struct inode *node, *node2;    /* references, dropped when the call ends */
     call_done *done;
     uint64_t ticket;               /* of net_client; 0: nothing is asked */

@@ -10,6 +10,7 @@
 #include "fuse/inode.h"
 #include "fuse/options.h"
 #include "fuse/recent.h"
+#include "fuse/space.h"
 #include "net/net_client.h"
 
 struct call;
@@ -31,6 +32,7 @@ struct mount {
     struct errlog errors;
     struct mount_stats stats;
     struct recent recent;
+    struct space space;
     uint32_t nshards;              /* of the cluster, known before anything is mounted */
     uint64_t started_us;
     struct stat root;              /* the root's attributes are this mount's own */

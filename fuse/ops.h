@@ -1,7 +1,8 @@
 /* The operations of the file system, one adapter each: translate, ask, map the error, reply once.
  *
  *   ops_name.c   what happens to names: lookup, mkdir, unlink, rename, symlink …
- *   ops_attr.c   what is asked about nodes: getattr, setattr, access, xattr, statfs
+ *   ops_attr.c   what is asked about nodes: getattr, access, statfs
+ *   ops_xattr.c  extended attributes
  *   ops_file.c   open, create, flush, fsync, release
  *   ops_io.c     read, write
  *   ops_dir.c    directories (dirhandle.h)
@@ -45,10 +46,12 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_access(fuse_req_t req, fuse_ino_t ino, int mask);
 void fs_statfs(fuse_req_t req, fuse_ino_t ino);
+/* ops_xattr.c */
 void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
 void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+/* ops_attr.c */
 void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 /* May `who` do this (R_OK | W_OK | X_OK) to a file of these attributes? What default_permissions would say. */
 bool attr_permits(const struct kv_attr *a, const struct fuse_ctx *who, int mask);

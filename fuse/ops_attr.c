@@ -135,75 +135,51 @@ void fs_access(fuse_req_t req, fuse_ino_t ino, int mask)
 
 /* ---- statfs ---- */
 
-/* The cluster's space is not known here yet: plausible, never zeros, for installers take 0 for a full disk. */
-void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+#define STATFS_PATIENCE_US 1000000u /* then the last number that was heard is as good */
+
+/* Never zeros: installers take them for a full disk. */
+static void reply_space(struct call *c)
 {
-    const fsblkcnt_t tebibyte = (fsblkcnt_t)1 << (40 - 12);
+    const struct space *known = &c->m->space;
+    const uint64_t unknown = (uint64_t)1 << 40;
+    fsblkcnt_t total = (known->total ? known->total : unknown) / 4096, free_blocks = (known->total ? known->free : unknown) / 4096;
     struct statvfs st = {
-        .f_bsize = 4096, .f_frsize = 4096, .f_blocks = tebibyte, .f_bfree = tebibyte, .f_bavail = tebibyte,
+        .f_bsize = 4096, .f_frsize = 4096, .f_blocks = MAX(total, 1), .f_bfree = free_blocks, .f_bavail = free_blocks,
         .f_files = 1u << 30, .f_ffree = 1u << 30, .f_favail = 1u << 30, .f_namemax = KEY_COMPONENT_BYTES_MAX,
     };
-    fuse_reply_statfs(req, &st);
+    fuse_reply_statfs(c->req, &st);
+    call_end(c);
 }
 
-/* ---- extended attributes ---- */
-
-struct xattr_call {
-    struct call call;
-    size_t size;
-};
-
-static void xattr_done(struct call *call, const struct client_effect *e)
+static unsigned copies_of(const struct mount *m)
 {
-    struct xattr_call *c = (struct xattr_call *)call;
-    if (e->err) {
-        call_reply_err(call, e->err, e->why);
+    const struct ctrl_view *v = client_view(net_client_engine(m->client));
+    unsigned members = 0, groups = 0;
+    for (unsigned i = 0; v && i < v->n_groups; i++) {
+        members += v->groups[i].in_config ? v->groups[i].n : 0;
+        groups += v->groups[i].in_config;
+    }
+    return groups ? MAX(members / groups, 1) : 1;
+}
+
+static void space_done(struct call *c, const struct client_effect *e)
+{
+    if (!e->err && space_parse(e->text, copies_of(c->m), &c->m->space))
+        c->m->space.heard_us = mount_now_us(c->m);
+    reply_space(c);
+}
+
+void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *m = mount_of(req);
+    struct call *c = call_begin(m, req, "statfs", sizeof *c);
+    if (m->space.total && mount_now_us(m) - m->space.heard_us < SPACE_FRESH_US) {
+        reply_space(c);
         return;
     }
-    struct buf text = {0};
-    buf_printf(&text, "%llu", (unsigned long long)e->reply->attr.version);
-    if (!c->size)
-        fuse_reply_xattr(call->req, text.len);
-    else if (c->size < text.len)
-        fuse_reply_err(call->req, ERANGE);
-    else
-        fuse_reply_buf(call->req, (const char *)text.data, text.len);
-    buf_release(&text);
-    call_end(call);
+    c->patience_us = STATFS_PATIENCE_US;
+    call_ask_any(c, &(struct client_request){.kind = CLIENT_READ, .read = CTRL_READ_NODES}, space_done);
 }
-
-/* security.* and system.* are asked before every write and by every ls: answered here. */
-void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-    struct key k;
-    if (ino == INODE_ROOT || control_is(ino) || strcmp(name, "user.rgkv.version")) {
-        fuse_reply_err(req, ENODATA);
-        return;
-    }
-    struct xattr_call *c = ops_begin_node(req, ino, "getxattr", sizeof *c, &k);
-    if (!c)
-        return;
-    c->size = size;
-    if (!inode_attached(c->call.node))
-        call_reply_errno(&c->call, ESTALE);
-    else
-        call_ask(&c->call, &(struct kv_request){.op = KV_STAT, .key = key_bytes_of(&k)}, xattr_done);
-}
-
-void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-    if (size)
-        fuse_reply_buf(req, NULL, 0);
-    else
-        fuse_reply_xattr(req, 0);
-}
-
-void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
-{
-    fuse_reply_err(req, EOPNOTSUPP);
-}
-
-void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) { fuse_reply_err(req, ENODATA); }
 
 /* ---- lseek: only SEEK_DATA and SEEK_HOLE come here; a value has no holes ---- */
 

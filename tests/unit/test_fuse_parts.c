@@ -9,6 +9,7 @@
 #include "fuse/pin.h"
 #include "fuse/proc.h"
 #include "fuse/recent.h"
+#include "fuse/space.h"
 
 /* ---- errlog ---- */
 
@@ -235,9 +236,27 @@ static void numbers_are_names_only_in_their_one_form(void **state)
     assert_int_equal(control_row(members)->kind, CONTROL_GROUP_MEMBERS);
 }
 
+/* ---- the cluster's room ---- */
+
+static void room_is_that_of_the_nodes_that_hold_data_by_the_number_of_copies(void **state)
+{
+    struct space s = {0};
+    assert_true(space_parse(bytes_str("a:1 node=1 state=up groups=0 disk_used=1 disk_free=7 disk_total=9\n"
+                                      "b:1 node=2 state=up groups=0,101 disk_used=1 disk_free=100 disk_total=300\n"
+                                      "c:1 node=3 state=up groups=101 disk_used=1 disk_free=50 disk_total=300\n"
+                                      "d:1 node=4 state=unheard\ne:1 groups=- disk_free=9 disk_total=9"),
+                            2, &s));
+    assert_int_equal(s.total, 300);
+    assert_int_equal(s.free, 75);
+    assert_false(space_parse(bytes_str("d:1 node=4 state=unheard\n"), 3, &s));
+    assert_false(space_parse(BYTES_EMPTY, 3, &s));
+    assert_int_equal(s.total, 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(room_is_that_of_the_nodes_that_hold_data_by_the_number_of_copies),
         cmocka_unit_test(a_failure_is_one_line_with_its_errno_by_name),
         cmocka_unit_test(the_ring_keeps_the_newest_failures_in_order),
         cmocka_unit_test(the_first_read_takes_what_came_with_the_open),
