@@ -143,12 +143,14 @@ void ctrl_print_moves(const struct ctrl_view *v, const struct ctrl_plan *p, uint
 
 /* ---- members and nodes ---- */
 
-static const char *member_word(const struct ctrl_member *m, const struct plan_node *n, const struct ctrl_report_replica *r)
+static const char *member_word(const struct ctrl_member *m, const struct plan_node *n, const struct ctrl_report_replica *r, uint64_t now_us)
 {
     if (!m->node)
         return "unbound";
     if (!n)
         return "unheard";
+    if (!plan_fresh(n, now_us))
+        return "silent";
     if (!r)
         return "absent";
     return r->leader ? "leader" : "follower";
@@ -172,12 +174,13 @@ void ctrl_print_progress(const struct ctrl_member *m, const struct ctrl_report_m
         buf_printf(out, "votes now");
 }
 
-static void print_member(const struct ctrl_group *g, const struct ctrl_member *m, const struct plan_leader *l, const struct ctrl_plan *p, struct buf *out)
+static void print_member(const struct ctrl_group *g, const struct ctrl_member *m, const struct plan_leader *l, const struct ctrl_plan *p, uint64_t now_us,
+                         struct buf *out)
 {
     const struct plan_node *n = p ? plan_node(p, m->node) : NULL;
     const struct ctrl_report_replica *r = n ? plan_replica(n, g->gid, g->incarnation, m->id) : NULL;
     const struct ctrl_report_member *told = plan_member(l, m->id);
-    buf_printf(out, "%lu addr=%s node=%016lx state=%s", m->id, m->addr, m->node, member_word(m, n, r));
+    buf_printf(out, "%lu addr=%s node=%016lx state=%s", m->id, m->addr, m->node, member_word(m, n, r, now_us));
     if (r)
         buf_printf(out, " term=%lu applied=%lu log_bytes=%lu disk_bytes=%lu", r->term, r->applied, r->log_bytes, r->disk_bytes);
     if (told)
@@ -199,7 +202,7 @@ void ctrl_print_members(const struct ctrl_view *v, uint64_t gid, const struct ct
     const struct ctrl_group *g = gid ? ctrl_view_group(v, gid) : &ctl;
     struct plan_leader l = g && p ? plan_leader(p, g, now_us) : (struct plan_leader){0};
     for (unsigned i = 0; g && i < g->n; i++)
-        print_member(g, &g->members[i], &l, p, out);
+        print_member(g, &g->members[i], &l, p, now_us, out);
 }
 
 static void print_groups_of(const struct ctrl_report *r, struct buf *out)

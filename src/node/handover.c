@@ -28,7 +28,8 @@ static void refuse(struct ctrl_result *result, enum rgkv_err err, const char *be
     snprintf(result->why, sizeof(result->why), "%s%llu%s", before, (unsigned long long)number, after);
 }
 
-/* OK: it leads already, or (result.err BUSY, no sentence) is to be waited for. */
+/* OK: it leads already. BUSY without a sentence: it is to be waited for; a new leader of the controller hears of the others
+ * within a second. */
 static void look(const struct node *n, const struct replica *r, const struct handover *h, struct aim *ret_aim, struct ctrl_result *result)
 {
     const struct ctrl_view *v = ctrl_view(r->ctrl);
@@ -47,8 +48,6 @@ static void look(const struct node *n, const struct replica *r, const struct han
         refuse(result, RGKV_NOT_FOUND, "the group has no member ", h->member, "");
     else if (ret_aim->leader == h->member)
         result->err = RGKV_OK;
-    else if (!ret_aim->leader)
-        refuse(result, RGKV_BUSY, "group ", h->gid, " has no leader that could hand over");
     else if (ctrl_plan_member(r->plan, v, h->gid, h->member, n->now_us, &told) && !told.voter)
         refuse(result, RGKV_BUSY, "member ", h->member, " does not vote yet");
     else
@@ -74,9 +73,9 @@ void handover_receive(struct node *n, const struct msg_transfer *t)
 static void tell(struct node *n, struct replica *r, const struct handover *h, const struct aim *aim)
 {
     struct msg m = {.kind = MSG_TRANSFER, .transfer = {h->gid, aim->incarnation, h->member}};
-    if (h->gid)
+    if (h->gid && aim->leader)
         node_send(n, aim->addr, &m);
-    else
+    else if (!h->gid)
         transfer(n, r, h->member);
 }
 
@@ -91,7 +90,9 @@ static bool advance(struct node *n, struct replica *r, const struct handover *h)
         tell(n, r, h, &aim);
         return false;
     }
-    if (waits)
+    if (waits && !aim.leader)
+        refuse(&result, RGKV_BUSY, "group ", h->gid, " has no leader that could hand over");
+    else if (waits)
         refuse(&result, RGKV_BUSY, "member ", h->member, " did not take over: it is silent or far behind");
     admin_reply(n, r, h->conn, h->request_id, &result);
     return true;
