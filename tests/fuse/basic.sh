@@ -109,7 +109,7 @@ def e(f, *want):
 open("py", "w").write("text")
 fd = os.open("py", os.O_RDWR)
 e(lambda: os.posix_fallocate(fd, 0, 10), errno.EOPNOTSUPP, 0)
-e(lambda: os.setxattr("py", "user.a", b"b"), errno.EOPNOTSUPP)
+e(lambda: os.setxattr("py", "trusted.a", b"b"), errno.EOPNOTSUPP)
 e(lambda: os.getxattr("py", "security.capability"), errno.ENODATA)
 assert os.listxattr("py") == []
 assert int(os.getxattr("py", "user.rgkv.version")) > 0
