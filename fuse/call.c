@@ -75,6 +75,14 @@ void call_ask_any(struct call *c, const struct client_request *q, call_done *don
     c->ticket = net_client_submit(c->m->client, q, time_left_us(c), answered, c);
 }
 
+void call_ask_within(struct call *c, const struct client_request *q, uint64_t within_us, call_done *done)
+{
+    uint64_t left = time_left_us(c);
+    ASSERT(!c->ticket);
+    c->done = done;
+    c->ticket = net_client_submit(c->m->client, q, left ? MIN(left, within_us) : within_us, answered, c);
+}
+
 void call_ask(struct call *c, const struct kv_request *q, call_done *done)
 {
     struct kv_request copy = *q;
@@ -92,12 +100,37 @@ void call_cancel(struct call *c)
         c->cancel(c);
 }
 
+struct call *call_find(const struct mount *m, uint64_t id)
+{
+    struct call *c;
+    DL_SEARCH_SCALAR(m->calls, c, id, id);
+    return c;
+}
+
+/* Ending a call may end others with it, so first the numbers are noted and then each is looked up. */
+void call_cancel_all(struct mount *m)
+{
+    struct buf ids = {0};
+    for (struct call *c = m->calls; c; c = c->next)
+        buf_put(&ids, bytes_of(&c->id, sizeof c->id));
+    for (size_t at = 0; at < ids.len; at += sizeof(uint64_t)) {
+        uint64_t id;
+        memcpy(&id, ids.data + at, sizeof id);
+        struct call *c = call_find(m, id);
+        if (c)
+            call_cancel(c);
+    }
+    buf_release(&ids);
+}
+
 void call_end(struct call *c)
 {
     struct mount *m = c->m;
     ASSERT(!c->ticket);
     DL_DELETE(m->calls, c);
     m->stats.replies++;
+    if (c->req)
+        opstats_answered(&m->opstats, c->op, mount_now_us(m) - c->started_us, c->number != 0);
     if (c->release)
         c->release(c);
     inode_unref(&m->inodes, c->node);
@@ -117,6 +150,7 @@ void call_record(struct call *c, int number, const char *sentence)
 
 void call_reply_errno(struct call *c, int number)
 {
+    c->number = number;
     if (number)
         c->m->stats.errors++;
     if (c->req)
@@ -199,11 +233,4 @@ void call_print(const struct mount *m, struct buf *out)
     DL_FOREACH(m->calls, c)
         buf_printf(out, "%llu op=%s path=%s age_us=%llu interrupted=%d\n", (unsigned long long)c->id, c->op, c->path ? c->path : "-",
                    (unsigned long long)(now - c->started_us), c->interrupted);
-}
-
-struct call *call_find(const struct mount *m, uint64_t id)
-{
-    struct call *c;
-    DL_SEARCH_SCALAR(m->calls, c, id, id);
-    return c;
 }

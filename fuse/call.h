@@ -31,6 +31,7 @@ struct call {
     void (*cancel)(struct call *c); /* ends a wait that is not a ticket, by answering EINTR; or NULL */
     void (*release)(struct call *c); /* or NULL */
     void *waits;                   /* what it waits for: of whoever set `cancel` */
+    int number;                    /* errno of the answer */
     bool interrupted;              /* the kernel asked; interrupt.c watches it */
     struct call *prev, *next;      /* of all */
 };
@@ -43,9 +44,12 @@ void call_path(struct call *c, struct bytes key);
 
 /* Asks the cluster. `done` is called from the loop, never from inside. Client, time and timeout are filled in. */
 void call_ask(struct call *c, const struct kv_request *q, call_done *done);
+/* The same, but given up after so long, if that is before the timeout of the mount. */
+void call_ask_within(struct call *c, const struct client_request *q, uint64_t within_us, call_done *done);
 void call_ask_any(struct call *c, const struct client_request *q, call_done *done); /* admin, texts, views */
 /* Ends the wait: EINTR. */
 void call_cancel(struct call *c);
+void call_cancel_all(struct mount *m);
 
 /* The one answer; each ends the call. */
 void call_reply_err(struct call *c, enum rgkv_err err, const char *why); /* OK: success without data. Cluster failures are recorded */

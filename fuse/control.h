@@ -2,7 +2,7 @@
  *
  *   control_tree.c   the table of files            control.c        names, attributes, listings
  *   control_file.c   open, read, write, release    control_text.c   texts that this mount knows by itself
- *   control_write.c  what is written, understood */
+ *   control_write.c  what is written, understood    control_metrics.c  this mount's part of metrics */
 #ifndef RGKV_FUSE_CONTROL_H
 #define RGKV_FUSE_CONTROL_H
 
@@ -21,10 +21,14 @@ void control_releasedir(struct fuse_file_info *fi);
 void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
 void control_write(fuse_req_t req, fuse_ino_t ino, struct bytes text, struct fuse_file_info *fi);
+void control_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void control_release(struct fuse_file_info *fi);
 
 /* control_text.c: false if the file is not local */
 bool control_local_text(const struct mount *m, enum control_kind kind, struct buf *out);
+
+/* control_metrics.c: this mount's own. `reached`: the cluster's part follows */
+void control_print_metrics(const struct mount *m, bool reached, struct buf *out);
 
 /* control_write.c: what a text means. The command's arrays live in `w`. */
 struct control_written {

@@ -1,11 +1,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "fuse/control.h"
+#include "fuse/events.h"
 
 #define SETTLED_LOOK_MS 100u
+#define METRICS_US 1000000u /* then this mount's part comes alone: who collects them must not wait */
 
 /* An open control file: the text that is being read. */
 struct control_file {
@@ -14,6 +17,7 @@ struct control_file {
     bool ready;                    /* `text` is there: of the last read at 0, or the result of a write */
     bool answer;                   /* `text` is the result of a write that was not read yet */
     struct buf text;
+    struct event_reader *events;   /* of the file `events` */
     unsigned held;
     bool released;
 };
@@ -35,6 +39,7 @@ static void file_collect(struct control_file *f)
     if (f->held || !f->released)
         return;
     buf_release(&f->text);
+    event_reader_free(f->events);
     mem_free(f);
 }
 
@@ -86,6 +91,10 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     f->id = ino;
     fi->fh = (uint64_t)(uintptr_t)f;
     fi->direct_io = 1; /* so that st_size does not matter */
+    if (kind_of(f) == CONTROL_EVENTS) {
+        f->events = event_reader_new(m->events);
+        fi->nonseekable = 1;
+    }
     if (fuse_reply_open(req, fi) == -ENOENT) {
         f->released = true;
         file_collect(f);
@@ -136,6 +145,22 @@ static void wait_settled(struct file_call *c)
     uv_timer_start(c->again, look_again, SETTLED_LOOK_MS, 0);
 }
 
+static void metrics_done(struct call *call, const struct client_effect *e)
+{
+    struct file_call *c = (struct file_call *)call;
+    struct control_file *f = c->file;
+    if (e->err == RGKV_CANCELLED) {
+        call_reply_err(call, e->err, e->why);
+        return;
+    }
+    buf_clear(&f->text);
+    control_print_metrics(call->m, !e->err, &f->text);
+    if (!e->err)
+        buf_put(&f->text, e->text);
+    f->ready = true;
+    serve(c);
+}
+
 static void text_done(struct call *call, const struct client_effect *e)
 {
     struct file_call *c = (struct file_call *)call;
@@ -171,6 +196,9 @@ static enum ctrl_read what_to_read(enum control_kind kind)
     case CONTROL_NODES: return CTRL_READ_NODES;
     case CONTROL_GROUP_MEMBERS: return CTRL_READ_MEMBERS;
     case CONTROL_GROUP_LEADER: return CTRL_READ_LEADER;
+    case CONTROL_GROUP_SHARDS: return CTRL_READ_GROUP_SHARDS;
+    case CONTROL_GROUP_KEYS: return CTRL_READ_GROUP_KEYS;
+    case CONTROL_GROUP_BYTES: return CTRL_READ_GROUP_BYTES;
     }
     return 0;
 }
@@ -184,15 +212,23 @@ static void ask_number(struct file_call *c, uint64_t number)
 static void ask_text(struct file_call *c)
 {
     enum control_kind kind = kind_of(c->file);
-    bool numbered = kind == CONTROL_CONFIG_N || kind == CONTROL_GROUP_MEMBERS || kind == CONTROL_GROUP_LEADER;
+    if (kind == CONTROL_METRICS) {
+        call_ask_within(&c->call, &(struct client_request){.kind = CLIENT_READ, .read = CTRL_READ_METRICS}, METRICS_US, metrics_done);
+        return;
+    }
+    bool numbered = kind == CONTROL_CONFIG_N || control_row(c->file->id)->parent == CONTROL_GROUP;
     ask_number(c, numbered ? control_number(c->file->id) : UINT64_MAX);
 }
 
 void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
 {
     struct control_file *f = file_of(fi);
-    struct file_call *c = begin(req, "read", f);
+    struct file_call *c = begin(req, "ctrl-read", f);
     c->size = size;
+    if (f->events) {
+        event_reader_read(f->events, &c->call, size, fi->flags & O_NONBLOCK);
+        return;
+    }
     c->off = f->answer ? 0 : (uint64_t)off; /* the write moved the position; its result begins at its beginning */
     if (f->ready && (off || f->answer)) {
         serve(c);
@@ -204,6 +240,19 @@ void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info 
         serve(c);
     else
         ask_text(c);
+}
+
+/* Everything else can be read at once, or is waited for by the read. */
+void control_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+    struct event_reader *r = file_of(fi)->events;
+    if (!r) {
+        if (ph)
+            fuse_pollhandle_destroy(ph);
+        fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+        return;
+    }
+    fuse_reply_poll(req, event_reader_poll(r, ph) ? POLLIN | POLLRDNORM : 0);
 }
 
 /* ---- write ---- */
@@ -258,7 +307,7 @@ static void obey_written(struct file_call *c, struct bytes text)
 
 void control_write(fuse_req_t req, fuse_ino_t ino, struct bytes text, struct fuse_file_info *fi)
 {
-    struct file_call *c = begin(req, "write", file_of(fi));
+    struct file_call *c = begin(req, "ctrl-write", file_of(fi));
     c->written = text.len;
     if (control_row(ino)->local)
         obey_written(c, text);

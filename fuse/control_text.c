@@ -1,35 +1,5 @@
 #include "fuse/control.h"
-
-static const char *health_name(enum client_group_health h)
-{
-    switch (h) {
-    case CLIENT_GROUP_UNKNOWN: return "unknown";
-    case CLIENT_GROUP_OK: return "ok";
-    case CLIENT_GROUP_DOWN: return "down";
-    }
-    return "unknown";
-}
-
-static bool any_down(const struct client *c, const struct ctrl_view *v)
-{
-    for (unsigned i = 0; v && i < v->n_groups; i++)
-        if (client_group_health(c, v->groups[i].gid) == CLIENT_GROUP_DOWN)
-            return true;
-    return false;
-}
-
-/* What this mount saw within the last seconds; nothing is asked. */
-static void print_health(const struct mount *m, struct buf *out)
-{
-    const struct client *c = net_client_engine(m->client);
-    const struct ctrl_view *v = client_view(c);
-    struct client_stats stats;
-    client_stats(c, &stats);
-    buf_printf(out, "%s\nctl %s\n", !stats.controller_reached ? "down" : any_down(c, v) ? "degraded" : "ok",
-               stats.controller_reached ? "ok" : "down");
-    for (unsigned i = 0; v && i < v->n_groups; i++)
-        buf_printf(out, "%llu %s\n", (unsigned long long)v->groups[i].gid, health_name(client_group_health(c, v->groups[i].gid)));
-}
+#include "fuse/health.h"
 
 static void put_count(struct buf *out, const char *name, uint64_t n) { buf_printf(out, "%s %llu\n", name, (unsigned long long)n); }
 
@@ -49,6 +19,7 @@ static void print_stats(const struct mount *m, struct buf *out)
     put_count(out, "commit_failures", m->stats.commit_failures);
     put_count(out, "failures_recorded", m->errors.total);
     put_count(out, "uptime_us", mount_now_us(m) - m->started_us);
+    put_count(out, "health_probes", health_probes(m->health));
     put_count(out, "client_submitted", c.submitted);
     put_count(out, "client_done", c.done);
     put_count(out, "client_refused", c.refused);
@@ -61,7 +32,7 @@ static void print_stats(const struct mount *m, struct buf *out)
 bool control_local_text(const struct mount *m, enum control_kind kind, struct buf *out)
 {
     if (kind == CONTROL_HEALTH)
-        print_health(m, out);
+        health_print(m->health, out);
     else if (kind == CONTROL_ERROR)
         errlog_print(&m->errors, out);
     else if (kind == CONTROL_VERSION)

@@ -65,29 +65,13 @@ void control_written_release(struct control_written *w)
     w->groups = NULL;
 }
 
-/* Ending a call may end others with it, so first the numbers are noted and then each is looked up. */
-static void abort_all(struct mount *m)
-{
-    struct buf ids = {0};
-    for (struct call *c = m->calls; c; c = c->next)
-        buf_put(&ids, bytes_of(&c->id, sizeof c->id));
-    for (size_t at = 0; at < ids.len; at += sizeof(uint64_t)) {
-        uint64_t id;
-        memcpy(&id, ids.data + at, sizeof id);
-        struct call *c = call_find(m, id);
-        if (c)
-            call_cancel(c);
-    }
-    buf_release(&ids);
-}
-
 static enum rgkv_err obey_abort(struct mount *m, struct bytes text, struct buf *why)
 {
     char word[32] = "";
     size_t len = text.len && text.data[text.len - 1] == '\n' ? text.len - 1 : text.len;
     memcpy(word, text.data, MIN(len, sizeof word - 1));
     if (!strcmp(word, "all")) {
-        abort_all(m);
+        call_cancel_all(m);
         return RGKV_OK;
     }
     char *end;

@@ -12,7 +12,7 @@ static void put_clean(struct buf *out, const char *text)
         buf_put_u8(out, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : (uint8_t)*text);
 }
 
-static void put_time(struct buf *out, int64_t time_ns)
+void errlog_put_time(struct buf *out, int64_t time_ns)
 {
     time_t seconds = (time_t)(time_ns / 1000000000);
     struct tm tm;
@@ -24,7 +24,7 @@ static void put_time(struct buf *out, int64_t time_ns)
 static char *line_of(const struct errlog_entry *e)
 {
     struct buf line = {0};
-    put_time(&line, e->time_ns);
+    errlog_put_time(&line, e->time_ns);
     put_clean(&line, e->op);
     buf_put_u8(&line, ' ');
     put_clean(&line, e->path);

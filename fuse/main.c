@@ -15,6 +15,8 @@
 
 #include "fuse/contact.h"
 #include "fuse/daemon.h"
+#include "fuse/events.h"
+#include "fuse/health.h"
 #include "fuse/interrupt.h"
 #include "fuse/mount.h"
 #include "fuse/orphan.h"
@@ -97,7 +99,47 @@ static void connect_cluster(struct program *p)
 
 static struct program *program_of(struct mount *m) { return m->loop->data; }
 static void ready(struct mount *m) { daemon_ready(&program_of(m)->daemon); }
-static void ended(struct mount *m) { uv_stop(m->loop); }
+
+static void tell_event(struct mount *m, const char *line) { events_add(m->events, line); }
+
+static void begin_watching(struct program *p)
+{
+    p->mount.events = events_new(&p->mount);
+    p->mount.health = health_new(&p->mount, tell_event);
+}
+
+/* ---- the end: in the order of who needs whom, until the loop has nothing left ---- */
+
+/* The kernel's side is over: what still waits is answered to nobody. */
+static void ended(struct mount *m)
+{
+    struct program *p = program_of(m);
+    call_cancel_all(m);
+    events_close(m->events);
+    health_close(m->health);
+    net_client_close(m->client, NULL, NULL);
+    interrupts_close(m->interrupts);
+    uv_close((uv_handle_t *)m->idle, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(p->signals); i++)
+        uv_close((uv_handle_t *)&p->signals[i], NULL);
+}
+
+static void close_left(uv_handle_t *h, void *arg)
+{
+    if (!uv_is_closing(h))
+        uv_close(h, NULL);
+}
+
+static void release(struct program *p)
+{
+    uv_walk(&p->loop, close_left, NULL); /* of files that were open when the mount was torn away */
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    kernel_free(p->mount.session);
+    errlog_clear(&p->mount.errors);
+    inodes_release(&p->mount.inodes);
+    int busy = uv_loop_close(&p->loop);
+    ASSERT(!busy);
+}
 
 static void on_signal(uv_signal_t *s, int number)
 {
@@ -150,9 +192,11 @@ int main(int argc, char **argv)
     p->loop.data = p;
     init_mount(p);
     connect_cluster(p);
+    begin_watching(p);
     mount_session(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
-    kernel_free(p->mount.session);
+    release(p);
     embedded_stop(&p->embedded);
-    exit(0); /* what is still in flight has nobody to be answered to */
+    mem_free(p);
+    return 0;
 }

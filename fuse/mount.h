@@ -8,13 +8,16 @@
 
 #include "fuse/errlog.h"
 #include "fuse/inode.h"
+#include "fuse/opstats.h"
 #include "fuse/options.h"
 #include "fuse/recent.h"
 #include "fuse/space.h"
 #include "net/net_client.h"
 
 struct call;
+struct events;
 struct handle;
+struct health;
 struct interrupts;
 struct session;
 
@@ -31,6 +34,9 @@ struct mount {
     struct inodes inodes;
     struct errlog errors;
     struct mount_stats stats;
+    struct opstats opstats;
+    struct events *events;
+    struct health *health;
     struct recent recent;
     struct space space;
     uint32_t nshards;              /* of the cluster, known before anything is mounted */

@@ -79,6 +79,10 @@ static void fs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 
 static void fs_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
+    if (control_is(ino)) {
+        control_poll(req, ino, fi, ph);
+        return;
+    }
     if (ph)
         fuse_pollhandle_destroy(ph);
     fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);

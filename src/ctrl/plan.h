@@ -6,6 +6,7 @@
 #define RGKV_CTRL_PLAN_H
 
 #include "ctrl/ctrl.h"
+#include "ctrl/metric.h"
 #include "kv/kv.h"
 
 struct ctrl_report_shard {
@@ -42,6 +43,8 @@ struct ctrl_report {
     uint64_t stall_us;             /* the longest that the node's loop stood still in the last 10 to 20 s */
     unsigned n_replicas;
     const struct ctrl_report_replica *replicas;
+    unsigned n_metrics;            /* at most METRICS_PER_REPORT_MAX */
+    const struct ctrl_report_metric *metrics;
 };
 
 struct ctrl_plan;

@@ -17,6 +17,7 @@ static void report_release(struct ctrl_report *r)
     for (unsigned i = 0; i < r->n_replicas; i++)
         mem_free((void *)r->replicas[i].shards);
     mem_free((void *)r->replicas);
+    mem_free((void *)r->metrics);
 }
 
 static void replica_copy(struct ctrl_report_replica *to)
@@ -35,11 +36,12 @@ static void report_copy(const struct ctrl_report *from, struct ctrl_report *ret_
     for (unsigned i = 0; i < from->n_replicas; i++)
         replica_copy(&replicas[i]);
     ret_to->replicas = replicas;
+    ret_to->metrics = array_copy(from->metrics, from->n_metrics, sizeof(*from->metrics));
 }
 
 static bool report_within_limits(const struct ctrl_report *r)
 {
-    if (r->node == 0 || r->n_replicas > REPLICAS_MAX)
+    if (r->node == 0 || r->n_replicas > REPLICAS_MAX || r->n_metrics > METRICS_PER_REPORT_MAX)
         return false;
     for (unsigned i = 0; i < r->n_replicas; i++)
         if (r->replicas[i].n_shards > NSHARDS_MAX || r->replicas[i].n_members > MEMBERS_MAX)

@@ -28,5 +28,13 @@ void ctrl_print_nodes(const struct ctrl_view *v, const struct ctrl_plan *p, uint
 void ctrl_print_members(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
 /* What a member that comes or goes waits for: a sentence without a full stop. l: its group's leader. */
 void ctrl_print_progress(const struct ctrl_member *m, const struct ctrl_report_member *told, bool led, struct buf *out);
+/* What happened between two placements, a line each. */
+void ctrl_print_changes(const struct ctrl_view *before, const struct ctrl_view *after, struct buf *out);
+/* Prometheus text of the cluster. */
+void ctrl_print_metrics(const struct ctrl_view *v, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
+/* What a group holds: its shards' numbers, one a line; keys or bytes as its leader told last, or `unknown`. */
+void ctrl_print_group_shards(const struct ctrl_view *v, uint64_t gid, struct buf *out);
+void ctrl_print_group_keys(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
+void ctrl_print_group_bytes(const struct ctrl_view *v, uint64_t gid, const struct ctrl_plan *p, uint64_t now_us, struct buf *out);
 
 #endif

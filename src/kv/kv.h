@@ -53,6 +53,7 @@ enum kv_op {
 enum { KV_WRITE_LAST = KV_XATTR_REMOVE, KV_READ_LAST = KV_XATTR_LIST };
 static inline bool kv_op_reads(enum kv_op op) { return op >= KV_STAT; }
 static inline bool kv_op_known(uint32_t op) { return (op >= KV_PUT && op <= KV_WRITE_LAST) || (op >= KV_STAT && op <= KV_READ_LAST); }
+const char *kv_op_name(uint32_t op); /* "put"; NULL: no such operation */
 
 enum { /* flags */
     KV_CREATE_ONLY = 1 << 0,   /* EXISTS if it is there */

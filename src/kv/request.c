@@ -1,5 +1,33 @@
 #include "kv/machine.h"
 
+const char *kv_op_name(uint32_t op)
+{
+    static const char *const names[] = {
+        [KV_PUT] = "put",
+        [KV_APPEND] = "append",
+        [KV_PATCH] = "patch",
+        [KV_DELETE] = "delete",
+        [KV_SETATTR] = "setattr",
+        [KV_MKDIR] = "mkdir",
+        [KV_RMDIR] = "rmdir",
+        [KV_SYMLINK] = "symlink",
+        [KV_RENAME] = "rename",
+        [KV_EXCHANGE] = "exchange",
+        [KV_STAGE_OPEN] = "stage_open",
+        [KV_STAGE_WRITE] = "stage_write",
+        [KV_STAGE_DROP] = "stage_drop",
+        [KV_XATTR_SET] = "xattr_set",
+        [KV_XATTR_REMOVE] = "xattr_remove",
+        [KV_STAT] = "stat",
+        [KV_GET] = "get",
+        [KV_LIST] = "list",
+        [KV_TIME] = "time",
+        [KV_XATTR_GET] = "xattr_get",
+        [KV_XATTR_LIST] = "xattr_list",
+    };
+    return op < ARRAY_LEN(names) ? names[op] : NULL;
+}
+
 static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
 {
     if (!kv_op_known(q->op) || q->flags & ~(uint32_t)KV_FLAGS_ALL || q->set & ~(uint32_t)KV_SET_ALL || q->mode > 07777)

@@ -309,6 +309,7 @@ void replica_stores_sweep(struct replica_stores *s, uint64_t now_us)
     }
 }
 
+void replica_stores_memory(const struct replica_stores *s, struct table_rocks_memory *ret_m) { table_rocks_memory(s->shared, ret_m); }
 bool replica_stores_idle(const struct replica_stores *s) { return s->n_jobs == 0; }
 
 /* What waits for space gets one more try, and then its end. */

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "node/node.h"
+#include "store/table_rocks.h"
 #include "store/vfs.h"
 
 #define REPLICA_STORE_RETRY_US 500000u  /* a write that found the disk full is tried again */
@@ -30,6 +31,7 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e);
  * if the disk has been fast lately: waking a thread and being woken costs as much as a fast disk's sync. */
 void replica_stores_commit(struct replica_stores *s);
 void replica_stores_sweep(struct replica_stores *s, uint64_t now_us); /* now and then: what waits for space, what is gone */
+void replica_stores_memory(const struct replica_stores *s, struct table_rocks_memory *ret_m);
 bool replica_stores_idle(const struct replica_stores *s);
 /* Nothing is stepped any more; what runs is finished in the background (uv_run waits for it). */
 void replica_stores_close(struct replica_stores *s);

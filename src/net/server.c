@@ -251,10 +251,35 @@ static void tell_vitals(struct server *s)
     step(s, &(struct node_input){.kind = NODE_VITALS, .memory_bytes = resident, .stall_us = lag_longest_us(&s->lag)});
 }
 
+/* ---- what is counted out here ---- */
+
+static void tell_metrics(struct server *s)
+{
+    const struct conn_counters *c = conns_counters(s->conns);
+    struct table_rocks_memory memory;
+    replica_stores_memory(s->stores, &memory);
+    const struct ctrl_report_metric rows[] = {
+        {0, CTRL_METRIC_ACCEPTED, 0, c->accepted},
+        {0, CTRL_METRIC_CONNECTIONS, 0, conns_count(s->conns)},
+        {0, CTRL_METRIC_REFUSED, CTRL_REASON_TOO_MANY, c->refused_full},
+        {0, CTRL_METRIC_REFUSED, CTRL_REASON_BAD_FRAME, c->bad_frames},
+        {0, CTRL_METRIC_REFUSED, CTRL_REASON_STRANGER, c->strangers},
+        {0, CTRL_METRIC_REFUSED, CTRL_REASON_SLOW, c->slow},
+        {0, CTRL_METRIC_REFUSED, CTRL_REASON_UNREAD, c->unread},
+        {0, CTRL_METRIC_REFUSED, CTRL_REASON_GREEDY, c->greedy},
+        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_BUFFERS, memory.buffers},
+        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_CACHE, memory.cache},
+        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_INDEXES, memory.indexes},
+    };
+    static_assert(ARRAY_LEN(rows) <= NODE_METRICS_MAX, "they fit");
+    step(s, &(struct node_input){.kind = NODE_METRICS, .metrics = rows, .n_metrics = ARRAY_LEN(rows)});
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct server *s = timer->data;
     uint64_t now = clock_now_us();
+    tell_metrics(s);
     conns_sweep(s->conns, now);
     links_sweep(s->links, now);
     replica_stores_sweep(s->stores, now);

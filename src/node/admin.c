@@ -181,13 +181,27 @@ static enum rgkv_err print_leader(struct node *n, struct replica *r, uint64_t gi
         buf_printf(out, "%llu %s\n", (unsigned long long)r->desc.member, n->manifest.addr);
         return RGKV_OK;
     }
-    if (!ctrl_view_group(ctrl_view(r->ctrl), gid))
-        return RGKV_NOT_FOUND;
     uint64_t member = ctrl_plan_leader(r->plan, ctrl_view(r->ctrl), gid, n->now_us, addr);
     if (member)
         buf_printf(out, "%llu %s\n", (unsigned long long)member, addr);
     else
         buf_printf(out, "none\n");
+    return RGKV_OK;
+}
+
+/* Files of one group. */
+static enum rgkv_err print_group(struct node *n, struct replica *r, const struct msg_ctrl_read *q, struct buf *out)
+{
+    const struct ctrl_view *v = ctrl_view(r->ctrl);
+    if (q->number && !ctrl_view_group(v, q->number))
+        return RGKV_NOT_FOUND;
+    switch ((int)q->what) {
+    case CTRL_READ_MEMBERS: ctrl_print_members(v, q->number, r->plan, n->now_us, out); break;
+    case CTRL_READ_LEADER: return print_leader(n, r, q->number, out);
+    case CTRL_READ_GROUP_SHARDS: ctrl_print_group_shards(v, q->number, out); break;
+    case CTRL_READ_GROUP_KEYS: ctrl_print_group_keys(v, q->number, r->plan, n->now_us, out); break;
+    case CTRL_READ_GROUP_BYTES: ctrl_print_group_bytes(v, q->number, r->plan, n->now_us, out); break;
+    }
     return RGKV_OK;
 }
 
@@ -205,15 +219,22 @@ static enum rgkv_err print(struct node *n, struct replica *r, const struct msg_c
         break;
     case CTRL_READ_STATUS: ctrl_print_status(v, r->plan, n->now_us, out); break;
     case CTRL_READ_NODES: ctrl_print_nodes(v, r->plan, n->now_us, out); break;
-    case CTRL_READ_MEMBERS:
-        if (q->number && !ctrl_view_group(v, q->number))
-            return RGKV_NOT_FOUND;
-        ctrl_print_members(v, q->number, r->plan, n->now_us, out);
-        break;
-    case CTRL_READ_LEADER: return print_leader(n, r, q->number, out);
+    case CTRL_READ_METRICS: ctrl_print_metrics(v, r->plan, n->now_us, out); break;
+    case CTRL_READ_MEMBERS: case CTRL_READ_LEADER: case CTRL_READ_GROUP_SHARDS: case CTRL_READ_GROUP_KEYS: case CTRL_READ_GROUP_BYTES:
+        return print_group(n, r, q, out);
     case CTRL_READ_COUNT: return RGKV_INVALID;
     }
     return RGKV_OK;
+}
+
+/* What is too long ends with a whole line: half of one could pass for another. */
+static struct bytes whole_lines(struct bytes text, size_t max)
+{
+    if (text.len <= max)
+        return text;
+    while (max && text.data[max - 1] != '\n')
+        max--;
+    return bytes_first(text, max);
 }
 
 void admin_serve_read(struct node *n, struct replica *r, const struct read_wait *w)
@@ -226,8 +247,7 @@ void admin_serve_read(struct node *n, struct replica *r, const struct read_wait 
     buf_clear(&n->scratch);
     m.ctrl_text.err = r->plan ? print(n, r, &w->request->ctrl_read, &n->scratch) : RGKV_NOT_LEADER;
     m.ctrl_text.text = buf_bytes(&n->scratch);
-    if (m.ctrl_text.text.len > DATA_BYTES_MAX)
-        m.ctrl_text.text.len = DATA_BYTES_MAX;
+    m.ctrl_text.text = whole_lines(m.ctrl_text.text, DATA_BYTES_MAX);
     node_reply(n, w->conn, w->request_id, &m);
 }
 

@@ -36,6 +36,8 @@ struct buf *out_to_conn(struct out *o, uint64_t conn);
 void out_effect(struct out *o, const struct node_effect *e); /* `why` is copied */
 bool out_next(struct out *o, struct node_effect *ret_e);
 
+#define METRICS_OPS 64u        /* an enum kv_op is below */
+
 /* ---- replica.c ---- */
 
 struct waiter {                /* somebody waits for the outcome of a proposed entry */
@@ -114,7 +116,7 @@ struct replica {
     uint64_t next_read_id;
 
     enum raft_role role;
-    uint64_t role_term;
+    uint64_t role_term, elections; /* elections: won in this run */
     uint64_t time_base_us, mono_base_us; /* leader: logged time goes on from here (P18) */
 
     uint64_t members_next_us;            /* leader: no look at the members before */
@@ -132,6 +134,13 @@ struct replica {
 struct handover {              /* an administrator waits for a member to lead */
     uint64_t conn, request_id, gid, member, deadline_us;
 };
+
+struct metrics {               /* of this run; metrics.c */
+    uint64_t asked[METRICS_OPS], replied[CTRL_REPLY_COUNT][RGKV_ERR_COUNT];
+    struct ctrl_report_metric outside[NODE_METRICS_MAX];
+    unsigned n_outside;
+};
+
 struct held_poll {
     uint64_t conn, request_id, version, deadline_us;
 };
@@ -173,6 +182,7 @@ struct node {
     uint64_t stop_deadline_us;
     uint64_t tick_next_us;       /* housekeeping that is not raft's */
     uint64_t dropped;            /* messages for somebody else */
+    struct metrics metrics;
 };
 
 void node_event(struct node *n, const char *format, ...) PRINTF(2, 3);
@@ -275,6 +285,13 @@ void transfer_installed(struct node *n, struct replica *r, const struct node_inp
 void transfer_try_install(struct node *n, struct replica *r); /* once the log's pipeline is empty */
 void transfer_free(struct node *n, struct replica *r);
 uint64_t transfer_deadline_us(const struct node *n, const struct replica *r);
+
+/* metrics.c: what is counted, and the rows of a report */
+void metrics_asked(struct node *n, enum kv_op op);
+void metrics_replied(struct node *n, const struct msg *m);
+void metrics_outside(struct node *n, const struct ctrl_report_metric *rows, unsigned count);
+/* `replicas`: which of ours are in the report, in its order. Rows from the arena. */
+void metrics_report(const struct node *n, struct replica *const *replicas, unsigned n_replicas, struct arena *a, struct ctrl_report *to);
 
 /* admin.c */
 void admin_reply(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, const struct ctrl_result *result);

@@ -46,6 +46,7 @@ void node_reply(struct node *n, uint64_t conn, uint64_t request_id, struct msg *
         return;
     m->id = request_id;
     m->cluster = n->manifest.cluster;
+    metrics_replied(n, m);
     msg_encode(m, out_to_conn(&n->out, conn));
 }
 
@@ -448,6 +449,7 @@ static void dispatch(struct node *n, const struct node_input *i)
         n->memory_bytes = i->memory_bytes;
         n->stall_us = i->stall_us;
         break;
+    case NODE_METRICS: metrics_outside(n, i->metrics, i->n_metrics); break;
     case NODE_STOP: stop(n); break;
     }
 }

@@ -46,6 +46,8 @@ struct node_options {
 MUST_USE enum rgkv_err node_new(const struct node_options *o, struct node **ret_n, struct buf *why);
 void node_free(struct node *n);    /* frees machines; tables and logs are the outside's */
 
+#define NODE_METRICS_MAX 64u
+
 enum node_input_kind {
     NODE_TICK = 1,
     NODE_RECEIVED,            /* conn, message (borrowed). conn: an accepted or an own connection; replies go there */
@@ -61,6 +63,7 @@ enum node_input_kind {
     NODE_REPLICA_DELETED,     /* replica, err */
     NODE_DISK_SPACE,          /* disk_free, disk_total: now and then */
     NODE_VITALS,              /* memory_bytes, stall_us: now and then; only told on */
+    NODE_METRICS,             /* metrics: what the outside counts (scope 0), for the report; copied. Now and then */
     NODE_STOP,                /* hand over leaderships; NODE_STOPPED follows, within an election timeout */
 };
 
@@ -75,6 +78,8 @@ struct node_input {
     const struct wal_recovered *recovered;
     struct table *table;
     uint64_t disk_bytes, disk_free, disk_total, memory_bytes, stall_us;
+    const struct ctrl_report_metric *metrics;
+    unsigned n_metrics;       /* at most NODE_METRICS_MAX */
 };
 
 enum node_effect_kind {

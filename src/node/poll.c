@@ -65,8 +65,10 @@ static void make_report(struct node *n, struct arena *a, struct ctrl_report *to)
     memcpy(to->addr, n->manifest.addr, sizeof(to->addr));
     memcpy(to->version, n->options.version, sizeof(to->version));
     struct ctrl_report_replica *replicas = arena_alloc(a, (n->n_replicas + 1) * sizeof(*replicas));
+    struct replica **told = arena_alloc(a, (n->n_replicas + 1) * sizeof(*told));
     for (unsigned i = 0; i < n->n_replicas; i++) {
-        const struct replica *r = n->replicas[i];
+        struct replica *r = n->replicas[i];
+        told[to->n_replicas] = r;
         if (r->state == REPLICA_RUNNING)
             report_replica(n, r, a, &replicas[to->n_replicas++]);
         else if (r->state != REPLICA_REFUSED)
@@ -74,6 +76,7 @@ static void make_report(struct node *n, struct arena *a, struct ctrl_report *to)
                 .gid = r->desc.gid, .incarnation = r->desc.incarnation, .member = r->desc.member};
     }
     to->replicas = replicas;
+    metrics_report(n, told, to->n_replicas, a, to);
 }
 
 /* ---- asking ---- */

@@ -234,6 +234,7 @@ static void role_changed(struct node *n, struct replica *r)
     raft_status(r->raft, &s);
     bool led = r->role == RAFT_LEADER, leads = s.role == RAFT_LEADER;
     bool again = led && leads && r->role_term != s.term;
+    r->elections += leads && (!led || again);
     r->role = s.role;
     r->role_term = s.term;
     if (leads && (!led || again)) {

@@ -46,6 +46,7 @@ void serve_kv(struct node *n, uint64_t conn, const struct msg *m)
     const struct kv_request *q = &m->kv_request.request;
     struct replica *r = node_group(n, m->kv_request.gid);
     enum rgkv_err err;
+    metrics_asked(n, q->op);
     if (!r || !r->kv || !replica_is_leader(r) || n->stopping)
         err = RGKV_NOT_LEADER;
     else if (!(err = kv_request_check(q, kv_nshards(r->kv))))

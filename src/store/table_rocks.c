@@ -10,8 +10,10 @@
  * RocksDB reports errors as text: the first words are its status code. */
 #include "store/table_rocks.h"
 
+#include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #define WRITE_BUFFERS_MAX 4
 #define WRITE_BUFFER_BYTES_MIN (2u << 20)
@@ -24,10 +26,14 @@ struct table_rocks_shared {
     rocksdb_cache_t *cache;
     rocksdb_env_t *env;
     uint64_t write_buffer_bytes;
+    pthread_mutex_t lock;        /* tables are opened and closed on any threads */
+    struct table_rocks *tables;  /* open ones */
 };
 
 struct table_rocks {
     struct table table;
+    struct table_rocks_shared *shared;
+    struct table_rocks *prev, *next;
     rocksdb_t *db;
     rocksdb_options_t *options;
     rocksdb_readoptions_t *read;
@@ -80,6 +86,7 @@ static struct table_rocks *of(struct table *t) { return (struct table_rocks *)t;
 struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes)
 {
     struct table_rocks_shared *s = mem_zalloc(sizeof(*s));
+    pthread_mutex_init(&s->lock, NULL);
     rocksdb_set_perf_level(rocksdb_disable);
     s->cache = rocksdb_cache_create_lru(MAX(budget_bytes / 2, 1u << 20));
     s->env = rocksdb_create_default_env();
@@ -93,6 +100,8 @@ void table_rocks_shared_free(struct table_rocks_shared *s)
 {
     if (!s)
         return;
+    ASSERT(!s->tables);
+    pthread_mutex_destroy(&s->lock);
     rocksdb_cache_destroy(s->cache);
     rocksdb_env_destroy(s->env);
     mem_free(s);
@@ -265,11 +274,42 @@ static uint64_t rocks_bytes(struct table *t)
     return files + memory;
 }
 
+static void shared_add(struct table_rocks *t)
+{
+    pthread_mutex_lock(&t->shared->lock);
+    DL_APPEND(t->shared->tables, t);
+    pthread_mutex_unlock(&t->shared->lock);
+}
+
+static void shared_remove(struct table_rocks *t)
+{
+    pthread_mutex_lock(&t->shared->lock);
+    DL_DELETE(t->shared->tables, t);
+    pthread_mutex_unlock(&t->shared->lock);
+}
+
+void table_rocks_memory(struct table_rocks_shared *s, struct table_rocks_memory *ret_m)
+{
+    struct table_rocks *t;
+    *ret_m = (struct table_rocks_memory){.cache = rocksdb_cache_get_usage(s->cache)};
+    pthread_mutex_lock(&s->lock);
+    DL_FOREACH(s->tables, t) {
+        uint64_t buffers = 0, indexes = 0;
+        rocksdb_property_int(t->db, "rocksdb.size-all-mem-tables", &buffers);
+        rocksdb_property_int(t->db, "rocksdb.estimate-table-readers-mem", &indexes);
+        ret_m->buffers += buffers;
+        ret_m->indexes += indexes;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void rocks_free(struct table *table)
 {
     struct table_rocks *t = of(table);
-    if (t->db)
+    if (t->db) {
+        shared_remove(t);
         rocksdb_close(t->db);
+    }
     rocksdb_writebatch_destroy(t->batch);
     rocksdb_writeoptions_destroy(t->write);
     rocksdb_readoptions_destroy(t->read);
@@ -297,6 +337,7 @@ enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *share
     struct table_rocks *t = mem_zalloc(sizeof(*t));
     char *text = NULL;
     t->table.ops = &rocks_ops;
+    t->shared = shared;
     t->options = options_new(shared);
     t->read = rocksdb_readoptions_create();
     t->write = write_options_new();
@@ -309,6 +350,7 @@ enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *share
             buf_printf(why, "the table in %s cannot be opened: ", dir);
         return failed(text, why);
     }
+    shared_add(t);
     *ret_t = &t->table;
     return RGKV_OK;
 }

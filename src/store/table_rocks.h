@@ -19,4 +19,12 @@ MUST_USE enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shar
 /* Makes everything written before the call durable. Blocks; may run on a pool thread while the loop reads and writes. */
 MUST_USE enum rgkv_err table_rocks_flush(struct table *t);
 
+/* Of all open tables together, for people. Any thread. */
+struct table_rocks_memory {
+    uint64_t buffers;          /* written and not flushed yet */
+    uint64_t cache;
+    uint64_t indexes;          /* of readers, outside the cache */
+};
+void table_rocks_memory(struct table_rocks_shared *s, struct table_rocks_memory *ret_m);
+
 #endif

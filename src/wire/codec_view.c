@@ -7,7 +7,7 @@
 
 /* ---- POLL ---- */
 
-enum { TABLE_REPLICAS, TABLE_REPORT_SHARDS, TABLE_REPORT_MEMBERS };
+enum { TABLE_REPLICAS, TABLE_REPORT_SHARDS, TABLE_REPORT_MEMBERS, TABLE_METRICS };
 static const struct ctrl_report no_report;
 
 static const struct ctrl_report *report_of(const struct msg *m) { return m->poll.has_report ? &m->poll.report : &no_report; }
@@ -30,6 +30,7 @@ static void poll_rows(const struct msg *m, unsigned ret_rows[SHAPE_TABLES_MAX])
         shards_fit(&r->replicas[i], &left);
     ret_rows[TABLE_REPLICAS] = r->n_replicas;
     ret_rows[TABLE_REPORT_SHARDS] = REPORT_SHARDS_MAX - left;
+    ret_rows[TABLE_METRICS] = r->n_metrics;
     for (unsigned i = 0; i < r->n_replicas; i++)
         ret_rows[TABLE_REPORT_MEMBERS] += r->replicas[i].n_members;
 }
@@ -73,6 +74,10 @@ static void poll_encode(const struct msg *m, struct body_out *o)
     unsigned left = REPORT_SHARDS_MAX;
     for (unsigned i = 0; i < r->n_replicas; i++)
         put_report_replica(o, &r->replicas[i], shards_fit(&r->replicas[i], &left));
+    for (unsigned i = 0; i < r->n_metrics; i++) {
+        const struct ctrl_report_metric *x = &r->metrics[i];
+        put_row(o, TABLE_METRICS, (uint64_t[]){pair_of(x->scope, x->id), x->label, x->value});
+    }
 }
 
 static void take_report_shard(struct body_in *in, struct ctrl_report_shard *s)
@@ -119,6 +124,18 @@ static void take_report_replica(struct body_in *in, struct ctrl_report_replica *
     r->n_shards = shards ? n : 0;
 }
 
+static void take_report_metrics(struct body_in *in, struct ctrl_report *r)
+{
+    unsigned n = in->rows[TABLE_METRICS];
+    struct ctrl_report_metric *metrics = take_array(in, n, sizeof(*metrics));
+    for (unsigned i = 0; metrics && i < n; i++) {
+        const uint64_t *row = take_row(in, TABLE_METRICS);
+        metrics[i] = (struct ctrl_report_metric){(uint32_t)row[0], (uint32_t)(row[0] >> 32), row[1], row[2]};
+    }
+    r->metrics = metrics;
+    r->n_metrics = metrics ? n : 0;
+}
+
 static void take_report(struct body_in *in, struct ctrl_report *r)
 {
     unsigned n = in->rows[TABLE_REPLICAS];
@@ -135,12 +152,13 @@ static void take_report(struct body_in *in, struct ctrl_report *r)
         take_report_replica(in, &replicas[i]);
     r->replicas = replicas;
     r->n_replicas = replicas ? n : 0;
+    take_report_metrics(in, r);
 }
 
 static bool report_empty(const struct ctrl_report *r)
 {
     return !r->node && !r->addr[0] && !r->version[0] && !r->boot_us && !r->disk_free && !r->disk_total && !r->memory_bytes &&
-           !r->stall_us && !r->n_replicas;
+           !r->stall_us && !r->n_replicas && !r->n_metrics;
 }
 
 static void poll_decode(struct body_in *in, struct msg *m)
@@ -156,16 +174,17 @@ const struct codec codec_poll = {
     .name = "POLL",
     .struct_bytes = sizeof(struct msg_poll),
     .shape = {.numbers = 11,
-              .n_tables = 3,
+              .n_tables = 4,
               .tables = {[TABLE_REPLICAS] = {.columns = 10, .rows_max = REPLICAS_MAX},
                          [TABLE_REPORT_SHARDS] = {.columns = 4, .rows_max = REPORT_SHARDS_MAX},
-                         [TABLE_REPORT_MEMBERS] = {.columns = 3, .rows_max = REPLICAS_MAX * MEMBERS_MAX}}},
+                         [TABLE_REPORT_MEMBERS] = {.columns = 3, .rows_max = REPLICAS_MAX * MEMBERS_MAX},
+                         [TABLE_METRICS] = {.columns = 3, .rows_max = METRICS_PER_REPORT_MAX}}},
     .bulk_max = ADDR_BYTES_MAX + 32,
     .rows = poll_rows,
     .encode = poll_encode,
     .decode = poll_decode,
 };
-static_assert(REPORT_SHARDS_MAX * 4 * 8 + REPLICAS_MAX * (10 + MEMBERS_MAX * 3) * 8 + 256 <= FRAME_BODY_BYTES_MAX, "a report fits into a body");
+static_assert(REPORT_SHARDS_MAX * 4 * 8 + REPLICAS_MAX * (10 + MEMBERS_MAX * 3) * 8 + METRICS_PER_REPORT_MAX * 3 * 8 + 256 <= FRAME_BODY_BYTES_MAX, "a report fits into a body");
 
 /* ---- VIEW ---- */
 

@@ -106,6 +106,8 @@ enum ctrl_read {
     CTRL_READ_SHARDS, CTRL_READ_MOVES, CTRL_READ_SETTLED, CTRL_READ_STATUS, CTRL_READ_NODES,
     CTRL_READ_MEMBERS,            /* number = gid */
     CTRL_READ_LEADER,             /* number = gid */
+    CTRL_READ_GROUP_SHARDS, CTRL_READ_GROUP_KEYS, CTRL_READ_GROUP_BYTES, /* number = gid */
+    CTRL_READ_METRICS,            /* Prometheus text of all nodes */
     CTRL_READ_COUNT
 };
 struct msg_ctrl_read {

@@ -48,10 +48,36 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-# limit SECONDS: the test ends as failed when it takes longer.
+# A process that waits inside a mount whose daemon hangs cannot even be killed, and a shell that waits for it runs no trap:
+# only the kernel can end the wait, by aborting the connection.
+abort_mounts() {
+    local minor
+    for minor in $(awk -v w="$work/" 'index($5, w) == 1 && / fuse/ { sub(/.*:/, "", $3); print $3 }' /proc/self/mountinfo); do
+        echo 1 >"/sys/fs/fuse/connections/$minor/abort"
+    done 2>/dev/null
+}
+
+children_of() { ps -o pid= --ppid "$1"; }
+
+# over_limit TEST SECONDS: what the test would do at its end, for a shell that may be stuck; then the shell itself.
+over_limit() {
+    echo "FATAL: over the time limit of $2 s"
+    abort_mounts
+    kill -TERM "$1" 2>/dev/null
+    sleep 3
+    kill -0 "$1" 2>/dev/null || return
+    local path pid
+    for path in $(awk -v w="$work/" 'index($5, w) == 1 { print $5 }' /proc/self/mountinfo); do umount -l "$path"; done
+    for pid in $(children_of "$1") $(cat "$work/pids" 2>/dev/null) "$1"; do
+        [ "$pid" = "$BASHPID" ] || kill -KILL "$pid"
+    done 2>/dev/null
+    rm -rf --one-file-system "$work"
+}
+
+# limit SECONDS: the test ends as failed when it takes longer, whatever its commands are doing.
 limit() {
     local test=$$
-    ( sleep "$1" & nap=$!; trap 'kill $nap 2>/dev/null; exit' TERM; wait "$nap"; echo "FATAL: over the time limit of $1 s"; kill -TERM "$test" ) &
+    ( sleep "$1" & nap=$!; trap 'kill $nap 2>/dev/null; exit' TERM; wait "$nap"; trap - TERM; over_limit "$test" "$1" ) &
     watchdog=$!
     disown "$watchdog"
 }
@@ -87,6 +113,7 @@ node_start() {
     "$rgkvd" --listen "${node_addr[$i]}" --data "$work/node$i" --controllers "$controllers" --shards "$shards" "$@" \
         >>"$work/node$i.log" 2>&1 </dev/null &
     node_pid[$i]=$!
+    echo $! >>"$work/pids"
     disown "${node_pid[$i]}"
     wait_until 20 node_is_ready "$i" || die "node $i is not ready: $(cat "$work/node$i.log")"
 }
@@ -125,6 +152,7 @@ mount_start() {
     "$rgkvfs" "$controllers" "$work/$1" -o "timeout=10${2:+,$2}" || { fail "mounting $1"; return 1; }
     mounted[$1]=1
     mount_pids+=("$(mount_pid "$1")")
+    echo "${mount_pids[-1]}" >>"$work/pids"
 }
 
 # mount_pid NAME: the process that serves it.

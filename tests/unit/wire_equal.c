@@ -122,6 +122,9 @@ static bool report_eq(const struct ctrl_report *a, const struct ctrl_report *b)
     bool eq = EQ(node) && EQ_TEXT(addr) && EQ_TEXT(version) && EQ(boot_us) && EQ(disk_free) && EQ(disk_total) && EQ(memory_bytes) && EQ(stall_us) && EQ(n_replicas);
     for (unsigned i = 0; eq && i < a->n_replicas; i++)
         eq = replica_eq(&a->replicas[i], &b->replicas[i]);
+    eq = eq && EQ(n_metrics);
+    for (unsigned i = 0; eq && i < a->n_metrics; i++)
+        eq = EQ(metrics[i].scope) && EQ(metrics[i].id) && EQ(metrics[i].label) && EQ(metrics[i].value);
     return eq;
 }
 

@@ -287,9 +287,13 @@ static void random_report(struct prng *p, struct arena *a, struct ctrl_report *r
     struct ctrl_report_replica *replicas = n ? arena_alloc(a, n * sizeof(*replicas)) : NULL;
     for (unsigned i = 0; i < n; i++)
         replicas[i] = random_report_replica(p, a);
+    unsigned n_metrics = random_count(p, METRICS_PER_REPORT_MAX);
+    struct ctrl_report_metric *metrics = n_metrics ? arena_alloc(a, n_metrics * sizeof(*metrics)) : NULL;
+    for (unsigned i = 0; i < n_metrics; i++)
+        metrics[i] = (struct ctrl_report_metric){random_u32(p), random_u32(p), random_number(p), random_number(p)};
     *r = (struct ctrl_report){.node = random_number(p), .boot_us = random_number(p), .disk_free = random_number(p),
                               .disk_total = random_number(p), .memory_bytes = random_number(p), .stall_us = random_number(p),
-                              .n_replicas = n, .replicas = replicas};
+                              .n_replicas = n, .replicas = replicas, .n_metrics = n_metrics, .metrics = metrics};
     RANDOM_TEXT(p, r->addr);
     RANDOM_TEXT(p, r->version);
 }
