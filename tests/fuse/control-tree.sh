@@ -55,7 +55,7 @@ is() { check_same "$1 is as the manual says" "$(grep -vcE "$2" "$c/$1")" 0; chec
 is config '^(num [0-9]+|shard [0-9]+ [0-9]+|group [0-9]+( [^ ]+:[0-9]+){3})$'
 is configs/1 '^(num 1|shard [0-9]+ [0-9]+|group [0-9]+( [^ ]+:[0-9]+){3})$'
 is shards '^[0-7] (101|102) (virgin|serving|moving|activating|parked) [0-9]+$'
-is nodes '^[0-9.:]+ node=[0-9a-f]{16} state=(up|silent) version=[^ ]+ uptime_us=[0-9]+ groups=[0-9,-]+ disk_used=[0-9]+ disk_free=[0-9]+ disk_total=[0-9]+ age_us=[0-9]+'
+is nodes '^[0-9.:]+ node=[0-9a-f]{16} state=(up|silent) version=[^ ]+ uptime_us=[0-9]+ groups=[0-9,-]+( [a-z_]+=[0-9]+)+$'
 is groups/101/leader '^[0-9]+ [0-9.:]+$'
 is groups/ctl/leader '^[0-9]+ [0-9.:]+$'
 is groups/101/members '^[0-9]+ addr=[0-9.:]+ node=[0-9a-f]{16} state=(leader|follower)( [a-z_]+=[^ ]+)*$'
