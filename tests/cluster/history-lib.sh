@@ -31,6 +31,7 @@ history_stop() {
         wait "${load_pid[$name]}" || fail "the load $name"
         echo "$name: $(cat "$work/$name.load")"
     done
+    rm "$work/histories.stop"
 }
 
 check_linearizable() {

@@ -1,8 +1,10 @@
 #!/bin/bash
 # kill -9 of any one node, the leaders included, while appends run: no command fails, every line is there once and in
-# order; kill -9 of all three at once, restart: everything acknowledged is there (B8, B10, B14, B15). Once with the
-# usual log and once with one that is compacted every few hundred entries, where restarts begin from a snapshot.
+# order, and what other clients saw meanwhile is linearizable; kill -9 of all three at once, restart: everything
+# acknowledged is there (B8, B10, B14, B15). Once with the usual log and once with one that is compacted every few hundred
+# entries, where restarts begin from a snapshot.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
+. "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
 limit 180
 n=2000
 
@@ -40,8 +42,12 @@ for bytes in 67108864 20000; do
     mount_start a || exit 1
     join_all 101 || exit 1
     appends_start "$work/a/log" "$n"
+    history_start "$bytes" --mount "$work/a" --clients 6 --keys 6 --append 40 --put 10 --pause-ms 5
     kills
     appends_check "$work/a/log" "$n"
+    history_stop
+    check_linearizable
+    histories=()
     all_at_once
     check "all killed at once: the same content" lines_are "$work/a/log" "$n"
     echo more >"$work/a/after"

@@ -13,6 +13,7 @@ struct engine {
 };
 struct worker {
     struct engine *engine;
+    uv_timer_t pause;
     struct load_client client;
 };
 
@@ -25,6 +26,17 @@ static enum history_outcome outcome_of(enum rgkv_err err, bool read)
     return err == RGKV_UNREACHABLE || err == RGKV_NO_GROUP ? HISTORY_NOT_DONE : HISTORY_UNKNOWN;
 }
 
+static void on_pause_over(uv_timer_t *timer) { next(timer->data); }
+
+static void pause_then_next(struct worker *w)
+{
+    uint64_t pause_us = w->client.load->o.pause_us;
+    if (!pause_us)
+        next(w);
+    else
+        uv_timer_start(&w->pause, on_pause_over, pause_us / 1000, 0);
+}
+
 static void on_answer(void *arg, const struct client_effect *e)
 {
     struct worker *w = arg;
@@ -35,7 +47,7 @@ static void on_answer(void *arg, const struct client_effect *e)
     buf_put_u8(&read, 0);
     load_record(&w->client, outcome_of(e->err, reads), (const char *)read.data);
     buf_release(&read);
-    next(w);
+    pause_then_next(w);
 }
 
 static void next(struct worker *w)
@@ -90,12 +102,16 @@ void load_by_engine(struct load *l)
     e.running = l->o.clients;
     for (unsigned i = 0; i < l->o.clients; i++) {
         workers[i].engine = &e;
+        uv_timer_init(&e.loop, &workers[i].pause);
+        workers[i].pause.data = &workers[i];
         load_client_init(&workers[i].client, l, i);
     }
     for (unsigned i = 0; i < l->o.clients; i++)
         next(&workers[i]);
     while (e.running > 0)
         uv_run(&e.loop, UV_RUN_DEFAULT);
+    for (unsigned i = 0; i < l->o.clients; i++)
+        uv_close((uv_handle_t *)&workers[i].pause, NULL);
     engine_release(&e);
     mem_free(workers);
 }

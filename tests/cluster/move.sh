@@ -3,6 +3,7 @@
 # move, then all; no command fails, every append is there exactly once; the nodes of the first group are killed for
 # ever and all values are right (B10, B30, B31, B34). Three controllers and two groups of three data nodes.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
+. "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
 limit 180
 node_options=(--snapshot-bytes 300000)
 nodes_start 9 3
@@ -20,6 +21,8 @@ blobs_are_right() {
 }
 
 loads_start a b
+history_start through_b --mount "$work/b" --clients 6 --keys 20 --append 40 --put 10 --pause-ms 5
+history_start engine --controllers "$controllers" --clients 20 --first-client 100 --keys 20 --append 60 --put 5 --pause-ms 10
 check "the loads run" loads_progress
 join_group 102 7 8 9 || exit 1
 check_same "half of the shards moved" "$(shards_of 101) $(shards_of 102)" "8 8"
@@ -44,6 +47,8 @@ for i in 4 5 6; do node_kill "$i"; done
 check "the loads go on without the first group's nodes" loads_progress
 check "and go on" loads_progress
 loads_stop
+history_stop
+check_linearizable
 check "every append exactly once, every value the last" loads_check b
 check "blobs from the second group alone" blobs_are_right
 check_same "config" "$(grep '^group' "$work/a/.ctrl/config" | cut -d' ' -f2)" 102

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The controller's scenarios, by number and name, with three real controllers. The groups have addresses where nobody
-# listens: admin commands need no group that can be reached. (C5, C6, C9 and C10 are properties of the balance
-# alone: tests/unit/test_ctrl_balance.c.)
+# listens: admin commands need no group that can be reached. (That moves are the fewest possible is shown for every number
+# of groups by tests/unit/test_ctrl_balance.c.)
 #
 #     tests/cluster/shardctrler.sh [C1 ...]
 . "${top_srcdir:-.}/tests/cluster/scenario-lib.sh"
@@ -118,6 +118,39 @@ C4() {
     check_same "no number is missing" "$(ls "$work/a/.ctrl/configs" | wc -l)" 31
 }
 
+# only BEFORE NAMED…: since then shards moved only to or from one of the groups named, and balance holds.
+only_these_moved() {
+    local before=$1
+    shift
+    paste -d' ' <(echo "$before") <(config_shards) | awk -v named="$*" '
+        BEGIN { n = split(named, list, " "); for (i = 1; i <= n; i++) may[list[i]] = 1 }
+        $3 != $6 && !($3 in may) && !($6 in may) { print "shard " $2 " moved from " $3 " to " $6; bad = 1 }
+        END { exit bad }'
+}
+# join_step GID…, leave_step GID…: one after the other.
+join_step() { for gid; do before=$(config_shards); fake_join "$gid"; check "only $gid takes" only_these_moved "$before" "$gid"; done; }
+leave_step() { for gid; do before=$(config_shards); leave "$gid"; check "only $gid gives" only_these_moved "$before" "$gid"; done; }
+controllers_with_ten() {
+    controllers_start
+    fake_join 100 101 102 103 104 105 106 107 108 109
+}
+
+scenario C5 "Minimal transfers after joins" 30
+C5() {
+    local gid before
+    controllers_with_ten
+    join_step 110 111 112 113 114
+    check_same "one config for each" "$(config_num)" 6
+}
+
+scenario C6 "Minimal transfers after leaves" 30
+C6() {
+    local gid before
+    controllers_with_ten
+    leave_step 109 108 107 106 105 104 103 102 101
+    is_balanced 100
+}
+
 scenario C7 "Multi-group join/leave" 20
 C7() {
     controllers_start
@@ -146,6 +179,34 @@ C8() {
     ten_clients C8_client
     is_balanced 100 101 102 103 104 105 106 107 108 109
     check_same "one config for each command" "$(config_num)" 20
+}
+
+scenario C9 "Minimal transfers after multi-join" 30
+C9() {
+    local before
+    controllers_start
+    fake_join 100 101
+    before=$(config_shards)
+    fake_join 102 103 104
+    check "only the new ones take" only_these_moved "$before" 102 103 104
+    is_balanced 100 101 102 103 104
+    before=$(config_shards)
+    fake_join 105 106 107 108 109 110
+    check "only the new ones take" only_these_moved "$before" 105 106 107 108 109 110
+}
+
+scenario C10 "Minimal transfers after multi-leave" 30
+C10() {
+    local before
+    controllers_with_ten
+    before=$(config_shards)
+    leave 101 103 105 107 109
+    check "only those that leave give" only_these_moved "$before" 101 103 105 107 109
+    is_balanced 100 102 104 106 108
+    before=$(config_shards)
+    leave 100 108
+    check "only those that leave give" only_these_moved "$before" 100 108
+    is_balanced 102 104 106
 }
 
 scenario C11 "Same config on servers" 30

@@ -4,7 +4,7 @@
 #
 #     tests/cluster/shardkv-net.sh [S8 ...]
 #
-# Without numbers S10 and S14 are run; all of them with RGKVFS_FULL=1. $net_seed seeds the network.
+# Without numbers S10, S14 and S14F are run; all of them with RGKVFS_FULL=1. $net_seed seeds the network.
 . "${top_srcdir:-.}/tests/cluster/scenario-lib.sh"
 [ -z "${SCENARIO:-}" ] || . "${top_srcdir:-.}/tests/cluster/proxy-lib.sh" || exit 1
 [ -z "${SCENARIO:-}" ] || . "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
@@ -149,5 +149,47 @@ S14() {
 }
 S14_heard() { [ "$(grep -c 'state=up' "$work/b/.ctrl/nodes")" -ge 3 ]; }
 
-[ $# -gt 0 ] || [ -n "${RGKVFS_FULL:-}" ] || set -- S10 S14
+# Another cluster, whose controller (node 2) was told that the first one's nodes are its group 100: they obey nothing that it
+# says, serve nobody who comes from there, and keep what they have, even when they are started with its address.
+scenario S14F "Rejection: another cluster" 90
+S14F_foreign_start() {
+    local home=$controllers
+    controllers=${node_addr[2]}
+    node_again 2
+    mount_start f timeout=4 || exit 1
+    controllers=$home
+}
+S14F() {
+    local key i line
+    nodes_start 6 1 10
+    mount_start a || exit 1
+    node_kill 2
+    rm -r "$work/node2"
+    join_group 100 4 5 6 || exit 1
+    keys_choose 1
+    keys_put
+    S14F_foreign_start
+    line="100 ${node_addr[4]} ${node_addr[5]} ${node_addr[6]}"
+    echo "$line" >"$work/f/.ctrl/join" || fail "the other cluster may want them"
+    S14_gets f
+    check_same "served to who comes from the other cluster" "$served" 0
+    check "why is told: $(tail -n 1 "$work/f/.ctrl/error")" grep -q "another cluster\|nobody serves\|no group" "$work/f/.ctrl/error"
+    keys_check_append "meanwhile"
+
+    for i in 4 5 6; do
+        node_kill "$i"
+        controllers=${node_addr[2]} node_again "$i"
+    done
+    keys_check_append "though all were started with the other cluster's address"
+    S14_gets f
+    check_same "served to who comes from the other cluster" "$served" 0
+    check_same "the other cluster has none of them" "$(grep -c 'state=up' "$work/f/.ctrl/nodes")" 1
+    for i in 4 5 6; do
+        node_kill "$i"
+        node_again "$i"
+    done
+    keys_check_append "in the end"
+}
+
+[ $# -gt 0 ] || [ -n "${RGKVFS_FULL:-}" ] || set -- S10 S14 S14F
 scenarios_main "$@"
