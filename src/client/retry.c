@@ -53,6 +53,13 @@ static void back_off_refused(struct client *c, struct request *r)
     back_off(c, r, CLIENT_BACKOFF_MIN_US, CLIENT_BACKOFF_MAX_US);
 }
 
+/* An election is over within a second, and writes wait for whoever asks too late. A group that has no majority is asked less often. */
+static void back_off_election(struct client *c, struct request *r)
+{
+    bool soon = r->refusals < CLIENT_ELECTION_TRIES;
+    back_off(c, r, CLIENT_BACKOFF_MIN_US, soon ? CLIENT_ELECTION_US : CLIENT_BACKOFF_MAX_US);
+}
+
 static void elsewhere(struct client *c, struct request *r, struct link *from)
 {
     struct group *g = group_known(c, r->gid);
@@ -68,7 +75,7 @@ static void not_leader(struct client *c, struct request *r, struct link *from, c
     if (worth && r->hops++ < CLIENT_HOPS_MAX)
         request_ready(c, r);
     else
-        back_off_refused(c, r);
+        back_off_election(c, r);
 }
 
 static void group_led_by(struct client *c, struct request *r, struct link *leader)
