@@ -50,6 +50,9 @@
     X(import_uncleared,      "an import begins on what was there before")                                       \
     X(chunk_twice,           "a piece of a shard is taken at any place")                                        \
     X(chunk_lost,            "an import is prepared without its last rows")                                     \
+    X(change_unrecorded,     "what changes while a shard is copied is not copied again")                         \
+    X(deletion_unrecorded,   "a row that is deleted while its shard is copied stays at the destination")          \
+    X(last_difference_skipped, "what changed between the last round of a copy and the freeze is left out")        \
     X(thaw_stale,            "a shard is thawed at an old epoch")                                               \
     X(drop_stale,            "a shard is dropped because an old view says so")                                  \
     X(revision_not_moved,    "versions begin anew when a shard has moved")                                      \

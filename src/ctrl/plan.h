@@ -14,6 +14,7 @@ struct ctrl_report_shard {
     enum kv_shard_state state;
     uint64_t epoch;
     uint64_t keys, bytes;
+    uint64_t progress;             /* of an import: a change says that it goes on */
 };
 struct ctrl_report_member {        /* of the raft configuration in force, as its leader sees it */
     uint64_t id;

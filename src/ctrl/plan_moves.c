@@ -12,7 +12,7 @@ static void track_begin(struct plan_track *t, const struct ctrl_shard *s, uint64
     t->epoch = s->epoch;
     t->target = s->target;
     t->since_us = t->heard_us = t->progress_us = now_us;
-    t->keys = t->bytes = 0;
+    t->keys = t->bytes = t->progress = 0;
     t->state = KV_NONE;
 }
 
@@ -24,11 +24,12 @@ static void track_listen(struct plan_track *t, const struct plan_leader *l, uint
     const struct ctrl_report_shard *told = plan_shard(l, shard);
     if (!told || told->epoch != t->epoch)
         return;
-    if (told->state != t->state || told->keys != t->keys || told->bytes != t->bytes)
+    if (told->state != t->state || told->progress != t->progress || told->keys != t->keys || told->bytes != t->bytes)
         t->progress_us = now_us;
     t->state = told->state;
     t->keys = told->keys;
     t->bytes = told->bytes;
+    t->progress = told->progress;
 }
 
 static void track_follow(struct plan_round *r, uint32_t shard)

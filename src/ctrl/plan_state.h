@@ -32,7 +32,7 @@ struct plan_track {
     uint64_t since_us;
     uint64_t heard_us;                /* newest report of the destination's leader */
     uint64_t progress_us;
-    uint64_t keys, bytes;
+    uint64_t keys, bytes, progress;
     enum kv_shard_state state;
     unsigned aborts;                  /* in a row */
     uint64_t aborted_epoch;

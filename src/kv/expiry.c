@@ -214,13 +214,14 @@ void expiry_find_due(struct kv *k, uint32_t shard)
     scan_close(&s);
 }
 
-/* Only serving shards: a frozen one's clock stands (P9). */
+/* Only serving shards: a frozen one's clock stands (P9). And not while one is copied: what goes then would have to go at the
+ * destination, too, and can go there as well later. */
 void expiry_run(struct kv *k)
 {
     struct collector c = {.k = k, .budget = ROWS_PER_CLOCK};
     for (c.shard = 0; c.shard < k->nshards && c.budget; c.shard++) {
         const struct shard *s = &k->shards[c.shard];
-        if (s->state == KV_SERVING && kv_shard_time(k, s) >= s->due_us)
+        if (s->state == KV_SERVING && !s->copying.epoch && kv_shard_time(k, s) >= s->due_us)
             collect_shard(&c);
     }
 }

@@ -36,7 +36,8 @@ static void shard_encode(const struct shard *s, struct buf *out)
 {
     buf_put_u8(out, (uint8_t)s->state);
     const uint64_t numbers[] = {s->epoch, s->from, s->clock_us, s->offset_us, s->revision,
-                                s->keys, s->bytes, s->sessions, s->import_rows, s->import_hash};
+                                s->keys, s->bytes, s->sessions, s->import_round, s->import_rows, s->import_hash,
+                                s->copying.epoch, s->copying.round, s->copying.summed, s->copying.count, s->copying.hash};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         buf_put_le64(out, numbers[i]);
     buf_put(out, buf_bytes(&s->cursor));
@@ -45,14 +46,17 @@ static void shard_encode(const struct shard *s, struct buf *out)
 static bool shard_decode(struct bytes in, struct shard *s)
 {
     struct reader r = reader_of(in);
+    uint64_t summed;
     uint64_t *numbers[] = {&s->epoch, &s->from, &s->clock_us, &s->offset_us, &s->revision,
-                           &s->keys, &s->bytes, &s->sessions, &s->import_rows, &s->import_hash};
+                           &s->keys, &s->bytes, &s->sessions, &s->import_round, &s->import_rows, &s->import_hash,
+                           &s->copying.epoch, &s->copying.round, &summed, &s->copying.count, &s->copying.hash};
     uint8_t state = read_u8(&r);
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         *numbers[i] = read_le64(&r);
-    if (!r.ok || state > KV_FROZEN)
+    if (!r.ok || state > KV_FROZEN || summed > 1)
         return false;
     s->state = state;
+    s->copying.summed = summed;
     buf_clear(&s->cursor);
     buf_put(&s->cursor, r.rest);
     return true;
@@ -85,6 +89,7 @@ static void shards_read(struct kv *k)
     for (uint32_t i = 0; i < k->nshards; i++) {
         struct shard *s = &k->shards[i];
         shard_read(k, i, s);
+        k->n_copying += s->copying.epoch != 0;
         if (s->state == KV_SERVING || s->state == KV_FROZEN)
             expiry_find_due(k, i);
     }
@@ -120,13 +125,12 @@ void kv_free(struct kv *k)
     if (!k)
         return;
     dedup_release(k);
+    copy_release(k);
     overlay_release(&k->batch);
     overlay_release(&k->finished);
     row_cache_free(k->cache);
-    for (uint32_t i = 0; i < k->nshards; i++) {
+    for (uint32_t i = 0; i < k->nshards; i++)
         buf_release(&k->shards[i].cursor);
-        buf_release(&k->shards[i].totals.cursor);
-    }
     buf_release(&k->before.cursor);
     buf_release(&k->row);
     buf_release(&k->data);
@@ -185,6 +189,11 @@ enum rgkv_err kv_serving(const struct shard *s)
 }
 
 /* ---- apply ---- */
+
+static bool kv_unfinished(const struct kv *k)
+{
+    return !overlay_empty(&k->batch) || k->n_dirty || k->n_dirty_sessions || k->time_dirty;
+}
 
 static void time_advance(struct kv *k, uint64_t time_us)
 {
@@ -253,14 +262,20 @@ static enum rgkv_err command_apply(struct kv *k, const struct kv_command *c, str
     case KV_ACTIVATE:
     case KV_THAW:
     case KV_DROP:
+    case KV_COPY:
+    case KV_COPY_SUM:
         return shard_command(k, c);
     }
     return RGKV_INVALID;
 }
 
+/* What a batch records belongs to one round, wherever batches end: a round's first command begins a new one. */
+static bool begins_batch(const struct kv_command *c) { return c->kind == KV_COPY || c->kind == KV_FREEZE; }
+
 enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r)
 {
-    enum rgkv_err err = overlay_full(&k->batch) ? kv_finish(k, applied_before) : k->batch.err;
+    bool full = overlay_full(&k->batch) || (begins_batch(c) && kv_unfinished(k));
+    enum rgkv_err err = full ? kv_finish(k, applied_before) : k->batch.err;
     if (err)
         return err;
     struct kv_result r = {0};
@@ -281,6 +296,7 @@ static void shards_write(struct kv *k)
 enum rgkv_err kv_finish(struct kv *k, struct bytes applied)
 {
     dedup_write(k);
+    copy_record(k);
     shards_write(k);
     machine_write(k);
     uint8_t *to = overlay_put(&k->batch, bytes_str(TABLE_APPLIED_KEY), applied.len);
@@ -315,7 +331,7 @@ bool kv_clock_due(const struct kv *k, uint64_t time_us)
     time_us = MAX(time_us, k->time_us);
     for (uint32_t i = 0; i < k->nshards; i++) {
         const struct shard *s = &k->shards[i];
-        if (s->state == KV_SERVING && time_us + s->offset_us >= s->due_us)
+        if (s->state == KV_SERVING && !s->copying.epoch && time_us + s->offset_us >= s->due_us)
             return true;
     }
     return false;
@@ -327,7 +343,8 @@ void kv_shard_status(const struct kv *k, uint32_t shard, struct kv_shard_status 
     const struct shard *s = &k->shards[shard];
     *ret_s = (struct kv_shard_status){
         .state = s->state, .epoch = s->epoch, .from = s->from, .revision = s->revision, .time_us = kv_shard_time(k, s),
-        .keys = s->keys, .bytes = s->bytes, .import_rows = s->import_rows, .import_hash = s->import_hash,
+        .keys = s->keys, .bytes = s->bytes, .import_round = s->import_round, .import_rows = s->import_rows,
+        .import_hash = s->import_hash, .import_steps = s->import_steps, .copy_epoch = s->copying.epoch, .copy_round = s->copying.round,
     };
 }
 
@@ -343,7 +360,7 @@ enum rgkv_err kv_checksum(struct kv *k, uint64_t *ret_hash)
     uint64_t hash = 0;
     scan_open(&s, &k->finished, BYTES_EMPTY, bytes_str(TABLE_APPLIED_KEY));
     while (scan_next(&s))
-        hash = shard_row_hash(hash, s.key, s.value);
+        hash = hash64_seeded(s.value, hash64_seeded(s.key, hash));
     scan_close(&s);
     enum rgkv_err err = kv_take_read_error(k);
     if (!err)

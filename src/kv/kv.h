@@ -144,12 +144,15 @@ enum kv_command_kind {
     KV_CLOCK,       /* time passes: expire what is due */
     /* shard commands; each does nothing unless its epoch fits (P4, P9, P10, P14, P17): then the result is STALE */
     KV_IMPORT,      /* epoch > ours and not serving: clear the range, then importing (from == 0: prepared at once, empty) */
-    KV_CHUNK,       /* importing at exactly epoch, and `after` equals the cursor: rows (malformed or foreign: INVALID) */
-    KV_IMPORT_END,  /* count and hash equal ours: prepared, else DAMAGED. Carries revision and clock of the source */
+    KV_CHUNK,       /* importing at exactly epoch, in `round`, and `after` equals the cursor: rows (malformed or foreign: INVALID).
+                       done: the round ends with them */
+    KV_IMPORT_END,  /* at the end of a round, count and hash equal ours: prepared, else DAMAGED. Carries revision and clock of the source */
     KV_FREEZE,      /* serving or frozen, epoch > ours: frozen at epoch */
     KV_ACTIVATE,    /* prepared at exactly epoch: serving */
     KV_THAW,        /* frozen or serving, epoch > ours: serving at epoch */
     KV_DROP,        /* frozen at <= epoch, or importing/prepared at < epoch: clear the range */
+    KV_COPY,        /* serving, epoch > ours: what changes from here on is recorded, in `round`: 1, and then one more each time */
+    KV_COPY_SUM,    /* being copied at exactly epoch: count and hash of the rows as they were when that began */
 };
 
 struct kv_command {
@@ -161,7 +164,9 @@ struct kv_command {
     uint64_t from;             /* KV_IMPORT: gid of the source or 0 */
     struct bytes after;        /* KV_CHUNK: the cursor before */
     struct bytes rows;         /* KV_CHUNK: as kv_pull wrote them */
-    uint64_t count, hash;      /* KV_IMPORT_END */
+    uint64_t round;            /* KV_CHUNK, KV_IMPORT_END, KV_COPY */
+    bool done;                 /* KV_CHUNK */
+    uint64_t count, hash;      /* KV_IMPORT_END, KV_COPY_SUM */
     uint64_t revision, clock_us; /* KV_IMPORT_END */
 };
 
@@ -182,7 +187,9 @@ struct kv_shard_status {
     uint64_t from;             /* KV_IMPORTING */
     uint64_t revision, time_us;
     uint64_t keys, bytes;      /* live keys and value bytes */
-    uint64_t import_rows, import_hash; /* so far */
+    uint64_t import_round, import_rows, import_hash; /* so far */
+    uint64_t import_steps;     /* grows with every piece; only in memory: to see that it goes on */
+    uint64_t copy_epoch, copy_round; /* 0: it is not being copied */
 };
 
 struct kv;
@@ -213,14 +220,24 @@ uint32_t kv_nshards(const struct kv *k);
 /* The cursor of an importing shard: key of the last row applied; empty at the start. Until the next apply. */
 struct bytes kv_import_cursor(const struct kv *k, uint32_t shard);
 
-/* The holder's side of a move: rows of a shard after the cursor, as KV_CHUNK takes them. Refused (MOVING) unless
- * frozen at exactly `epoch` (P9). At the end done = true with the totals for KV_IMPORT_END; the last rows may come in the same
- * answer, so propose what is in `out` first. */
+/* The holder's side of a move (copy.c): rows of a shard for KV_CHUNK. Round 0 is every row, as it is when it is read; round r
+ * what changed since, as recorded in round r. Refused: MOVING unless the shard is being copied, or frozen, at exactly `epoch`
+ * and the round is over (P9); WRONG_GROUP beyond that epoch. */
 struct kv_pulled {
-    bool done;
+    bool done;                 /* the round has no more rows */
+    bool last;                 /* nor is there another round: with the totals for KV_IMPORT_END */
     uint64_t count, hash, revision, clock_us;
 };
-MUST_USE enum rgkv_err kv_pull(struct kv *k, uint32_t shard, uint64_t epoch, struct bytes after, size_t bytes_max, struct buf *out, struct kv_pulled *ret_p);
+struct kv_pull {
+    uint32_t shard;
+    uint64_t epoch, round;
+    struct bytes after;        /* the cursor of the importing shard */
+    size_t bytes_max;          /* of rows; at least one is given */
+};
+MUST_USE enum rgkv_err kv_pull(struct kv *k, const struct kv_pull *q, struct buf *out, struct kv_pulled *ret_p);
+/* What the holder must log so that the copy gets on to what `q` asks for (KV_COPY, KV_COPY_SUM, KV_FREEZE); false: nothing now. Does a piece
+ * of the counting at each call; *ret_steps grows with it. */
+bool kv_copy_next(struct kv *k, const struct kv_pull *q, struct kv_command *ret_c, uint64_t *ret_steps);
 
 /* A checksum over the whole machine state (all rows): equal on all replicas at equal applied index. Slow: for tests. */
 MUST_USE enum rgkv_err kv_checksum(struct kv *k, uint64_t *ret_hash);

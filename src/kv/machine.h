@@ -8,7 +8,7 @@
  *   value.c    a value's bytes in rows; staged.c a value that comes in pieces
  *   xattr.c    extended attributes
  *   expiry.c   what is collected by logged time
- *   shard.c    shards come and go; pull.c the holder's side
+ *   shard.c    shards come and go; copy.c the record of what changes meanwhile; pull.c the holder's answers
  *   read.c     stat, get, list */
 #ifndef RGKV_KV_MACHINE_H
 #define RGKV_KV_MACHINE_H
@@ -21,13 +21,13 @@
 #include "kv/overlay.h"
 #include "kv/rows.h"
 
-/* Totals of a frozen shard's rows up to a cursor, so that a pull need not begin again. Only memory: from the rows. */
-struct pull_totals {
-    uint64_t epoch;            /* 0: none */
-    bool done;                 /* of all rows */
-    struct buf cursor;
+/* A shard that is being copied by the destination of its move: see copy.c. */
+struct copying {
+    uint64_t epoch, round;     /* 0: it is not */
+    bool summed;               /* count and hash are those of all rows; else only what changed of them since the copy began */
     uint64_t count, hash;
 };
+struct copy_scan;
 
 struct shard {
     enum kv_shard_state state;
@@ -35,12 +35,14 @@ struct shard {
     uint64_t clock_us;         /* where its time stands, unless serving */
     uint64_t offset_us;        /* serving: its time = the group's + this, modulo 2^64 */
     uint64_t revision, keys, bytes, sessions;
-    uint64_t import_rows, import_hash;
-    struct buf cursor;         /* importing: key of the last row applied */
+    uint64_t import_round, import_rows, import_hash;
+    struct copying copying;
+    struct buf cursor;         /* importing: the place of the last row applied in its round */
     /* not in the row */
     bool dirty;
     uint64_t due_us;           /* of the first row in the queue; UINT64_MAX: none. Right while serving or frozen */
-    struct pull_totals totals;
+    struct copy_scan *scan;    /* the holder counts its rows; or NULL */
+    uint64_t import_steps;
 };
 
 struct session_id {
@@ -63,6 +65,7 @@ struct kv {
     struct overlay finished;   /* always empty: the table as it is; reads look here */
     struct shard *shards;
     struct shard before;       /* a shard as it was before the unfinished batch */
+    unsigned n_copying;
     unsigned n_dirty;          /* shards whose row is to be written */
     uint32_t *dirty;
     struct session *sessions;  /* cache: any may be forgotten after a finish */
@@ -160,6 +163,17 @@ bool key_below(struct bytes key, struct bytes dir);
 
 /* ---- shard.c ---- */
 enum rgkv_err shard_command(struct kv *k, const struct kv_command *c);
-uint64_t shard_row_hash(uint64_t hash, struct bytes key, struct bytes value); /* the running hash of an image */
+
+/* ---- copy.c: P16 ---- */
+enum rgkv_err copy_command(struct kv *k, const struct kv_command *c); /* KV_COPY, KV_COPY_SUM */
+void copy_begin(struct kv *k, uint32_t shard, uint64_t epoch);
+void copy_end(struct kv *k, uint32_t shard);           /* thawed, dropped: what was recorded is forgotten */
+void copy_record(struct kv *k);                        /* what the unfinished batch changes in shards that are being copied */
+uint64_t copy_row_hash(struct bytes key, struct bytes value); /* an image's hash is the sum over its rows */
+/* Counts some rows of the shard as it was at a moment since the copy began. True: done, and ret_c says it to the log. */
+bool copy_sum(struct kv *k, uint32_t shard, struct kv_command *ret_c);
+uint64_t copy_sum_steps(const struct shard *s);
+void copy_scan_free(struct kv *k, struct shard *s);
+void copy_release(struct kv *k);                       /* before the table goes */
 
 #endif

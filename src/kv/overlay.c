@@ -71,8 +71,7 @@ bool overlay_full(const struct overlay *o)
     return o->n_rows >= ROWS_FULL || o->n_ranges >= RANGES_FULL || o->bytes >= BYTES_FULL;
 }
 
-/* Where key is, or would be. */
-static unsigned row_at(const struct overlay *o, struct bytes key)
+unsigned overlay_place(const struct overlay *o, struct bytes key)
 {
     unsigned lo = 0, hi = o->n_rows;
     while (lo < hi) {
@@ -87,7 +86,7 @@ static unsigned row_at(const struct overlay *o, struct bytes key)
 
 static struct overlay_row *row_found(const struct overlay *o, struct bytes key)
 {
-    unsigned at = row_at(o, key);
+    unsigned at = overlay_place(o, key);
     return at < o->n_rows && bytes_eq(o->rows[at].key, key) ? &o->rows[at] : NULL;
 }
 
@@ -106,7 +105,7 @@ static struct overlay_row *row_insert(struct overlay *o, unsigned at, struct byt
 
 static struct overlay_row *row_of(struct overlay *o, struct bytes key)
 {
-    unsigned at = row_at(o, key);
+    unsigned at = overlay_place(o, key);
     if (at < o->n_rows && bytes_eq(o->rows[at].key, key))
         return &o->rows[at];
     return row_insert(o, at, key);
@@ -175,7 +174,7 @@ void overlay_delete(struct overlay *o, struct bytes key)
 
 void overlay_delete_range(struct overlay *o, struct bytes from, struct bytes to)
 {
-    unsigned first = row_at(o, from), end = row_at(o, to);
+    unsigned first = overlay_place(o, from), end = overlay_place(o, to);
     ASSERT(first <= end);
     if (end > first) {
         memmove(o->rows + first, o->rows + end, (o->n_rows - end) * sizeof(*o->rows));
@@ -248,7 +247,7 @@ enum rgkv_err overlay_write(struct overlay *o)
 
 void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct bytes to)
 {
-    *s = (struct scan){.overlay = o, .changes = o->changes, .next = row_at(o, from)};
+    *s = (struct scan){.overlay = o, .changes = o->changes, .next = overlay_place(o, from)};
     buf_put(&s->to, to);
     buf_put(&s->last, from);
     s->iter = table_iter(o->table, NULL, from, buf_bytes(&s->to));
@@ -263,7 +262,7 @@ static void scan_find_place(struct scan *s)
         return;
     s->changes = o->changes;
     struct bytes last = buf_bytes(&s->last);
-    s->next = row_at(o, last);
+    s->next = overlay_place(o, last);
     if (s->started && s->next < o->n_rows && bytes_eq(o->rows[s->next].key, last))
         s->next++;
 }

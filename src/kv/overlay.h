@@ -38,6 +38,7 @@ struct overlay {
 void overlay_init(struct overlay *o, struct table *t, struct row_cache *cache);
 void overlay_release(struct overlay *o);
 bool overlay_empty(const struct overlay *o);
+unsigned overlay_place(const struct overlay *o, struct bytes key); /* index of the first row that is not before key */
 bool overlay_full(const struct overlay *o);            /* time to write it */
 /* The row's value takes the place of what is in out. False: none, or see err. */
 bool overlay_get(struct overlay *o, struct bytes key, struct buf *out);

@@ -196,6 +196,21 @@ struct rowkey row_shard(uint32_t shard)
     return k;
 }
 
+struct rowkey row_changed(uint32_t shard, uint64_t round, struct bytes rowkey)
+{
+    struct rowkey k;
+    ASSERT(rowkey.len <= ROW_KEY_BYTES_MAX);
+    key_start(&k, ROWS_OF_GROUP, 'c');
+    key16(&k, shard);
+    if (round == 0)
+        return k;
+    key64(&k, round);
+    if (rowkey.len)
+        memcpy(k.data + k.len, rowkey.data, rowkey.len);
+    k.len += rowkey.len;
+    return k;
+}
+
 struct rowkey rowkey_end(struct rowkey prefix)
 {
     while (prefix.len && prefix.data[prefix.len - 1] == 0xff)
@@ -511,7 +526,7 @@ static bool queue_row_valid(uint32_t shard, uint32_t nshards, struct bytes key, 
 bool row_valid(uint32_t shard, uint32_t nshards, struct bytes key, struct bytes value, struct meta *scratch)
 {
     struct rowkey prefix = row_shard_range(shard);
-    if (key.len < 3 || key.len > sizeof(prefix.data) || !bytes_starts(key, rowkey_bytes(&prefix)))
+    if (key.len < 3 || key.len > ROW_KEY_BYTES_MAX || !bytes_starts(key, rowkey_bytes(&prefix)))
         return false;
     switch (key.data[2]) {
     case ROW_META:

@@ -20,7 +20,8 @@
  *   be16 shard 'x' be64 ino                             extended attributes of a file (xattr.c); only if its meta row says so
  *   TABLE_APPLIED_KEY                                   applied: bytes of the owner of the log
  *   ffff 'k'                                            machine: nshards, logged time of the group
- *   ffff 's' be16 shard                                 shard: state, epoch, clock, revision, counts, cursor of an import
+ *   ffff 'c' be16 shard be64 round rowkey               changed: this row of the shard was, while it is being copied (copy.c)
+ *   ffff 's' be16 shard                                 shard: state, epoch, clock, revision, counts, copy, cursor of an import
  *
  * Value formats (little-endian):
  *
@@ -32,7 +33,9 @@
  *   xattr          per attribute, by name: u8 name length, le32 value length, name, value
  *   session        le64 since, last, floor, then per result: le64 seq, u8 err, le64 version, size, ino
  *   machine        le32 nshards, le64 time
- *   shard          u8 state, le64 epoch, from, clock, offset, revision, keys, bytes, sessions, import rows, import hash, cursor
+ *   changed        empty
+ *   shard          u8 state, le64 epoch, from, clock, offset, revision, keys, bytes, sessions, import round, rows, hash,
+ *                  copy epoch, round, summed, count, hash, then the cursor
  *
  * A value's bytes are its chunk rows followed by its tail. `generation` names its rows: the revision that began them,
  * never used again in the shard. `base` is the version since which the value only grew (Append) or changed nothing
@@ -46,12 +49,15 @@ enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_S
 enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_STAGE = 't', QUEUE_CUT = 'x' };
 #define DATA_KEEPS_REST 0x80000000u
 #define DATA_HEAD_BYTES 4u
+#define ROW_GONE UINT32_MAX /* in a piece of a shard on its way: this row was deleted */
 
 /* ---- keys ---- */
 
+#define ROW_KEY_BYTES_MAX (KEY_BYTES_MAX + 32)
+#define CHANGED_HEAD_BYTES 13u /* of a changed row's key: what comes before the key of the row that it speaks of */
 struct rowkey {
     size_t len;
-    uint8_t data[KEY_BYTES_MAX + 32];
+    uint8_t data[ROW_KEY_BYTES_MAX + CHANGED_HEAD_BYTES + 1];
 };
 static inline struct bytes rowkey_bytes(const struct rowkey *k) { return bytes_of(k->data, k->len); }
 
@@ -67,6 +73,7 @@ struct rowkey row_xattr(uint32_t shard, uint64_t ino);
 struct rowkey row_shard_range(uint32_t shard);                   /* what all rows of the shard begin with */
 struct rowkey row_machine(void);
 struct rowkey row_shard(uint32_t shard);
+struct rowkey row_changed(uint32_t shard, uint64_t round, struct bytes rowkey); /* empty: all of the round; round 0 too: of the shard */
 struct rowkey rowkey_end(struct rowkey prefix);                  /* the end of the range of keys that begin with prefix */
 /* The path that a meta key stands for, appended to out. False if it is none. */
 bool row_meta_key(struct bytes rowkey, struct buf *out);

@@ -10,6 +10,8 @@
  *      └──────────────── DROP e ≥ ours ──────────────── FROZEN ◀── FREEZE e > ours ─────┴────────┘
  *                                                        (also FROZEN)
  *
+ * While SERVING, COPY e > ours begins the copy of a move to epoch e (copy.c); what it recorded stays while FROZEN.
+ *
  * IMPORT with a higher epoch is taken in every state but SERVING. It and DROP clear the shard's whole range in their own batch
  * (P10). A frozen shard's clock stands (P9); ACTIVATE and THAW let it go on from there (P18). */
 #include "base/mutant.h"
@@ -39,8 +41,9 @@ static void shard_clear(struct kv *k, uint32_t shard)
     if (!MUTANT(import_uncleared))
         overlay_delete_range(&k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
     dedup_forget_shard(k, shard);
+    copy_end(k, shard);
     s->from = s->clock_us = s->offset_us = s->revision = s->keys = s->bytes = s->sessions = 0;
-    s->import_rows = s->import_hash = 0;
+    s->import_round = s->import_rows = s->import_hash = 0;
     s->due_us = UINT64_MAX;
     buf_clear(&s->cursor);
 }
@@ -71,81 +74,121 @@ static enum rgkv_err shard_import(struct kv *k, const struct kv_command *c)
 
 /* ---- rows of an image ---- */
 
-uint64_t shard_row_hash(uint64_t hash, struct bytes key, struct bytes value)
+struct image_row {
+    struct bytes key, value;
+    bool gone;                 /* deleted since the last round */
+};
+
+static bool row_next(struct reader *r, struct image_row *ret_row)
 {
-    return hash64_seeded(value, hash64_seeded(key, hash));
+    if (!r->ok || !r->rest.len)
+        return false;
+    struct image_row row = {0};
+    row.key = read_bytes(r, read_le32(r));
+    uint32_t len = read_le32(r);
+    row.gone = len == ROW_GONE;
+    row.value = read_bytes(r, row.gone ? 0 : len);
+    *ret_row = row;
+    return r->ok;
 }
 
-static struct bytes read_part(struct reader *r)
+static bool image_row_valid(struct kv *k, uint32_t shard, uint64_t round, const struct image_row *row)
 {
-    uint32_t len = read_le32(r);
-    return read_bytes(r, len);
+    struct rowkey range = row_shard_range(shard);
+    if (!row->gone)
+        return row_valid(shard, k->nshards, row->key, row->value, &k->import_scratch);
+    return round && row->key.len <= ROW_KEY_BYTES_MAX && row->key.len > range.len && bytes_starts(row->key, rowkey_bytes(&range));
 }
 
 static bool rows_valid(struct kv *k, const struct kv_command *c)
 {
     struct reader r = reader_of(c->rows);
     struct bytes last = c->after;
-    while (r.ok && r.rest.len) {
-        struct bytes key = read_part(&r), value = read_part(&r);
-        if (!r.ok || bytes_cmp(key, last) <= 0 || !row_valid(c->shard, k->nshards, key, value, &k->import_scratch))
+    struct image_row row;
+    while (row_next(&r, &row)) {
+        if (bytes_cmp(row.key, last) <= 0 || !image_row_valid(k, c->shard, c->round, &row))
             return false;
-        last = key;
+        last = row.key;
     }
     return r.ok;
 }
 
-static void row_count(struct shard *s, struct bytes key, struct bytes value)
+/* One more row of the image, or with -1 one less. */
+static void row_count(struct shard *s, struct bytes key, struct bytes value, uint64_t n)
 {
     struct kv_attr a;
+    s->import_rows += n;
+    s->import_hash += n * copy_row_hash(key, value);
     if (key.data[2] == ROW_SESSION)
-        s->sessions++;
+        s->sessions += n;
     if (key.data[2] != ROW_META || !attr_decode(value, &a))
         return;
-    s->keys++;
-    s->bytes += a.size;
+    s->keys += n;
+    s->bytes += n * a.size;
 }
 
-static void row_import(struct kv *k, struct shard *s, struct bytes key, struct bytes value)
+static void row_write(struct kv *k, const struct image_row *row)
 {
-    bool left_out = MUTANT(dedup_not_moved) && key.data[2] == ROW_SESSION;
-    uint8_t *to = left_out ? NULL : overlay_put(&k->batch, key, value.len);
-    if (value.len && !left_out)
-        memcpy(to, value.data, value.len);
-    row_count(s, key, value);
-    s->import_rows++;
-    s->import_hash = shard_row_hash(s->import_hash, key, value);
+    if (row->gone) {
+        overlay_delete(&k->batch, row->key);
+        return;
+    }
+    if (MUTANT(dedup_not_moved) && row->key.data[2] == ROW_SESSION)
+        return;
+    uint8_t *to = overlay_put(&k->batch, row->key, row->value.len);
+    if (row->value.len)
+        memcpy(to, row->value.data, row->value.len);
+}
+
+/* In round 0 every row is new. */
+static void row_import(struct kv *k, struct shard *s, const struct image_row *row)
+{
+    if (s->import_round && overlay_get(&k->batch, row->key, &k->row))
+        row_count(s, row->key, buf_bytes(&k->row), (uint64_t)-1);
+    if (!row->gone)
+        row_count(s, row->key, row->value, 1);
+    row_write(k, row);
     buf_clear(&s->cursor);
-    buf_put(&s->cursor, key);
+    buf_put(&s->cursor, row->key);
 }
 
 static enum rgkv_err shard_chunk(struct kv *k, const struct kv_command *c)
 {
     struct shard *s = &k->shards[c->shard];
-    if (s->state != KV_IMPORTING || c->epoch != s->epoch ||
-        (!bytes_eq(c->after, buf_bytes(&s->cursor)) && !MUTANT(chunk_twice)))
+    bool here = c->round == s->import_round && bytes_eq(c->after, buf_bytes(&s->cursor));
+    if (s->state != KV_IMPORTING || c->epoch != s->epoch || !(here || MUTANT(chunk_twice)))
         return RGKV_STALE;
     if (!rows_valid(k, c))
         return RGKV_INVALID;
     struct reader r = reader_of(c->rows);
-    while (r.rest.len) {
-        struct bytes key = read_part(&r), value = read_part(&r);
-        row_import(k, s, key, value);
+    struct image_row row;
+    while (row_next(&r, &row))
+        row_import(k, s, &row);
+    if (c->done) {
+        s->import_round++;
+        buf_clear(&s->cursor);
     }
+    s->import_steps++;
     kv_shard_changed(k, c->shard);
     return RGKV_OK;
+}
+
+static bool totals_equal(const struct shard *s, const struct kv_command *c)
+{
+    bool unchecked = MUTANT(chunk_lost) || MUTANT(chunk_twice) || MUTANT(change_unrecorded) || MUTANT(deletion_unrecorded) ||
+                     MUTANT(last_difference_skipped) || MUTANT(pull_unfrozen);
+    return (c->count == s->import_rows && c->hash == s->import_hash) || unchecked;
 }
 
 static enum rgkv_err shard_import_end(struct kv *k, const struct kv_command *c)
 {
     struct shard *s = &k->shards[c->shard];
-    if (s->state != KV_IMPORTING || c->epoch != s->epoch)
+    if (s->state != KV_IMPORTING || c->epoch != s->epoch || c->round != s->import_round || s->cursor.len)
         return RGKV_STALE;
-    if ((c->count != s->import_rows || c->hash != s->import_hash) && !MUTANT(chunk_lost))
+    if (!totals_equal(s, c))
         return RGKV_DAMAGED;
     s->revision = MUTANT(revision_not_moved) ? 0 : c->revision;
     s->clock_us = c->clock_us;
-    buf_clear(&s->cursor);
     shard_enter(k, c->shard, KV_PREPARED, c->epoch);
     return RGKV_OK;
 }
@@ -157,9 +200,11 @@ static void clock_start(struct kv *k, struct shard *s) { s->offset_us = s->clock
 static enum rgkv_err shard_freeze(struct kv *k, const struct kv_command *c)
 {
     struct shard *s = &k->shards[c->shard];
-    if ((s->state != KV_SERVING && s->state != KV_FROZEN) || c->epoch <= s->epoch)
+    if ((s->state != KV_SERVING && s->state != KV_FROZEN) || c->epoch <= s->epoch || c->epoch < s->copying.epoch)
         return RGKV_STALE;
     s->clock_us = kv_shard_time(k, s);
+    if (s->copying.epoch != c->epoch)
+        copy_begin(k, c->shard, c->epoch);
     shard_enter(k, c->shard, KV_FROZEN, c->epoch);
     return RGKV_OK;
 }
@@ -170,7 +215,7 @@ static enum rgkv_err shard_activate(struct kv *k, const struct kv_command *c)
     if (s->state != KV_PREPARED || c->epoch != s->epoch)
         return RGKV_STALE;
     clock_start(k, s);
-    s->from = s->import_rows = s->import_hash = 0;
+    s->from = s->import_round = s->import_rows = s->import_hash = 0;
     expiry_find_due(k, c->shard);
     shard_enter(k, c->shard, KV_SERVING, c->epoch);
     return RGKV_OK;
@@ -183,6 +228,8 @@ static enum rgkv_err shard_thaw(struct kv *k, const struct kv_command *c)
         return RGKV_STALE;
     if (s->state == KV_FROZEN)
         clock_start(k, s);
+    if (s->copying.epoch <= c->epoch)
+        copy_end(k, c->shard);
     shard_enter(k, c->shard, KV_SERVING, c->epoch);
     return RGKV_OK;
 }
@@ -195,8 +242,9 @@ static bool may_drop(const struct shard *s, uint64_t epoch)
     case KV_IMPORTING:
     case KV_PREPARED:
         return epoch > s->epoch;
-    case KV_NONE:
     case KV_SERVING:
+        return MUTANT(drop_stale);
+    case KV_NONE:
         break;
     }
     return false;
@@ -230,6 +278,9 @@ enum rgkv_err shard_command(struct kv *k, const struct kv_command *c)
         return shard_thaw(k, c);
     case KV_DROP:
         return shard_drop(k, c);
+    case KV_COPY:
+    case KV_COPY_SUM:
+        return copy_command(k, c);
     case KV_REQUEST:
     case KV_CLOCK:
         break;

@@ -68,6 +68,8 @@ struct apply_queue {           /* committed entries that are not applied yet; pa
 struct pulling {               /* one shard that this group imports */
     uint32_t shard;
     uint64_t epoch, request_id, sent_us, deadline_us;
+    uint64_t place;            /* of the import when the question was asked: round and cursor */
+    uint64_t steps, source_steps; /* grows while the source prepares the next round */
     unsigned member;           /* which member of the source to ask */
     char addr[ADDR_BYTES_MAX]; /* or this one: a hint */
     bool waiting;              /* an answer is due */
@@ -75,7 +77,7 @@ struct pulling {               /* one shard that this group imports */
 struct nudge {                 /* the last command proposed for a shard: not again before `until_us` */
     uint64_t epoch, until_us;
     enum kv_command_kind kind;
-    uint64_t cursor_hash;
+    uint64_t place;            /* KV_CHUNK, KV_IMPORT_END, KV_COPY: in the copy */
 };
 
 struct catching_up {           /* a learner's round (members.c) */
@@ -261,6 +263,7 @@ uint64_t poll_deadline_us(const struct node *n);
 void moves_tick(struct node *n, struct replica *r);
 void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m);
 void moves_pull_reply(struct node *n, const struct msg *m);
+uint64_t moves_steps(const struct replica *r, uint32_t shard);
 uint64_t moves_deadline_us(const struct node *n, const struct replica *r);
 
 /* members.c */

@@ -8,7 +8,8 @@
  *   neither                                     frozen, e ≥ ep                      drop(e)          (P4)
  *                                               importing or prepared, e > ep       drop(e)
  *
- * and when the destination asks (MSG_PULL at the epoch e of the view's move) and we serve at ep < e: freeze(e).
+ * and when the destination asks (MSG_PULL at the epoch e of the view's move) and we serve at ep < e: copy(e), and once only
+ * little is left freeze(e) (P16, kv/copy.c).
  * All of it is level-triggered: the same view gives the same command until the state has changed; apply decides (P11, P17). */
 #include "base/mutant.h"
 #include "node/internal.h"
@@ -26,15 +27,17 @@ static bool view_is_of(const struct node *n, const struct replica *r)
 
 /* ---- commands ---- */
 
+static uint64_t place_of(uint64_t round, struct bytes cursor) { return hash64_seeded(cursor, round); }
+
 static bool nudged(struct node *n, struct replica *r, const struct kv_command *c)
 {
     if (!r->nudges)
         r->nudges = mem_zalloc(kv_nshards(r->kv) * sizeof(*r->nudges));
     struct nudge *g = &r->nudges[c->shard];
-    uint64_t cursor = c->kind == KV_CHUNK ? hash64(c->after) : 0;
-    if (g->kind == c->kind && g->epoch == c->epoch && g->cursor_hash == cursor && n->now_us < g->until_us)
+    uint64_t place = place_of(c->round, c->after);
+    if (g->kind == c->kind && g->epoch == c->epoch && g->place == place && n->now_us < g->until_us)
         return true;
-    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .cursor_hash = cursor};
+    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .place = place};
     return false;
 }
 
@@ -77,7 +80,8 @@ static void react(struct node *n, struct replica *r, uint32_t s)
     } else if (v->target == us) {
         if (v->epoch > st.epoch)
             log_shard(n, r, KV_IMPORT, s, v->epoch, v->holder);
-    } else if ((st.state == KV_FROZEN && (v->epoch >= st.epoch || MUTANT(drop_stale))) ||
+    } else if ((st.state == KV_FROZEN && v->epoch >= st.epoch) ||
+               ((st.state == KV_FROZEN || st.state == KV_SERVING) && MUTANT(drop_stale)) ||
                ((st.state == KV_IMPORTING || st.state == KV_PREPARED) && v->epoch > st.epoch)) {
         log_shard(n, r, KV_DROP, s, v->epoch, 0);
     }
@@ -120,10 +124,13 @@ static void pull_send(struct node *n, struct replica *r, struct pulling *p, uint
     const char *addr = p->addr[0] ? p->addr : g->members[p->member % g->n].addr;
     if (!addr[0])
         return;
+    struct kv_shard_status st;
+    kv_shard_status(r->kv, p->shard, &st);
     struct msg m = {.kind = MSG_PULL, .id = n->next_request++,
                     .pull = {.gid = g->gid, .incarnation = g->incarnation, .shard = p->shard, .epoch = p->epoch,
-                             .after = kv_import_cursor(r->kv, p->shard)}};
+                             .round = st.import_round, .after = kv_import_cursor(r->kv, p->shard)}};
     p->request_id = m.id;
+    p->place = place_of(st.import_round, m.pull.after);
     p->sent_us = n->now_us;
     p->waiting = true;
     node_send(n, addr, &m);
@@ -170,6 +177,28 @@ static void pulls_prune(struct replica *r)
     }
 }
 
+/* Both at once, if it was the last: they are applied one after the other. */
+static void log_pulled(struct node *n, struct replica *r, const struct msg_pull_reply *a)
+{
+    bool lost = MUTANT(chunk_lost) && a->pulled.last;
+    struct kv_command c = {.kind = KV_CHUNK, .shard = a->shard, .epoch = a->epoch, .round = a->round, .after = a->after,
+                           .rows = lost ? BYTES_EMPTY : a->rows, .done = a->pulled.done};
+    struct kv_command end = {.kind = KV_IMPORT_END, .shard = a->shard, .epoch = a->epoch, .round = a->round + 1,
+                             .count = a->pulled.count, .hash = a->pulled.hash, .revision = a->pulled.revision,
+                             .clock_us = a->pulled.clock_us};
+    log_command(n, r, &c);
+    if (a->pulled.last)
+        log_command(n, r, &end);
+}
+
+static void pull_later(struct node *n, struct pulling *p, const struct msg_pull_reply *a)
+{
+    p->waiting = false;
+    p->deadline_us = n->now_us + PULL_RETRY_US;
+    p->steps += a->pulled.count != p->source_steps;
+    p->source_steps = a->pulled.count;
+}
+
 void moves_pull_reply(struct node *n, const struct msg *m)
 {
     const struct msg_pull_reply *a = &m->pull_reply;
@@ -179,22 +208,13 @@ void moves_pull_reply(struct node *n, const struct msg *m)
         if (!p || !p->waiting || p->request_id != m->id)
             continue;
         if (a->err == RGKV_MOVING) {
-            p->waiting = false;
-            p->deadline_us = n->now_us + PULL_RETRY_US;
+            pull_later(n, p, a);
         } else if (a->err || a->rows.len > DATA_BYTES_MAX) { /* more than an entry may hold: nobody of ours sends that */
             pull_elsewhere(n, p, a->leader_addr);
         } else if (replica_is_leader(r) && p->epoch == a->epoch) {
             p->waiting = false;
             p->deadline_us = n->now_us + PULL_TIMEOUT_US; /* sooner if the chunk is applied: see moves_tick */
-            struct kv_command c = {.kind = KV_CHUNK, .shard = a->shard, .epoch = a->epoch, .after = a->after, .rows = a->rows};
-            if (a->rows.len && !(MUTANT(chunk_lost) && a->pulled.done))
-                log_command(n, r, &c);
-            if (a->pulled.done) {
-                struct kv_command end = {.kind = KV_IMPORT_END, .shard = a->shard, .epoch = a->epoch,
-                                         .count = a->pulled.count, .hash = a->pulled.hash,
-                                         .revision = a->pulled.revision, .clock_us = a->pulled.clock_us};
-                log_command(n, r, &end);
-            }
+            log_pulled(n, r, a);
         }
         return;
     }
@@ -202,7 +222,7 @@ void moves_pull_reply(struct node *n, const struct msg *m)
 
 /* ---- the source's side ---- */
 
-/* Epochs come from the controller only (P14): a freeze at one that it never gave would be for ever. */
+/* Epochs come from the controller only (P14): a copy or freeze at one that it never gave would be for ever. */
 static bool move_is_known(const struct node *n, const struct replica *r, const struct msg_pull *q)
 {
     return view_is_of(n, r) && n->view.shards[q->shard].epoch == q->epoch && n->view.shards[q->shard].target;
@@ -210,22 +230,20 @@ static bool move_is_known(const struct node *n, const struct replica *r, const s
 
 static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct msg_pull *q, struct msg_pull_reply *a)
 {
-    struct kv_shard_status st;
+    struct kv_command next;
+    uint64_t steps = 0;
     if (!r || !r->kv || r->desc.incarnation != q->incarnation || q->shard >= kv_nshards(r->kv))
         return RGKV_WRONG_GROUP;
     if (!replica_is_leader(r))
         return RGKV_NOT_LEADER;
-    kv_shard_status(r->kv, q->shard, &st);
-    if ((st.state == KV_SERVING || st.state == KV_FROZEN) && q->epoch > st.epoch && !MUTANT(pull_unfrozen)) {
-        if (move_is_known(n, r, q))
-            log_shard(n, r, KV_FREEZE, q->shard, q->epoch, 0);
-        return RGKV_MOVING;
-    }
-    if ((st.state != KV_FROZEN || st.epoch != q->epoch) && !MUTANT(pull_unfrozen))
-        return RGKV_WRONG_GROUP;
+    struct kv_pull pull = {.shard = q->shard, .epoch = q->epoch, .round = q->round, .after = q->after,
+                           .bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : PULL_CHUNK_BYTES};
+    if (move_is_known(n, r, q) && kv_copy_next(r->kv, &pull, &next, &steps))
+        log_command(n, r, &next);
     buf_clear(&n->scratch);
-    size_t bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : PULL_CHUNK_BYTES;
-    enum rgkv_err err = kv_pull(r->kv, q->shard, q->epoch, q->after, bytes_max, &n->scratch, &a->pulled);
+    enum rgkv_err err = kv_pull(r->kv, &pull, &n->scratch, &a->pulled);
+    if (err)
+        a->pulled = (struct kv_pulled){.count = steps};
     a->rows = buf_bytes(&n->scratch);
     return err;
 }
@@ -233,7 +251,8 @@ static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct
 void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m)
 {
     struct replica *r = node_group(n, m->pull.gid);
-    struct msg reply = {.kind = MSG_PULL_REPLY, .pull_reply = {.shard = m->pull.shard, .epoch = m->pull.epoch, .after = m->pull.after}};
+    struct msg reply = {.kind = MSG_PULL_REPLY, .pull_reply = {.shard = m->pull.shard, .epoch = m->pull.epoch,
+                                                                   .round = m->pull.round, .after = m->pull.after}};
     reply.pull_reply.err = answer_pull(n, r, &m->pull, &reply.pull_reply);
     if (reply.pull_reply.err)
         reply.pull_reply.rows = BYTES_EMPTY;
@@ -248,10 +267,19 @@ static void cursor_moved(struct node *n, struct replica *r)
 {
     for (unsigned i = 0; i < r->n_pulls; i++) {
         struct pulling *p = &r->pulls[i];
-        const struct nudge *g = r->nudges ? &r->nudges[p->shard] : NULL;
-        if (!p->waiting && g && g->kind == KV_CHUNK && g->cursor_hash != hash64(kv_import_cursor(r->kv, p->shard)))
+        struct kv_shard_status st;
+        kv_shard_status(r->kv, p->shard, &st);
+        if (!p->waiting && p->place != place_of(st.import_round, kv_import_cursor(r->kv, p->shard)))
             p->deadline_us = n->now_us;
     }
+}
+
+uint64_t moves_steps(const struct replica *r, uint32_t shard)
+{
+    for (unsigned i = 0; i < r->n_pulls; i++)
+        if (r->pulls[i].shard == shard)
+            return r->pulls[i].steps;
+    return 0;
 }
 
 void moves_tick(struct node *n, struct replica *r)

@@ -35,7 +35,8 @@ static unsigned report_shards(const struct replica *r, struct ctrl_report_shard 
         struct kv_shard_status status;
         kv_shard_status(r->kv, s, &status);
         if (status.state != KV_NONE)
-            to[count++] = (struct ctrl_report_shard){s, status.state, status.epoch, status.keys, status.bytes};
+            to[count++] = (struct ctrl_report_shard){.shard = s, .state = status.state, .epoch = status.epoch, .keys = status.keys,
+                                                     .bytes = status.bytes, .progress = status.import_steps + moves_steps(r, s)};
     }
     return count;
 }

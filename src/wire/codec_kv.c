@@ -107,6 +107,7 @@ static void pull_encode(const struct msg *m, struct body_out *o)
     put_number(o, m->pull.incarnation);
     put_number(o, m->pull.shard);
     put_number(o, m->pull.epoch);
+    put_number(o, m->pull.round);
     put_bytes(o, m->pull.after);
 }
 
@@ -116,13 +117,14 @@ static void pull_decode(struct body_in *in, struct msg *m)
     m->pull.incarnation = take_number(in);
     m->pull.shard = in_u32(in, take_number(in));
     m->pull.epoch = take_number(in);
+    m->pull.round = take_number(in);
     m->pull.after = take_bytes(in, CURSOR_BYTES_MAX);
 }
 
 const struct codec codec_pull = {
     .name = "PULL",
     .struct_bytes = sizeof(struct msg_pull),
-    .shape = {.numbers = 5},
+    .shape = {.numbers = 6},
     .bulk_max = CURSOR_BYTES_MAX,
     .encode = pull_encode,
     .decode = pull_decode,
@@ -137,7 +139,9 @@ static void pull_reply_encode(const struct msg *m, struct body_out *o)
     put_text(o, r->leader_addr);
     put_number(o, r->shard);
     put_number(o, r->epoch);
+    put_number(o, r->round);
     put_number(o, r->pulled.done);
+    put_number(o, r->pulled.last);
     put_number(o, r->pulled.count);
     put_number(o, r->pulled.hash);
     put_number(o, r->pulled.revision);
@@ -153,7 +157,9 @@ static void pull_reply_decode(struct body_in *in, struct msg *m)
     take_text(in, r->leader_addr, sizeof(r->leader_addr));
     r->shard = in_u32(in, take_number(in));
     r->epoch = take_number(in);
+    r->round = take_number(in);
     r->pulled.done = in_bool(in, take_number(in));
+    r->pulled.last = in_bool(in, take_number(in));
     r->pulled.count = take_number(in);
     r->pulled.hash = take_number(in);
     r->pulled.revision = take_number(in);
@@ -165,7 +171,7 @@ static void pull_reply_decode(struct body_in *in, struct msg *m)
 const struct codec codec_pull_reply = {
     .name = "PULL_REPLY",
     .struct_bytes = sizeof(struct msg_pull_reply),
-    .shape = {.numbers = 11},
+    .shape = {.numbers = 13},
     .bulk_max = ADDR_BYTES_MAX + CURSOR_BYTES_MAX + ENTRY_BYTES_MAX,
     .encode = pull_reply_encode,
     .decode = pull_reply_decode,

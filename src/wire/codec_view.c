@@ -42,7 +42,7 @@ static void put_report_member(struct body_out *o, const struct ctrl_report_membe
 
 static void put_report_shard(struct body_out *o, const struct ctrl_report_shard *s)
 {
-    put_row(o, TABLE_REPORT_SHARDS, (uint64_t[]){pair_of(s->shard, s->state), s->epoch, s->keys, s->bytes});
+    put_row(o, TABLE_REPORT_SHARDS, (uint64_t[]){pair_of(s->shard, s->state), s->epoch, s->keys, s->bytes, s->progress});
 }
 
 static void put_report_replica(struct body_out *o, const struct ctrl_report_replica *r, bool fits)
@@ -88,6 +88,7 @@ static void take_report_shard(struct body_in *in, struct ctrl_report_shard *s)
     s->epoch = row[1];
     s->keys = row[2];
     s->bytes = row[3];
+    s->progress = row[4];
 }
 
 static void take_report_member(struct body_in *in, struct ctrl_report_member *m)
@@ -176,7 +177,7 @@ const struct codec codec_poll = {
     .shape = {.numbers = 11,
               .n_tables = 4,
               .tables = {[TABLE_REPLICAS] = {.columns = 10, .rows_max = REPLICAS_MAX},
-                         [TABLE_REPORT_SHARDS] = {.columns = 4, .rows_max = REPORT_SHARDS_MAX},
+                         [TABLE_REPORT_SHARDS] = {.columns = 5, .rows_max = REPORT_SHARDS_MAX},
                          [TABLE_REPORT_MEMBERS] = {.columns = 3, .rows_max = REPLICAS_MAX * MEMBERS_MAX},
                          [TABLE_METRICS] = {.columns = 3, .rows_max = METRICS_PER_REPORT_MAX}}},
     .bulk_max = ADDR_BYTES_MAX + 32,
@@ -184,7 +185,7 @@ const struct codec codec_poll = {
     .encode = poll_encode,
     .decode = poll_decode,
 };
-static_assert(REPORT_SHARDS_MAX * 4 * 8 + REPLICAS_MAX * (10 + MEMBERS_MAX * 3) * 8 + METRICS_PER_REPORT_MAX * 3 * 8 + 256 <= FRAME_BODY_BYTES_MAX, "a report fits into a body");
+static_assert(REPORT_SHARDS_MAX * 5 * 8 + REPLICAS_MAX * (10 + MEMBERS_MAX * 3) * 8 + METRICS_PER_REPORT_MAX * 3 * 8 + 256 <= FRAME_BODY_BYTES_MAX, "a report fits into a body");
 
 /* ---- VIEW ---- */
 

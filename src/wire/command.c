@@ -14,7 +14,7 @@ enum { TABLE_RANGES };
 
 static const struct shape shape_kv_request = {
     .numbers = 1 + KV_REQUEST_NUMBERS, .n_tables = 1, .tables = {[TABLE_RANGES] = KV_RANGES_TABLE}};
-static const struct shape shape_kv_shard = {.numbers = 11};
+static const struct shape shape_kv_shard = {.numbers = 13};
 static const struct shape shape_ctrl = {.numbers = CTRL_COMMAND_NUMBERS, .n_tables = 3, .tables = {CTRL_COMMAND_TABLES}};
 
 /* ---- the frame of a payload ---- */
@@ -67,6 +67,8 @@ static void put_kv_shard(struct body_out *o, const struct kv_command *c)
     put_number(o, c->shard);
     put_number(o, c->epoch);
     put_number(o, c->from);
+    put_number(o, c->round);
+    put_number(o, c->done);
     put_number(o, c->count);
     put_number(o, c->hash);
     put_number(o, c->revision);
@@ -77,11 +79,13 @@ static void put_kv_shard(struct body_out *o, const struct kv_command *c)
 
 static void take_kv_shard(struct body_in *in, struct kv_command *c)
 {
-    c->kind = in_range(in, take_number(in), KV_CLOCK, KV_DROP);
+    c->kind = in_range(in, take_number(in), KV_CLOCK, KV_COPY_SUM);
     c->time_us = take_number(in);
     c->shard = in_u32(in, take_number(in));
     c->epoch = take_number(in);
     c->from = take_number(in);
+    c->round = take_number(in);
+    c->done = in_bool(in, take_number(in));
     c->count = take_number(in);
     c->hash = take_number(in);
     c->revision = take_number(in);

@@ -137,14 +137,14 @@ struct msg_view {
 struct msg_pull {
     uint64_t gid, incarnation;    /* of the source */
     uint32_t shard;
-    uint64_t epoch;
+    uint64_t epoch, round;
     struct bytes after;
 };
 struct msg_pull_reply {
-    enum rgkv_err err;            /* NOT_LEADER, MOVING: not frozen at epoch yet (it will be), WRONG_GROUP: never */
+    enum rgkv_err err;            /* NOT_LEADER, MOVING: not yet (pulled.count: something that grows while it is prepared), WRONG_GROUP: never */
     char leader_addr[ADDR_BYTES_MAX];
     uint32_t shard;
-    uint64_t epoch;
+    uint64_t epoch, round;
     struct kv_pulled pulled;
     struct bytes after;           /* echoed */
     struct bytes rows;

@@ -95,9 +95,9 @@ static void shard_import(struct bytes rows)
     struct kv_shard_status s;
     must(kv_open(t, 1, SHARDS, &k));
     shard_command(k, (struct kv_command){.kind = KV_IMPORT, .from = 9});
-    shard_command(k, (struct kv_command){.kind = KV_CHUNK, .rows = rows});
+    shard_command(k, (struct kv_command){.kind = KV_CHUNK, .rows = rows, .done = true});
     kv_shard_status(k, 0, &s);
-    shard_command(k, (struct kv_command){.kind = KV_IMPORT_END, .count = s.import_rows, .hash = s.import_hash, .revision = 1, .clock_us = 1});
+    shard_command(k, (struct kv_command){.kind = KV_IMPORT_END, .round = 1, .count = s.import_rows, .hash = s.import_hash, .revision = 1, .clock_us = 1});
     shard_command(k, (struct kv_command){.kind = KV_ACTIVATE});
     kv_use(k);
     kv_free(k);

@@ -93,7 +93,7 @@ static void kv_seeds(const char *dir)
         struct kv_pulled p;
         buf_clear(&rows);
         kv_command(k, (struct kv_command){.kind = KV_FREEZE, .shard = shard, .epoch = 2});
-        must(kv_pull(k, shard, 2, BYTES_EMPTY, 1500, &rows, &p));
+        must(kv_pull(k, &(struct kv_pull){.shard = shard, .epoch = 2, .bytes_max = 1500}, &rows, &p));
         seed_write(dir, "pull", shard, 2, buf_bytes(&rows));
     }
     kv_free(k);

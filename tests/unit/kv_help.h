@@ -102,6 +102,53 @@ static inline void rig_free(struct rig *r)
     free(r);
 }
 
+/* ---- shard 0 moves: the leaders' part ---- */
+
+/* What the holder's leader does about a question before it answers. */
+static inline void rig_copy_advance(struct rig *from, const struct kv_pull *q)
+{
+    struct kv_command c;
+    uint64_t steps;
+    if (kv_copy_next(from->kv, q, &c, &steps))
+        rig_apply(from, &c);
+}
+
+/* One question and what follows from its answer. */
+static inline void rig_copy_piece(struct rig *from, struct rig *to, uint64_t epoch, size_t bytes_max)
+{
+    struct kv_shard_status s;
+    struct kv_pulled p = {0};
+    struct buf rows = {0}, after = {0};
+    kv_shard_status(to->kv, 0, &s);
+    buf_put(&after, kv_import_cursor(to->kv, 0));
+    struct kv_pull q = {.epoch = epoch, .round = s.import_round, .after = buf_bytes(&after), .bytes_max = bytes_max};
+    rig_copy_advance(from, &q);
+    enum rgkv_err err = kv_pull(from->kv, &q, &rows, &p);
+    struct kv_command piece = {.kind = KV_CHUNK, .epoch = epoch, .round = q.round, .after = q.after, .rows = buf_bytes(&rows), .done = p.done};
+    struct kv_command end = {.kind = KV_IMPORT_END, .epoch = epoch, .round = q.round + 1, .count = p.count, .hash = p.hash,
+                             .revision = p.revision, .clock_us = p.clock_us};
+    assert_true(err == RGKV_OK || err == RGKV_MOVING);
+    if (!err)
+        assert_int_equal(rig_apply(to, &piece), RGKV_OK);
+    if (!err && p.last)
+        assert_int_equal(rig_apply(to, &end), RGKV_OK);
+    buf_release(&rows);
+    buf_release(&after);
+}
+
+/* From IMPORT to PREPARED. */
+static inline void rig_copy(struct rig *from, struct rig *to, uint64_t epoch, size_t bytes_max)
+{
+    struct kv_shard_status s;
+    for (unsigned i = 0;; i++) {
+        kv_shard_status(to->kv, 0, &s);
+        if (s.state != KV_IMPORTING)
+            return;
+        assert_true(i < 10000);
+        rig_copy_piece(from, to, epoch, bytes_max);
+    }
+}
+
 static inline struct kv_request ask(enum kv_op op, const char *key)
 {
     struct kv_request q = {.op = op, .key = bytes_str(key), .mode = 0644, .uid = 1, .gid = 2, .now_ns = 1000};

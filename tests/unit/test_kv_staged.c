@@ -363,20 +363,8 @@ static void stages_and_attributes_survive_a_restart(void **state)
 
 static void copy_shard(struct rig *from, struct rig *to)
 {
-    struct kv_pulled p = {0};
     assert_int_equal(rig_shard(to, KV_IMPORT, 0, 2, 1), RGKV_OK);
-    assert_int_equal(rig_shard(from, KV_FREEZE, 0, 2, 0), RGKV_OK);
-    while (!p.done) {
-        struct buf rows = {0}, after = {0};
-        buf_put(&after, kv_import_cursor(to->kv, 0));
-        assert_int_equal(kv_pull(from->kv, 0, 2, buf_bytes(&after), 500000, &rows, &p), RGKV_OK);
-        struct kv_command c = {.kind = KV_CHUNK, .epoch = 2, .after = buf_bytes(&after), .rows = buf_bytes(&rows)};
-        assert_int_equal(rig_apply(to, &c), RGKV_OK);
-        buf_release(&rows);
-        buf_release(&after);
-    }
-    struct kv_command end = {.kind = KV_IMPORT_END, .epoch = 2, .count = p.count, .hash = p.hash, .revision = p.revision, .clock_us = p.clock_us};
-    assert_int_equal(rig_apply(to, &end), RGKV_OK);
+    rig_copy(from, to, 2, 500000);
     assert_int_equal(rig_shard(to, KV_ACTIVATE, 0, 2, 0), RGKV_OK);
 }
 

@@ -264,22 +264,23 @@ static void a_second_snapshot_never_writes_into_the_table_of_the_first(void **st
 
 /* ---- moves ---- */
 
-static enum kv_shard_state state_of(struct outside *w, uint32_t shard)
+static struct kv_shard_status status_of(struct outside *w, uint32_t shard)
 {
     struct node_replica_info info;
     struct kv_shard_status st;
     assert_true(node_replica_info(w->n, 0, &info) && info.kv);
     kv_shard_status(info.kv, shard, &st);
-    return st.state;
+    return st;
 }
 
-static void pull_at(struct outside *w, uint64_t epoch)
+static void pull_at(struct outside *w, uint64_t epoch, uint64_t round)
 {
-    struct msg m = {.kind = MSG_PULL, .id = 1, .cluster = CLUSTER, .pull = {.gid = 3, .incarnation = 1, .shard = 0, .epoch = epoch}};
+    struct msg m = {.kind = MSG_PULL, .id = 1, .cluster = CLUSTER,
+                    .pull = {.gid = 3, .incarnation = 1, .shard = 0, .epoch = epoch, .round = round}};
     receive(w, &m);
 }
 
-static void a_shard_freezes_only_for_a_move_that_the_controller_ordered(void **state)
+static void a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered(void **state)
 {
     struct outside w = member();
     struct ctrl_shard shards[4] = {{.target = 3, .epoch = 1}};
@@ -291,17 +292,22 @@ static void a_shard_freezes_only_for_a_move_that_the_controller_ordered(void **s
     shards[0] = (struct ctrl_shard){.holder = 3, .epoch = 1};
     v.version = 3;
     answer_poll(&w, v);
-    assert_int_equal(state_of(&w, 0), KV_SERVING);
-    pull_at(&w, 99);
-    pull_at(&w, UINT64_MAX);
-    assert_int_equal(state_of(&w, 0), KV_SERVING);
+    assert_int_equal(status_of(&w, 0).state, KV_SERVING);
+    pull_at(&w, 99, 0);
+    pull_at(&w, UINT64_MAX, 0);
+    assert_true(status_of(&w, 0).state == KV_SERVING && status_of(&w, 0).copy_epoch == 0);
     shards[0] = (struct ctrl_shard){.holder = 3, .epoch = 2, .target = 4};
     v.version = 4;
     answer_poll(&w, v);
-    pull_at(&w, 3);
-    assert_int_equal(state_of(&w, 0), KV_SERVING);
-    pull_at(&w, 2);
-    assert_int_equal(state_of(&w, 0), KV_FROZEN);
+    pull_at(&w, 3, 0);
+    assert_int_equal(status_of(&w, 0).copy_epoch, 0);
+    pull_at(&w, 2, 0);
+    assert_true(status_of(&w, 0).state == KV_SERVING && status_of(&w, 0).copy_epoch == 2);
+    pull_at(&w, 2, 0); /* the rows, and the sum */
+    pull_at(&w, 3, 1);
+    assert_int_equal(status_of(&w, 0).state, KV_SERVING);
+    pull_at(&w, 2, 1);
+    assert_int_equal(status_of(&w, 0).state, KV_FROZEN);
     stop(&w);
 }
 
@@ -357,7 +363,7 @@ int main(void)
         cmocka_unit_test(a_founding_record_that_makes_no_sense_is_not_adopted),
         cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
-        cmocka_unit_test(a_shard_freezes_only_for_a_move_that_the_controller_ordered),
+        cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

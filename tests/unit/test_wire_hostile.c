@@ -210,7 +210,8 @@ static void booleans_are_0_or_1(void **state)
     } rows[] = {
         {{.kind = MSG_SNAPSHOT_CHUNK, .snapshot_chunk.header.kind = RAFT_SNAPSHOT}, 17},
         {{.kind = MSG_SNAPSHOT_ACK}, 7}, {{.kind = MSG_SNAPSHOT_ACK}, 8}, {{.kind = MSG_KV_REPLY}, 11},
-        {{.kind = MSG_ADMIN_REPLY}, 3}, {{.kind = MSG_POLL}, 2}, {{.kind = MSG_VIEW}, 3}, {{.kind = MSG_PULL_REPLY}, 4},
+        {{.kind = MSG_ADMIN_REPLY}, 3}, {{.kind = MSG_POLL}, 2}, {{.kind = MSG_VIEW}, 3}, {{.kind = MSG_PULL_REPLY}, 5},
+        {{.kind = MSG_PULL_REPLY}, 6},
         {{.kind = MSG_FOUND_ACK}, 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

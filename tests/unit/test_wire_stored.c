@@ -102,7 +102,7 @@ static void a_payload_over_the_limit_of_entries_is_damaged(void **state)
     c.rows = bytes_of(rows, ENTRY_BYTES_MAX - empty->len);
     struct blob *b = kv_command_encode(&c);
     struct buf longer = {0};
-    size_t rows_len_at = 8 + 8 + sizeof("U#") + 4 + 10 * 8;
+    size_t rows_len_at = 8 + 8 + sizeof("U#") + 4 + 12 * 8;
     assert_int_equal(b->len, ENTRY_BYTES_MAX);
     assert_int_equal(kv_command_decode(blob_bytes(b), &f->got, &got), RGKV_OK);
     assert_int_equal(le64_get(b->data + rows_len_at), c.rows.len);

@@ -66,18 +66,18 @@ static bool kv_reply_eq(const struct kv_reply *a, const struct kv_reply *b)
 
 static bool pull_eq(const struct msg_pull *a, const struct msg_pull *b)
 {
-    return EQ(gid) && EQ(incarnation) && EQ(shard) && EQ(epoch) && EQ_BYTES(after);
+    return EQ(gid) && EQ(incarnation) && EQ(shard) && EQ(epoch) && EQ(round) && EQ_BYTES(after);
 }
 
 static bool pull_reply_eq(const struct msg_pull_reply *a, const struct msg_pull_reply *b)
 {
-    return EQ(err) && EQ_TEXT(leader_addr) && EQ(shard) && EQ(epoch) && EQ(pulled.done) && EQ(pulled.count) &&
+    return EQ(err) && EQ_TEXT(leader_addr) && EQ(shard) && EQ(epoch) && EQ(round) && EQ(pulled.done) && EQ(pulled.last) && EQ(pulled.count) &&
            EQ(pulled.hash) && EQ(pulled.revision) && EQ(pulled.clock_us) && EQ_BYTES(after) && EQ_BYTES(rows);
 }
 
 bool kv_command_eq(const struct kv_command *a, const struct kv_command *b)
 {
-    return EQ(kind) && EQ(time_us) && request_eq(&a->request, &b->request) && EQ(shard) && EQ(epoch) && EQ(from) &&
+    return EQ(kind) && EQ(time_us) && request_eq(&a->request, &b->request) && EQ(shard) && EQ(epoch) && EQ(from) && EQ(round) && EQ(done) &&
            EQ_BYTES(after) && EQ_BYTES(rows) && EQ(count) && EQ(hash) && EQ(revision) && EQ(clock_us);
 }
 
@@ -113,7 +113,8 @@ static bool replica_eq(const struct ctrl_report_replica *a, const struct ctrl_re
     for (unsigned i = 0; eq && i < a->n_members; i++)
         eq = EQ(members[i].id) && EQ(members[i].behind) && EQ(members[i].voter) && EQ(members[i].recent);
     for (unsigned i = 0; eq && i < a->n_shards; i++)
-        eq = EQ(shards[i].shard) && EQ(shards[i].state) && EQ(shards[i].epoch) && EQ(shards[i].keys) && EQ(shards[i].bytes);
+        eq = EQ(shards[i].shard) && EQ(shards[i].state) && EQ(shards[i].epoch) && EQ(shards[i].keys) && EQ(shards[i].bytes) &&
+             EQ(shards[i].progress);
     return eq;
 }
 

@@ -156,14 +156,14 @@ static void random_kv_reply(struct prng *p, struct arena *a, struct kv_reply *r)
 static void random_pull(struct prng *p, struct arena *a, struct msg_pull *u)
 {
     *u = (struct msg_pull){.gid = random_number(p), .incarnation = random_number(p), .shard = random_u32(p),
-                           .epoch = random_number(p), .after = random_bytes(p, a, KEY_BYTES_MAX)};
+                           .epoch = random_number(p), .round = random_number(p), .after = random_bytes(p, a, KEY_BYTES_MAX)};
 }
 
 static void random_pull_reply(struct prng *p, struct arena *a, struct msg_pull_reply *r)
 {
     *r = (struct msg_pull_reply){
         .err = random_err(p), .shard = random_u32(p), .epoch = random_number(p),
-        .pulled = {.done = random_bool(p), .count = random_number(p), .hash = random_number(p),
+        .round = random_number(p), .pulled = {.done = random_bool(p), .last = random_bool(p), .count = random_number(p), .hash = random_number(p),
                    .revision = random_number(p), .clock_us = random_number(p)},
         .after = random_bytes(p, a, KEY_BYTES_MAX), .rows = random_bytes(p, a, PULL_CHUNK_BYTES),
     };
@@ -172,13 +172,15 @@ static void random_pull_reply(struct prng *p, struct arena *a, struct msg_pull_r
 
 void random_kv_command(struct prng *p, struct arena *a, struct kv_command *ret_c)
 {
-    struct kv_command c = {.kind = prng_between(p, KV_REQUEST, KV_DROP), .time_us = random_number(p)};
+    struct kv_command c = {.kind = prng_between(p, KV_REQUEST, KV_COPY_SUM), .time_us = random_number(p)};
     if (c.kind == KV_REQUEST) {
         c.request = random_kv_request(p, a, true);
     } else {
         c.shard = random_u32(p);
         c.epoch = random_number(p);
         c.from = random_number(p);
+        c.round = random_number(p);
+        c.done = random_bool(p);
         c.after = random_bytes(p, a, KEY_BYTES_MAX);
         c.rows = random_bytes(p, a, PULL_CHUNK_BYTES);
         c.count = random_number(p);
@@ -262,7 +264,7 @@ static struct ctrl_report_shard *random_report_shards(struct prng *p, struct are
     struct ctrl_report_shard *shards = n ? arena_alloc(a, n * sizeof(*shards)) : NULL;
     for (unsigned i = 0; i < n; i++)
         shards[i] = (struct ctrl_report_shard){random_u32(p), prng_below(p, KV_FROZEN + 1), random_number(p),
-                                               random_number(p), random_number(p)};
+                                               random_number(p), random_number(p), random_number(p)};
     return shards;
 }
 
