@@ -125,9 +125,11 @@ static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const
     enum history_outcome outcome = outcome_of(e->err);
     s->counts.unknown += outcome == HISTORY_UNKNOWN;
     s->counts.refused += outcome == HISTORY_NOT_DONE;
-    check_version(s, o, e);
     char *text = text_of(e);
-    history_end(&s->history, o->history, outcome, text, s->now_us);
+    if (!o->ballast) {
+        check_version(s, o, e);
+        history_end(&s->history, o->history, outcome, text, s->now_us);
+    }
     sim_trace(s, "caller %u: %s %s %s", c->index, o->key, rgkv_err_name(e->err), o->value);
     mem_free(text);
     if (!c->idle)
@@ -207,7 +209,7 @@ static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct
 {
     struct buf big = {0};
     o->busy = true;
-    o->admin = false;
+    o->admin = o->ballast = false;
     o->history = history_begin(&s->history, kind, o->key, kind == HISTORY_GET ? NULL : o->value, s->now_us);
     q->key = bytes_str(o->key);
     q->data = kind == HISTORY_GET ? BYTES_EMPTY : bytes_str(o->value);
@@ -252,10 +254,29 @@ static void register_change(struct sim *s, struct sim_op *o, struct kv_request *
     }
 }
 
+/* Nobody reads it: it only makes logs and messages big. */
+static void start_ballast(struct sim *s, struct sim_caller *c, struct sim_op *o)
+{
+    struct buf big = {0};
+    snprintf(o->key, sizeof(o->key), "b%u", (unsigned)prng_below(&s->prng, 4));
+    o->value[0] = 0;
+    o->busy = o->ballast = true;
+    o->admin = o->reads = false;
+    struct kv_request q = {.op = KV_PUT, .key = bytes_str(o->key), .data = big_value(s, "", &big), .mode = 0644};
+    struct client_request r = {.kind = CLIENT_KV, .deadline_us = deadline(s), .tag = o, .kv = &q};
+    o->id = client_submit(c->client, &r, s->now_us);
+    buf_release(&big);
+    drain(s, c);
+}
+
 static void start_op(struct sim *s, struct sim_caller *c, struct sim_op *o)
 {
     struct kv_request q = {0};
     bool write = prng_chance(&s->prng, 1, 2);
+    if (s->big_bytes && prng_chance(&s->prng, 2, 5)) {
+        start_ballast(s, c, o);
+        return;
+    }
     snprintf(o->value, sizeof(o->value), "%u.%u,", c->index, c->element++);
     if (prng_chance(&s->prng, 1, 4)) {
         key_name(o, LIST_KEYS + (unsigned)prng_below(&s->prng, REGISTER_KEYS));

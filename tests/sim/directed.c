@@ -9,7 +9,7 @@
 
 #define SLOWER_US 100000u /* per step: less than an election timeout, or the leader would step down */
 
-enum script { SCRIPT_SLOWER, SCRIPT_REPLACED, SCRIPT_OVER };
+enum script { SCRIPT_SLOWER, SCRIPT_REPLACED, SCRIPT_ALONE, SCRIPT_OVER };
 
 static void script_later(struct sim *s, uint64_t us, enum script script, unsigned machine, unsigned left)
 {
@@ -86,16 +86,32 @@ static void over(struct sim *s, unsigned machine)
 
 /* ---- overthrow ---- */
 
+/* By all, or by all but one: then that one takes what the others do not, and stays away longer. */
+static void left_alone(struct sim *s, unsigned machine)
+{
+    unsigned with = (unsigned)prng_below(&s->prng, s->n_machines);
+    bool follower = with != machine && prng_chance(&s->prng, 1, 2);
+    sim_trace(s, "n%u leads, and is left alone%s", machine, follower ? " with another" : "");
+    memset(s->network.cut, 0, sizeof(s->network.cut));
+    directed_healed(s);
+    hears_nobody(s, machine, true, true);
+    script_later(s, prng_between(&s->prng, 200000, 1500000), SCRIPT_OVER, machine, 0);
+    if (!follower)
+        return;
+    hears_nobody(s, with, true, true);
+    s->network.cut[machine][with] = s->network.cut[with][machine] = false;
+    script_later(s, prng_between(&s->prng, 500000, 5000000), SCRIPT_OVER, with, 0);
+}
+
 void directed_leader(struct sim *s, struct sim_machine *m)
 {
     if (!s->directed.overthrow || !prng_chance(&s->prng, 1, 3))
         return;
     s->counts.directed++;
-    sim_trace(s, "%s leads, and is left alone", m->addr);
-    memset(s->network.cut, 0, sizeof(s->network.cut));
-    directed_healed(s);
-    hears_nobody(s, m->index, true, true);
-    script_later(s, prng_between(&s->prng, 200000, 1500000), SCRIPT_OVER, m->index, 0);
+    if (prng_chance(&s->prng, 1, 2))
+        left_alone(s, m->index);
+    else
+        script_later(s, prng_below(&s->prng, 600000), SCRIPT_ALONE, m->index, 0);
 }
 
 /* ---- at steps ---- */
@@ -155,6 +171,7 @@ void directed_event(struct sim *s, const struct sim_event *e)
     switch ((enum script)e->replica) {
     case SCRIPT_SLOWER: slower(s, e->who, e->from); break;
     case SCRIPT_REPLACED: replaced(s, e->who); break;
+    case SCRIPT_ALONE: left_alone(s, e->who); break;
     case SCRIPT_OVER: over(s, e->who); break;
     }
 }

@@ -204,6 +204,7 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
     case NODE_RESET_LOG:
         in->kind = NODE_COMPACTED;
         in->err = reset_log(st, e);
+        m->hurt |= in->err == RGKV_NO_SPACE; /* as above: it finds no space to begin in */
         break;
     case NODE_SNAPSHOT_OPEN:
         in->kind = NODE_SNAPSHOT_OPENED;

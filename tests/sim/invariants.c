@@ -48,10 +48,17 @@ struct sim_truth {
     struct term_truth *terms;
     struct state_truth *states;
     struct group_truth *groups;
+    struct sim_imports *imports;
     unsigned elections;
 };
 
-struct sim_truth *truth_new(void) { return mem_zalloc(sizeof(struct sim_truth)); }
+struct sim_truth *truth_new(void)
+{
+    struct sim_truth *t = mem_zalloc(sizeof(*t));
+    t->imports = imports_new();
+    return t;
+}
+
 unsigned truth_elections(const struct sim_truth *t) { return t->elections; }
 
 #define FREE_ALL(type, head)                        \
@@ -69,6 +76,7 @@ void truth_free(struct sim_truth *t)
     FREE_ALL(term_truth, t->terms);
     FREE_ALL(state_truth, t->states);
     FREE_ALL(group_truth, t->groups);
+    imports_free(t->imports);
     mem_free(t);
 }
 
@@ -133,6 +141,7 @@ static void check_entry(struct sim *s, const struct node_replica_info *i, const 
         known = mem_zalloc(sizeof(*known));
         *known = (struct entry_truth){.key = key, .term = e->term, .hash = hash};
         HASH_ADD(hh, t->entries, key, sizeof(key), known);
+        imports_committed(t->imports, i, e);
     }
     if (known->term != e->term || known->hash != hash)
         sim_fail(s, "group %llu: two different entries were committed at index %llu (terms %llu and %llu)",
@@ -220,6 +229,7 @@ static void check_serving(struct sim *s, struct sim_machine *m, const struct nod
     if (st->applied <= g->applied)
         return;
     g->applied = st->applied;
+    imports_applied(s, s->truth->imports, i, st->applied);
     for (uint32_t shard = 0; shard < s->nshards; shard++) {
         struct kv_shard_status now;
         kv_shard_status(i->kv, shard, &now);

@@ -7,6 +7,7 @@
  *   events.c      the heap                      machine.c   one machine: process, node engine, its clock; disk.c its disk work
  *   network.c     frames between them, faults   caller.c    one client engine and its workload
  *   promises.c    nothing before it is durable
+ *   imports.c     a shard's copy is whole
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
  *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
  *   sim.c         one run: set up, faults, heal, final checks
@@ -157,7 +158,7 @@ struct sim_op {
     bool busy;
     unsigned slot;
     unsigned history;          /* row in the history */
-    bool admin;
+    bool admin, ballast;
     uint64_t id;
     unsigned key_number;
     uint64_t version_before;   /* of the key, as known when this began */
@@ -197,6 +198,14 @@ void truth_check_machine(struct sim *s, struct sim_machine *m);  /* after each s
 void truth_check_equal_state(struct sim *s);                     /* at the end */
 bool truth_caught_up(struct sim *s);                             /* every replica has applied what its group committed */
 unsigned truth_elections(const struct sim_truth *t);
+
+/* ---- imports.c ---- */
+
+struct sim_imports;
+struct sim_imports *imports_new(void);
+void imports_free(struct sim_imports *im);
+void imports_committed(struct sim_imports *im, const struct node_replica_info *i, const struct raft_entry *e); /* for the first time */
+void imports_applied(struct sim *s, struct sim_imports *im, const struct node_replica_info *i, uint64_t applied);
 
 /* ---- faults.c ---- */
 
