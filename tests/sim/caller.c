@@ -59,17 +59,20 @@ static void link_event(struct sim *s, struct sim_caller *c, unsigned machine)
     drain(s, c);
 }
 
+void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine)
+{
+    if (!c->links[machine])
+        return;
+    c->links[machine] = false;
+    client_step(c->client, &(struct client_input){.kind = CLIENT_LINK_DOWN, .now_us = s->now_us, .addr = s->machines[machine].addr});
+    link_later(s, c, machine, prng_between(&s->prng, 10000, 300000));
+    drain(s, c);
+}
+
 void caller_machine_died(struct sim *s, unsigned machine)
 {
-    for (unsigned i = 0; i < s->n_callers; i++) {
-        struct sim_caller *c = &s->callers[i];
-        if (!c->links[machine])
-            continue;
-        c->links[machine] = false;
-        client_step(c->client, &(struct client_input){.kind = CLIENT_LINK_DOWN, .now_us = s->now_us, .addr = s->machines[machine].addr});
-        link_later(s, c, machine, prng_between(&s->prng, 10000, 300000));
-        drain(s, c);
-    }
+    for (unsigned i = 0; i < s->n_callers; i++)
+        caller_link_lost(s, &s->callers[i], machine);
 }
 
 /* ---- outcomes ---- */

@@ -135,23 +135,29 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
     }
 }
 
+void disk_dir(const struct sim_stored *st, char *to, size_t bytes)
+{
+    snprintf(to, bytes, "r%llu-%llu-%llu", (unsigned long long)st->gid, (unsigned long long)st->incarnation,
+             (unsigned long long)st->member);
+}
+
 static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
     struct wal_recovered recovered;
     struct buf why = {0};
     char dir[96];
-    snprintf(dir, sizeof(dir), "r%llu-%llu-%llu", (unsigned long long)st->gid, (unsigned long long)st->incarnation,
-             (unsigned long long)st->member);
+    disk_dir(st, dir, sizeof(dir));
     struct wal_identity id = {node_cluster(m->node), st->gid, st->incarnation, st->member};
     struct wal_options options = {.segment_bytes = 32768};
     enum rgkv_err err = wal_open(m->disk, dir, &id, &options, &st->wal, &recovered, &why);
     if (!err)
         durable_check_recovered(s, m, st, &recovered);
-    m->hurt |= err == RGKV_NO_SPACE; /* a node that finds no space to begin in ends */
+    m->hurt |= m->rot.there || err == RGKV_NO_SPACE; /* a node that finds no space to begin in ends */
     struct node_input in = {.kind = NODE_REPLICA_OPENED, .replica = st->replica, .err = err, .recovered = &recovered, .table = st->table};
     buf_put_u8(&why, 0);
     in.why = (const char *)why.data;
     machine_step(s, m, &in);
+    rot_opened(s, m, dir, err);
     if (!err)
         wal_recovered_release(&recovered);
     buf_release(&why);

@@ -96,6 +96,49 @@ static void stall(struct sim *s)
     sim_trace(s, "n%u: what it sends is held up", from);
 }
 
+/* Connections end; each side hears of it in its own time. */
+static void resets(struct sim *s)
+{
+    unsigned one = (unsigned)prng_below(&s->prng, s->n_machines), all = SIM_MACHINES_MAX + s->n_callers;
+    s->counts.resets++;
+    for (unsigned from = 0; from < all; from++) {
+        bool there = from < s->n_machines || from >= SIM_MACHINES_MAX;
+        if (!there || from == one || prng_chance(&s->prng, 1, 2))
+            continue;
+        sim_at(s, prng_below(&s->prng, 200000),
+               (struct sim_event){.kind = SIM_CLOSED, .who = one, .boot = s->machines[one].boot, .from = from});
+        if (from >= SIM_MACHINES_MAX)
+            caller_link_lost(s, &s->callers[from - SIM_MACHINES_MAX], one);
+    }
+}
+
+/* No two sides: each pair by itself, one way or both. */
+static void ragged(struct sim *s)
+{
+    s->counts.partitions++;
+    for (unsigned a = 0; a < s->n_machines; a++)
+        for (unsigned b = 0; b < s->n_machines; b++)
+            if (a != b && prng_chance(&s->prng, 1, 3))
+                s->network.cut[a][b] = true;
+    sim_trace(s, "a ragged partition");
+}
+
+/* A machine that slept: its clock went on meanwhile, or jumped. By hours at times: then sessions expire. */
+static void suspend(struct sim *s)
+{
+    uint64_t jump_us = prng_between(&s->prng, 1000, 5000000);
+    if (prng_chance(&s->prng, 1, 3))
+        jump_us = prng_between(&s->prng, SESSION_TTL_US / 2, SESSION_TTL_US * 2);
+    machine_suspend(s, any_machine(s), prng_between(&s->prng, 20000, 300000), jump_us);
+}
+
+static void rots(struct sim *s)
+{
+    struct sim_machine *m = any_machine(s);
+    crash_one(s, m->index);
+    rot_begin(s, m);
+}
+
 static void pause_one(struct sim *s)
 {
     machine_pause(s, any_machine(s), prng_between(&s->prng, 50000, prng_chance(&s->prng, 1, 2) ? 800000 : 6000000));
@@ -128,7 +171,7 @@ static void heal(struct sim *s)
 
 static void one_fault(struct sim *s)
 {
-    switch (prng_below(&s->prng, 23)) {
+    switch (prng_below(&s->prng, 28)) {
     case 0: case 1: crash_one(s, (unsigned)prng_below(&s->prng, s->n_machines)); break;
     case 2: crash_one(s, 0); break;
     case 3: if (prng_chance(&s->prng, 1, 3)) crash_all(s); break;
@@ -141,6 +184,10 @@ static void one_fault(struct sim *s)
     case 12: stall(s); break;
     case 15: case 16: deafen(s); break;
     case 17: case 18: depose(s); break;
+    case 20: ragged(s); break;
+    case 21: resets(s); break;
+    case 22: if (s->jumps) suspend(s); break;
+    case 23: if (s->disk_faults) rots(s); break;
     case 19: if (s->directed.outlive) directed_outlive(s); break;
     case 13: if (s->disk_faults) disk_fails(s); break;
     case 14: if (s->disk_faults) disk_fills(s); break;
@@ -159,6 +206,7 @@ void faults_begin(struct sim *s)
     n->spike_percent = prng_chance(&s->prng, 1, 2) ? (unsigned)prng_below(&s->prng, 10) : 0;
     n->late_mail = prng_chance(&s->prng, 1, 2);
     n->late_permille = prng_chance(&s->prng, 1, 3) ? (unsigned)prng_between(&s->prng, 1, 200) : 0;
+    s->jumps = prng_chance(&s->prng, 1, 3);
     s->disk_faults = prng_chance(&s->prng, 1, 2);
     n->spike_us = prng_between(&s->prng, 1000, 2000000);
     directed_begin(s);

@@ -109,6 +109,16 @@ void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us)
     m->paused_until_us = s->now_us + us;
 }
 
+void machine_suspend(struct sim *s, struct sim_machine *m, uint64_t us, uint64_t jump_us)
+{
+    if (!m->node)
+        return;
+    machine_pause(s, m, us);
+    m->clock_zero_us += jump_us;
+    s->counts.jumps++;
+    sim_trace(s, "%s: its clock jumps by %.3f s", m->addr, (double)jump_us / 1e6);
+}
+
 /* A process that wakes up reads its connections in any order, each by itself in the order of sending. */
 static uint64_t mail_order_us(const struct sim_machine *m, unsigned from)
 {
@@ -173,6 +183,17 @@ static void tick_at(struct sim *s, struct sim_machine *m)
     sim_at(s, at - s->now_us, (struct sim_event){.kind = SIM_TICK, .who = m->index, .boot = m->boot});
 }
 
+static void tell_space(struct sim *s, struct sim_machine *m)
+{
+    struct node_input in = {.kind = NODE_DISK_SPACE};
+    if (s->now_us < m->space_told_us + 1000000)
+        return;
+    m->space_told_us = s->now_us;
+    enum rgkv_err err = m->disk->ops->free_space(m->disk, ".", &in.disk_free, &in.disk_total);
+    ASSERT(err == RGKV_OK);
+    machine_step(s, m, &in);
+}
+
 static void collect(struct sim *s, struct sim_machine *m)
 {
     m->collect_due = false;
@@ -182,6 +203,7 @@ static void collect(struct sim *s, struct sim_machine *m)
         collect_later(s, m);
     tick_at(s, m);
     truth_check_machine(s, m);
+    tell_space(s, m);
     if (prng_chance(&s->prng, 1, 64))
         disk_flush_by_itself(s, m);
 }
@@ -296,6 +318,7 @@ void machine_event(struct sim *s, const struct sim_event *e)
     case SIM_COLLECT: collect(s, m); break;
     case SIM_DISK: case SIM_FLUSHED: disk_event(s, m, e); break;
     case SIM_MANIFEST: manifest_saved(s, m); break;
+    case SIM_CLOSED: machine_step(s, m, &(struct node_input){.kind = NODE_CONN_CLOSED, .conn = e->from + 1}); break;
     case SIM_END: ended(s, m, e->up); break;
     default: break;
     }

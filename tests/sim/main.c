@@ -89,7 +89,8 @@ static void print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t f
 {
     const struct { const char *name; uint64_t count; } fields[] = {
         {"elections", c->elections}, {"crashes", c->crashes}, {"kills", c->kills}, {"stops", c->stops}, {"pauses", c->pauses},
-        {"partitions", c->partitions}, {"stalls", c->stalls}, {"directed", c->directed}, {"disk_faults", c->disk_faults}, {"flushes", c->flushes},
+        {"partitions", c->partitions}, {"stalls", c->stalls}, {"directed", c->directed}, {"disk_faults", c->disk_faults}, {"rots", c->rots}, {"rots_found", c->rots_found},
+        {"jumps", c->jumps}, {"resets", c->resets}, {"flushes", c->flushes},
         {"installs", c->installs}, {"moves", c->moves}, {"operations", c->ops}, {"refused", c->refused}, {"unknown", c->unknown},
         {"frames", c->frames},
     };

@@ -7,18 +7,18 @@
 
 void durable_release(struct sim_durable *d)
 {
-    mem_free(d->terms);
+    mem_free(d->entries);
     *d = (struct sim_durable){0};
 }
 
-static void put(struct sim_durable *d, uint64_t index, uint64_t term)
+static void put(struct sim_durable *d, uint64_t index, uint64_t term, struct bytes payload)
 {
     ASSERT(index > d->base && index <= d->base + d->n + 1);
     if (index - d->base > d->cap) {
         d->cap = MAX((size_t)256, d->cap * 2);
-        d->terms = mem_realloc(d->terms, d->cap * sizeof(*d->terms));
+        d->entries = mem_realloc(d->entries, d->cap * sizeof(*d->entries));
     }
-    d->terms[index - d->base - 1] = term;
+    d->entries[index - d->base - 1] = (struct sim_durable_entry){term, hash64(payload)};
     d->n = index - d->base; /* a batch that goes back has cut off what followed */
 }
 
@@ -39,7 +39,7 @@ void durable_batch(struct sim_durable *d, const struct wal_batch *b)
     struct wal_record r;
     bool ok;
     while (wal_record_next(&body, &r, &ok))
-        put(d, r.index, r.term);
+        put(d, r.index, r.term, r.payload);
     if (b->has_hard_state) {
         d->term = b->hard_state.term;
         d->vote = b->hard_state.vote;
@@ -54,15 +54,15 @@ void durable_reset(struct sim_durable *d, uint64_t index)
 
 static bool holds(const struct sim_durable *d, uint64_t index, uint64_t term)
 {
-    return index <= d->base || (index <= d->base + d->n && d->terms[index - d->base - 1] == term);
+    return index <= d->base || (index <= d->base + d->n && d->entries[index - d->base - 1].term == term);
 }
 
 /* ---- after a crash ---- */
 
-static uint64_t recovered_term(const struct wal_recovered *w, uint64_t index)
+static bool recovered(const struct wal_recovered *w, uint64_t index, const struct sim_durable_entry *e)
 {
     uint64_t at = index - w->compacted_index - 1;
-    return at < w->n_entries ? w->entries[at].term : 0;
+    return at < w->n_entries && w->entries[at].term == e->term && hash64(blob_bytes(w->entries[at].payload)) == e->hash;
 }
 
 void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w)
@@ -73,12 +73,12 @@ void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct 
         sim_fail(s, "%s, group %" PRIu64 ": term %" PRIu64 " and vote %" PRIu64 " were durable, but its log has %" PRIu64 " and %" PRIu64,
                  m->addr, st->gid, d->term, d->vote, h->term, h->vote);
     for (uint64_t i = MAX(d->base, w->compacted_index) + 1; i <= d->base + d->n && i < st->in_flight; i++)
-        if (recovered_term(w, i) != d->terms[i - d->base - 1])
+        if (!recovered(w, i, &d->entries[i - d->base - 1]))
             sim_fail(s, "%s, group %" PRIu64 ": entry %" PRIu64 " of term %" PRIu64 " was durable, but is not in its log", m->addr, st->gid, i,
-                     d->terms[i - d->base - 1]);
+                     d->entries[i - d->base - 1].term);
     durable_reset(d, w->compacted_index);
     for (unsigned i = 0; i < w->n_entries; i++)
-        put(d, w->entries[i].index, w->entries[i].term);
+        put(d, w->entries[i].index, w->entries[i].term, blob_bytes(w->entries[i].payload));
     d->term = h->term;
     d->vote = h->vote;
     st->in_flight = UINT64_MAX;

@@ -6,7 +6,7 @@
  *
  *   events.c      the heap                      machine.c   one machine: process, node engine, its clock; disk.c its disk work
  *   network.c     frames between them, faults   caller.c    one client engine and its workload
- *   promises.c    nothing before it is durable
+ *   promises.c    nothing before it is durable  rot.c       bits that turn over
  *   imports.c     a shard's copy is whole
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
  *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
@@ -35,7 +35,7 @@ struct sim;
 
 enum sim_event_kind {
     SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
-    SIM_DIRECTED, SIM_RESTART
+    SIM_DIRECTED, SIM_CLOSED, SIM_RESTART
 };
 struct sim_parcel {            /* a frame on its way, as its receivers will see it */
     unsigned refs;
@@ -65,9 +65,9 @@ void sim_parcel_unref(struct sim_parcel *p);
 
 /* ---- machine.c ---- */
 
-struct sim_durable {           /* what a replica's log has synced: terms of the entries base + 1 … */
+struct sim_durable {           /* what a replica's log has synced: the entries base + 1 … */
     uint64_t term, vote, base;
-    uint64_t *terms;
+    struct sim_durable_entry { uint64_t term, hash; } *entries;
     size_t n, cap;
 };
 struct sim_job {
@@ -87,6 +87,12 @@ struct sim_stored {            /* the files of one replica on one machine: outli
     bool working;
     uint64_t commit_seen, applied_seen, led_term; /* invariants: never back within one boot */
 };
+struct sim_rot {               /* a bit that has turned over */
+    bool there;
+    char path[128];
+    uint64_t offset;
+    unsigned bit;
+};
 struct sim_machine {
     unsigned index, boot;
     char addr[ADDR_BYTES_MAX];
@@ -100,7 +106,9 @@ struct sim_machine {
     uint64_t tick_at_us;
     bool collect_due, slow_disk, ending;
     bool hurt;                 /* its disk fails: its process may end with a sentence */
+    struct sim_rot rot;
     uint64_t paused_until_us;  /* SIGSTOP */
+    uint64_t space_told_us;
     uint64_t clock_zero_us, boot_us; /* its monotonic clock began elsewhere … */
     int64_t clock_ppm;               /* … and runs faster or slower */
 };
@@ -113,6 +121,7 @@ void machine_stop(struct sim *s, struct sim_machine *m);   /* … when it has ha
 void machine_end_soon(struct sim *s, struct sim_machine *m, bool power); /* … by an event, when its step is over; it comes back */
 bool machine_leads(const struct sim_machine *m, uint64_t gid); /* 0: any group of shards */
 void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us);
+void machine_suspend(struct sim *s, struct sim_machine *m, uint64_t us, uint64_t jump_us); /* … and its clock says that it was longer */
 bool machine_deferred(struct sim *s, const struct sim_event *e); /* it stands still: the event comes later */
 void machine_step(struct sim *s, struct sim_machine *m, struct node_input *in);
 void machine_event(struct sim *s, const struct sim_event *e);
@@ -126,6 +135,12 @@ void disk_process_ended(struct sim *s, struct sim_machine *m, bool power);
 void disk_release(struct sim_machine *m);
 void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database writes its rows whenever it likes */
 struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica);
+void disk_dir(const struct sim_stored *st, char *to, size_t bytes); /* of its log */
+
+/* ---- rot.c ---- */
+
+void rot_begin(struct sim *s, struct sim_machine *m);   /* it is down */
+void rot_opened(struct sim *s, struct sim_machine *m, const char *dir, enum rgkv_err err);
 
 /* ---- promises.c ---- */
 
@@ -184,6 +199,7 @@ void caller_release(struct sim_caller *c);
 void caller_event(struct sim *s, const struct sim_event *e);
 void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, const struct msg *msg);
 void caller_machine_died(struct sim *s, unsigned machine);
+void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine); /* a reset */
 bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
 void caller_read_everything(struct sim *s);   /* the last reads of a run */
@@ -231,7 +247,7 @@ void directed_shard(struct sim *s, struct sim_machine *m, uint64_t gid, uint32_t
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, flushes, installs, moves, frames, ops, unknown, refused;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused;
     uint64_t virtual_us;
 };
 struct sim {
@@ -252,7 +268,7 @@ struct sim {
     uint32_t nshards, chunk_bytes, big_bytes; /* big: of some values of registers; 0: none */
     unsigned append_entries_max;
     int64_t snapshot_bytes;
-    bool faults_on, disk_faults, verbose;
+    bool faults_on, disk_faults, jumps, verbose;
     uint64_t hash;             /* of everything that happened */
     char ring[SIM_RING][192];  /* the last lines of the trace */
     unsigned ring_at;
