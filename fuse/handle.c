@@ -35,6 +35,7 @@ struct handle *handle_new(struct mount *m, struct inode *n, const struct fuse_fi
     h->m = m;
     h->node = inode_ref(n);
     h->flags = fi->flags;
+    h->pin.roams = (fi->flags & O_ACCMODE) != O_RDONLY;
     h->uid = who->uid;
     h->gid = who->gid;
     DL_APPEND2(n->handles, h, node_prev, node_next);

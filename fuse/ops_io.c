@@ -39,7 +39,7 @@ static void read_ask(struct io_call *c);
 
 static void read_reply(struct io_call *c, struct bytes data)
 {
-    pin_gave(&c->h->pin, data);
+    pin_gave(&c->h->pin, c->offset, data);
     c->call.m->stats.read_bytes += data.len;
     call_reply_data(&c->call, data);
 }

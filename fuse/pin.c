@@ -22,7 +22,8 @@ struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t
 {
     bool fresh = p->set && p->since_us && now_us - p->since_us <= PIN_FRESH_US;
     p->since_us = 0; /* counts for one read only */
-    if (!p->set || (!offset && !fresh))
+    bool moves_on = !offset || (p->roams && offset != p->next);
+    if (!p->set || (moves_on && !fresh))
         return (struct pin_plan){PIN_NEWEST, offset, size};
     if (offset >= p->size && (offset || !fresh))
         return (struct pin_plan){PIN_GROWN, offset, size};
@@ -48,8 +49,9 @@ void pin_take(struct pin *p, const struct kv_attr *a, uint64_t offset, struct by
         buf_put(&p->head, bytes_first(data, MIN(data.len, PIN_HEAD_BYTES_MAX)));
 }
 
-void pin_gave(struct pin *p, struct bytes data)
+void pin_gave(struct pin *p, uint64_t offset, struct bytes data)
 {
+    p->next = offset + data.len;
     p->served |= data.len > 0;
 }
 

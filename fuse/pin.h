@@ -2,6 +2,8 @@
  *
  *   offset 0            the newest version, and the pin moves to it; the very first time what came with the open
  *   in the value        that version only, so that what is read is never torn between versions
+ *   elsewhere           if the handle may write as well and the read does not go on where the last one ended: the newest. Who
+ *                       takes a lock and then reads (a database) sees what others wrote before they let it go
  *   at its end          asks again: a value that only grew since goes on, as kv_attr.base tells */
 #ifndef RGKV_FUSE_PIN_H
 #define RGKV_FUSE_PIN_H
@@ -15,6 +17,8 @@ struct pin {
     bool set;
     uint64_t version, size;
     uint64_t since_us;             /* when the open's value came; 0: a read took it */
+    bool roams;                    /* set once, by the owner: the handle may write as well */
+    uint64_t next;                 /* where the last read ended */
     bool served;                   /* bytes of this version were given out */
     struct buf head;               /* of the value, from 0 */
 };
@@ -30,8 +34,8 @@ struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t
 struct bytes pin_cached(const struct pin *p, uint64_t offset, uint32_t size);
 /* A Get of the newest version was answered: the pin moves. data begins at offset. */
 void pin_take(struct pin *p, const struct kv_attr *a, uint64_t offset, struct bytes data, uint64_t since_us);
-/* Bytes were given out. */
-void pin_gave(struct pin *p, struct bytes data);
+/* Bytes at offset were given out. */
+void pin_gave(struct pin *p, uint64_t offset, struct bytes data);
 /* A PIN_GROWN Get was answered: what the read at `offset`, where its data begins, gets. */
 struct bytes pin_grown(struct pin *p, const struct kv_attr *a, uint64_t offset, struct bytes data);
 

@@ -99,7 +99,7 @@ static void a_value_that_only_grew_goes_on(void **state)
 {
     struct pin p = {0};
     take(&p, 7, "line1\n", 0);
-    pin_gave(&p, bytes_str("line1\n"));
+    pin_gave(&p, 0, bytes_str("line1\n"));
     struct pin_plan plan = pin_read(&p, 6, 4096, 0);
     assert_int_equal(plan.ask, PIN_GROWN);
     assert_int_equal(plan.offset, 6);
@@ -115,7 +115,7 @@ static void another_longer_value_is_not_read_on_in_even_if_it_has_the_same_bytes
 {
     struct pin p = {0};
     take(&p, 7, "zeros and more", 0);
-    pin_gave(&p, bytes_str("zeros and more"));
+    pin_gave(&p, 0, bytes_str("zeros and more"));
     struct pin_plan plan = pin_read(&p, 14, 4096, 0);
     assert_int_equal(plan.ask, PIN_GROWN);
     struct kv_attr a = version(8, 20);
@@ -129,10 +129,24 @@ static void the_end_of_an_unchanged_value_is_the_end(void **state)
 {
     struct pin p = {0};
     take(&p, 7, "abc", 0);
-    pin_gave(&p, bytes_str("abc"));
+    pin_gave(&p, 0, bytes_str("abc"));
     struct kv_attr a = version(7, 3);
     assert_int_equal(pin_read(&p, 3, 4096, 0).ask, PIN_GROWN);
     assert_int_equal(pin_grown(&p, &a, 3, BYTES_EMPTY).len, 0);
+    pin_release(&p);
+}
+
+static void a_handle_that_may_write_reads_the_newest_wherever_it_does_not_go_on(void **state)
+{
+    struct pin p = {.roams = true};
+    struct kv_attr a = version(7, 1000000);
+    pin_take(&p, &a, 0, bytes_str("beginning"), 1000);
+    assert_int_equal(pin_read(&p, 24, 16, 1001).ask, PIN_SAME); /* just opened */
+    pin_gave(&p, 24, bytes_str("sixteen bytes is"));
+    assert_int_equal(pin_read(&p, 40, 16, 1002).ask, PIN_SAME); /* goes on */
+    pin_gave(&p, 40, bytes_str("sixteen bytes is"));
+    assert_int_equal(pin_read(&p, 24, 16, 1003).ask, PIN_NEWEST);
+    assert_int_equal(pin_read(&p, 999999, 16, 1004).ask, PIN_NEWEST);
     pin_release(&p);
 }
 
@@ -265,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_value_that_only_grew_goes_on),
         cmocka_unit_test(another_longer_value_is_not_read_on_in_even_if_it_has_the_same_bytes),
         cmocka_unit_test(the_end_of_an_unchanged_value_is_the_end),
+        cmocka_unit_test(a_handle_that_may_write_reads_the_newest_wherever_it_does_not_go_on),
         cmocka_unit_test(only_a_signal_that_will_be_acted_upon_ends_a_wait),
         cmocka_unit_test(an_exiting_task_is_told_by_its_flags_whatever_its_name),
         cmocka_unit_test(a_lookup_answers_one_getattr_of_the_same_thread_at_once),
