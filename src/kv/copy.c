@@ -12,7 +12,7 @@
  * snapshot is needed for that, and nothing of it is only in memory: any leader, here or there, goes on where the last one was.
  * Round r and what it names stay until r + 2 begins.
  *
- * What is recorded is found where the batch is written and not where rows are changed, so no operation can forget it.
+ * What is recorded is found where rows are saved and not where rows are changed, so no operation can forget it.
  * Nothing is collected meanwhile (expiry.c): so no range of rows ever goes.
  *
  * Totals: count and sum of hashes over all rows. A change subtracts what the row was and adds what it is now, so what is
@@ -28,7 +28,7 @@
 static void changed_forget(struct kv *k, struct rowkey range)
 {
     struct rowkey to = rowkey_end(range);
-    overlay_delete_range(&k->batch, rowkey_bytes(&range), rowkey_bytes(&to));
+    overlay_delete_range(&k->rows, rowkey_bytes(&range), rowkey_bytes(&to));
 }
 
 void copy_end(struct kv *k, uint32_t shard)
@@ -95,7 +95,7 @@ static void record_row(struct kv *k, uint32_t shard, const struct overlay_row *r
 {
     struct copying *g = &k->shards[shard].copying;
     struct rowkey changed = row_changed(shard, g->round, r->key);
-    if (overlay_get(&k->finished, r->key, &k->row)) {
+    if (overlay_below(&k->rows, r->key, &k->row)) {
         g->count--;
         g->hash -= copy_row_hash(r->key, buf_bytes(&k->row));
     }
@@ -104,16 +104,16 @@ static void record_row(struct kv *k, uint32_t shard, const struct overlay_row *r
         g->hash += copy_row_hash(r->key, bytes_of(r->value, r->len));
     }
     if (!MUTANT(change_unrecorded) && (r->value || !MUTANT(deletion_unrecorded)))
-        overlay_put(&k->batch, rowkey_bytes(&changed), 0);
+        overlay_put(&k->rows, rowkey_bytes(&changed), 0);
 }
 
 /* The rows that this adds sort behind those of every shard, so they move none that is still to be looked at. */
 static void record_shard(struct kv *k, uint32_t shard)
 {
     struct rowkey range = row_shard_range(shard);
-    unsigned i = overlay_place(&k->batch, rowkey_bytes(&range));
-    for (; i < k->batch.n_rows && bytes_starts(k->batch.rows[i].key, rowkey_bytes(&range)); i++) {
-        struct overlay_row row = k->batch.rows[i];
+    unsigned i = overlay_place(&k->rows, rowkey_bytes(&range));
+    for (; i < k->rows.n_rows && bytes_starts(k->rows.rows[i].key, rowkey_bytes(&range)); i++) {
+        struct overlay_row row = k->rows.rows[i];
         record_row(k, shard, &row);
         kv_shard_changed(k, shard);
     }
@@ -124,8 +124,6 @@ void copy_record(struct kv *k)
     for (uint32_t s = 0; k->n_copying && s < k->nshards; s++)
         if (k->shards[s].copying.epoch)
             record_shard(k, s);
-    if (k->n_copying && k->finished.err && !k->batch.err)
-        k->batch.err = kv_take_read_error(k);
 }
 
 /* ---- the sum ---- */
@@ -142,8 +140,8 @@ void copy_scan_free(struct kv *k, struct shard *s)
 {
     if (!s->scan)
         return;
-    k->batch.table->ops->iter_free(s->scan->iter);
-    table_snapshot_free(k->batch.table, s->scan->snapshot);
+    k->rows.table->ops->iter_free(s->scan->iter);
+    table_snapshot_free(k->rows.table, s->scan->snapshot);
     mem_free(s->scan);
     s->scan = NULL;
 }
@@ -160,14 +158,14 @@ static void scan_begin(struct kv *k, uint32_t shard, const struct copying *g)
     struct rowkey from = row_shard_range(shard), to = rowkey_end(from);
     struct copy_scan *scan = mem_zalloc(sizeof(*scan));
     *scan = (struct copy_scan){.epoch = g->epoch, .count = -g->count, .hash = -g->hash};
-    scan->snapshot = table_snapshot(k->batch.table);
-    scan->iter = table_iter(k->batch.table, scan->snapshot, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan->snapshot = table_snapshot(k->rows.table);
+    scan->iter = table_iter(k->rows.table, scan->snapshot, rowkey_bytes(&from), rowkey_bytes(&to));
     k->shards[shard].scan = scan;
 }
 
 static void scan_piece(struct kv *k, struct copy_scan *scan)
 {
-    const struct table_ops *ops = k->batch.table->ops;
+    const struct table_ops *ops = k->rows.table->ops;
     for (size_t bytes = 0; !scan->done && bytes < SUM_BYTES_PER_CALL;) {
         scan->done = !ops->iter_next(scan->iter);
         if (scan->done)
@@ -182,7 +180,7 @@ static void scan_piece(struct kv *k, struct copy_scan *scan)
 
 bool copy_sum(struct kv *k, uint32_t shard, struct kv_command *ret_c)
 {
-    struct copying g = kv_finished_shard(k, shard)->copying;
+    struct copying g = k->shards[shard].copying;
     struct shard *s = &k->shards[shard];
     if (s->scan && s->scan->epoch != g.epoch)
         copy_scan_free(k, s);
@@ -191,7 +189,7 @@ bool copy_sum(struct kv *k, uint32_t shard, struct kv_command *ret_c)
     scan_piece(k, s->scan);
     if (!s->scan->done)
         return false;
-    if (k->batch.table->ops->iter_error(s->scan->iter)) {
+    if (k->rows.table->ops->iter_error(s->scan->iter)) {
         copy_scan_free(k, s); /* and once more from the beginning */
         return false;
     }

@@ -45,11 +45,11 @@ static struct session *session_of(struct kv *k, uint32_t shard, uint64_t client)
     if (s)
         return s;
     struct rowkey key = row_session(shard, client);
-    if (!overlay_get(&k->batch, rowkey_bytes(&key), &k->row))
+    if (!overlay_get(&k->rows, rowkey_bytes(&key), &k->row))
         return NULL;
     s = session_add(k, shard, client);
     if (!session_row_decode(buf_bytes(&k->row), &s->row))
-        k->batch.err = RGKV_DAMAGED;
+        k->rows.err = RGKV_DAMAGED;
     return s;
 }
 
@@ -180,7 +180,7 @@ bool dedup_expire(struct kv *k, uint32_t shard, uint64_t client, uint64_t *ret_d
         return false;
     }
     struct rowkey key = row_session(shard, client);
-    overlay_delete(&k->batch, rowkey_bytes(&key));
+    overlay_delete(&k->rows, rowkey_bytes(&key));
     k->shards[shard].sessions--;
     kv_shard_changed(k, shard);
     session_forget(k, s);
@@ -190,7 +190,7 @@ bool dedup_expire(struct kv *k, uint32_t shard, uint64_t client, uint64_t *ret_d
 static void session_write(struct kv *k, struct session *s)
 {
     struct rowkey key = row_session((uint32_t)s->id.shard, s->id.client);
-    session_row_encode(&s->row, overlay_put(&k->batch, rowkey_bytes(&key), session_row_size(&s->row)));
+    session_row_encode(&s->row, overlay_put(&k->rows, rowkey_bytes(&key), session_row_size(&s->row)));
     s->dirty = false;
 }
 

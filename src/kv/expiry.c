@@ -10,7 +10,7 @@ static void queue_add(struct kv *k, uint32_t shard, const struct queue_item *i)
 {
     struct shard *s = &k->shards[shard];
     struct rowkey key = row_queue(shard, i);
-    overlay_put(&k->batch, rowkey_bytes(&key), 0);
+    overlay_put(&k->rows, rowkey_bytes(&key), 0);
     s->due_us = MIN(s->due_us, i->due_us);
 }
 
@@ -76,13 +76,13 @@ static bool collect_until_newer(struct collector *c, const struct queue_item *i,
     struct scan s;
     struct data_id id;
     bool may = true, newer = false;
-    scan_open(&s, &c->k->batch, rowkey_bytes(&from), to);
+    scan_open(&s, &c->k->rows, rowkey_bytes(&from), to);
     while (may && !newer && scan_next(&s) && row_data_id(s.key, &id)) {
         may = spend(c);
         newer = id.revision >= i->revision;
         *chunk = id.chunk;
         if (may && !newer)
-            overlay_delete(&c->k->batch, s.key);
+            overlay_delete(&c->k->rows, s.key);
     }
     scan_close(&s);
     *ret_more = newer;
@@ -105,7 +105,7 @@ static bool generation_is_large(struct collector *c, struct bytes from, struct b
 {
     struct scan s;
     unsigned n = 0;
-    scan_open(&s, &c->k->batch, from, to);
+    scan_open(&s, &c->k->rows, from, to);
     while (n <= GENERATION_ROWS_SINGLY && scan_next(&s))
         n++;
     scan_close(&s);
@@ -116,13 +116,13 @@ static void collect_generation(struct collector *c, const struct queue_item *i)
 {
     struct rowkey from = row_generation(c->shard, i->generation), to = rowkey_end(from);
     if (generation_is_large(c, rowkey_bytes(&from), rowkey_bytes(&to))) {
-        overlay_delete_range(&c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+        overlay_delete_range(&c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
         return;
     }
     struct scan s;
-    scan_open(&s, &c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     while (scan_next(&s))
-        overlay_delete(&c->k->batch, s.key);
+        overlay_delete(&c->k->rows, s.key);
     scan_close(&s);
     c->budget -= MIN(c->budget, GENERATION_ROWS_SINGLY / 4);
 }
@@ -130,7 +130,7 @@ static void collect_generation(struct collector *c, const struct queue_item *i)
 static void collect_history(struct collector *c, const struct queue_item *i)
 {
     struct rowkey key = row_history(c->shard, i->key, i->generation);
-    overlay_delete(&c->k->batch, rowkey_bytes(&key));
+    overlay_delete(&c->k->rows, rowkey_bytes(&key));
 }
 
 static void collect_session(struct collector *c, const struct queue_item *i)
@@ -188,14 +188,14 @@ static void collect_shard(struct collector *c)
     struct rowkey from = row_queue_at(c->shard, 0), to = row_queue_at(c->shard, now_us + 1);
     struct scan s;
     struct queue_item i;
-    scan_open(&s, &c->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     while (c->budget && scan_next(&s)) {
         if (!row_queue_item(s.key, &i)) {
-            c->k->batch.err = RGKV_DAMAGED;
+            c->k->rows.err = RGKV_DAMAGED;
             break;
         }
         spend(c);
-        overlay_delete(&c->k->batch, s.key);
+        overlay_delete(&c->k->rows, s.key);
         collect(c, &i);
     }
     scan_close(&s);
@@ -208,7 +208,7 @@ void expiry_find_due(struct kv *k, uint32_t shard)
     struct scan s;
     struct queue_item i;
     k->shards[shard].due_us = UINT64_MAX;
-    scan_open(&s, &k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     if (scan_next(&s) && row_queue_item(s.key, &i))
         k->shards[shard].due_us = i.due_us;
     scan_close(&s);

@@ -11,18 +11,18 @@ static void machine_write(struct kv *k)
         return;
     buf_put_le32(&row, k->nshards);
     buf_put_le64(&row, k->time_us);
-    memcpy(overlay_put(&k->batch, rowkey_bytes(&key), row.len), row.data, row.len);
+    memcpy(overlay_put(&k->rows, rowkey_bytes(&key), row.len), row.data, row.len);
     buf_release(&row);
     k->time_dirty = false;
 }
 
-/* A blank table gets its row with the first batch. */
+/* A blank table gets its row with the first save. */
 static enum rgkv_err machine_read(struct kv *k)
 {
     struct rowkey key = row_machine();
-    if (!overlay_get(&k->finished, rowkey_bytes(&key), &k->row)) {
+    if (!overlay_get(&k->rows, rowkey_bytes(&key), &k->row)) {
         k->time_dirty = true;
-        return k->finished.err;
+        return k->rows.err;
     }
     struct reader r = reader_of(buf_bytes(&k->row));
     uint32_t nshards = read_le32(&r);
@@ -67,7 +67,7 @@ static void shard_write(struct kv *k, uint32_t shard)
     struct rowkey key = row_shard(shard);
     buf_clear(&k->row);
     shard_encode(&k->shards[shard], &k->row);
-    memcpy(overlay_put(&k->batch, rowkey_bytes(&key), k->row.len), k->row.data, k->row.len);
+    memcpy(overlay_put(&k->rows, rowkey_bytes(&key), k->row.len), k->row.data, k->row.len);
     k->shards[shard].dirty = false;
 }
 
@@ -75,11 +75,9 @@ static void shard_write(struct kv *k, uint32_t shard)
 static void shard_read(struct kv *k, uint32_t shard, struct shard *s)
 {
     struct rowkey key = row_shard(shard);
-    struct buf cursor = s->cursor;
-    *s = (struct shard){.cursor = cursor, .due_us = UINT64_MAX};
-    buf_clear(&s->cursor);
-    if (overlay_get(&k->finished, rowkey_bytes(&key), &k->row) && !shard_decode(buf_bytes(&k->row), s))
-        k->finished.err = RGKV_DAMAGED;
+    s->due_us = UINT64_MAX;
+    if (overlay_get(&k->rows, rowkey_bytes(&key), &k->row) && !shard_decode(buf_bytes(&k->row), s))
+        k->rows.err = RGKV_DAMAGED;
 }
 
 /* ---- open, free ---- */
@@ -105,13 +103,13 @@ enum rgkv_err kv_open(struct table *t, uint64_t gid, uint32_t nshards, struct kv
     k->shards = mem_zalloc(nshards * sizeof(*k->shards));
     k->dirty = mem_zalloc(nshards * sizeof(*k->dirty));
     k->cache = row_cache_new();
-    overlay_init(&k->batch, t, k->cache);
-    overlay_init(&k->finished, t, k->cache);
+    k->finished = true;
+    overlay_init(&k->rows, t, k->cache);
     enum rgkv_err err = machine_read(k);
     if (!err)
         shards_read(k);
     if (!err)
-        err = k->finished.err ? k->finished.err : k->batch.err;
+        err = k->rows.err;
     if (err) {
         kv_free(k);
         return err;
@@ -126,12 +124,11 @@ void kv_free(struct kv *k)
         return;
     dedup_release(k);
     copy_release(k);
-    overlay_release(&k->batch);
-    overlay_release(&k->finished);
+    overlay_release(&k->rows);
     row_cache_free(k->cache);
     for (uint32_t i = 0; i < k->nshards; i++)
         buf_release(&k->shards[i].cursor);
-    buf_release(&k->before.cursor);
+    buf_release(&k->applied);
     buf_release(&k->row);
     buf_release(&k->data);
     buf_release(&k->chunk);
@@ -155,18 +152,10 @@ uint64_t kv_shard_time(const struct kv *k, const struct shard *s)
     return s->state == KV_SERVING ? k->time_us + s->offset_us : s->clock_us;
 }
 
-const struct shard *kv_finished_shard(struct kv *k, uint32_t shard)
-{
-    if (!k->shards[shard].dirty)
-        return &k->shards[shard];
-    shard_read(k, shard, &k->before);
-    return &k->before;
-}
-
 enum rgkv_err kv_take_read_error(struct kv *k)
 {
-    enum rgkv_err err = k->finished.err;
-    k->finished.err = RGKV_OK;
+    enum rgkv_err err = k->rows.err;
+    k->rows.err = RGKV_OK;
     return err;
 }
 
@@ -190,11 +179,6 @@ enum rgkv_err kv_serving(const struct shard *s)
 
 /* ---- apply ---- */
 
-static bool kv_unfinished(const struct kv *k)
-{
-    return !overlay_empty(&k->batch) || k->n_dirty || k->n_dirty_sessions || k->time_dirty;
-}
-
 static void time_advance(struct kv *k, uint64_t time_us)
 {
     if (time_us <= k->time_us)
@@ -213,7 +197,7 @@ static void reply_recorded(struct kv_result *r, const struct session_result *don
 static enum rgkv_err request_execute(struct kv *k, const struct kv_request *q, struct kv_result *r)
 {
     struct shard *s = &k->shards[q->shard];
-    struct op o = {.k = k, .rows = &k->batch, .shard = s, .q = q, .revision = s->revision + 1};
+    struct op o = {.k = k, .rows = &k->rows, .shard = s, .q = q, .revision = s->revision + 1};
     enum rgkv_err err = op_execute(&o);
     if (!err) {
         s->revision = o.revision;
@@ -269,22 +253,11 @@ static enum rgkv_err command_apply(struct kv *k, const struct kv_command *c, str
     return RGKV_INVALID;
 }
 
-/* What a batch records belongs to one round, wherever batches end: a round's first command begins a new one. */
-static bool begins_batch(const struct kv_command *c) { return c->kind == KV_COPY || c->kind == KV_FREEZE; }
+/* ---- into the table ---- */
 
-enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r)
-{
-    bool full = overlay_full(&k->batch) || (begins_batch(c) && kv_unfinished(k));
-    enum rgkv_err err = full ? kv_finish(k, applied_before) : k->batch.err;
-    if (err)
-        return err;
-    struct kv_result r = {0};
-    time_advance(k, c->time_us);
-    r.err = r.reply.err = command_apply(k, c, &r);
-    if (!k->batch.err)
-        *ret_r = r;
-    return k->batch.err;
-}
+#define DIRTY_FULL 1024u
+
+static bool kv_full(const struct kv *k) { return overlay_full(&k->rows) || k->n_dirty + k->n_dirty_sessions >= DIRTY_FULL; }
 
 static void shards_write(struct kv *k)
 {
@@ -293,19 +266,64 @@ static void shards_write(struct kv *k)
     k->n_dirty = 0;
 }
 
-enum rgkv_err kv_finish(struct kv *k, struct bytes applied)
+static void applied_note(struct kv *k, struct bytes applied)
 {
+    k->finished = k->unsaved = true;
+    buf_clear(&k->applied);
+    buf_put(&k->applied, applied);
+}
+
+enum rgkv_err kv_save(struct kv *k)
+{
+    ASSERT(k->finished);
+    if (!k->unsaved)
+        return k->rows.err;
     dedup_write(k);
     copy_record(k);
     shards_write(k);
     machine_write(k);
-    uint8_t *to = overlay_put(&k->batch, bytes_str(TABLE_APPLIED_KEY), applied.len);
-    if (applied.len)
-        memcpy(to, applied.data, applied.len);
-    enum rgkv_err err = overlay_write(&k->batch);
-    if (!err)
-        dedup_trim(k);
-    return err;
+    uint8_t *to = overlay_put(&k->rows, bytes_str(TABLE_APPLIED_KEY), k->applied.len);
+    if (k->applied.len)
+        memcpy(to, k->applied.data, k->applied.len);
+    enum rgkv_err err = overlay_write(&k->rows);
+    if (err)
+        return err;
+    k->unsaved = false;
+    dedup_trim(k);
+    return RGKV_OK;
+}
+
+/* A shard that is being copied records what changes with each save, and is read by the other group: not later, then. */
+enum rgkv_err kv_finish(struct kv *k, struct bytes applied)
+{
+    applied_note(k, applied);
+    return kv_full(k) || k->n_copying ? kv_save(k) : k->rows.err;
+}
+
+/* What a save records belongs to one round, wherever runs end: before a round's first command all is saved. */
+static bool begins_round(const struct kv_command *c) { return c->kind == KV_COPY || c->kind == KV_FREEZE; }
+
+static enum rgkv_err save_before(struct kv *k, const struct kv_command *c, struct bytes applied_before)
+{
+    if (!kv_full(k) && !begins_round(c))
+        return k->rows.err;
+    if (!k->finished)
+        applied_note(k, applied_before);
+    return kv_save(k);
+}
+
+enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r)
+{
+    enum rgkv_err err = save_before(k, c, applied_before);
+    if (err)
+        return err;
+    struct kv_result r = {0};
+    k->finished = false;
+    time_advance(k, c->time_us);
+    r.err = r.reply.err = command_apply(k, c, &r);
+    if (!k->rows.err)
+        *ret_r = r;
+    return k->rows.err;
 }
 
 enum rgkv_err kv_applied_row(struct table *t, struct buf *out)
@@ -358,7 +376,11 @@ enum rgkv_err kv_checksum(struct kv *k, uint64_t *ret_hash)
 {
     struct scan s;
     uint64_t hash = 0;
-    scan_open(&s, &k->finished, BYTES_EMPTY, bytes_str(TABLE_APPLIED_KEY));
+    ASSERT(k->finished);
+    dedup_write(k);
+    shards_write(k);
+    machine_write(k);
+    scan_open(&s, &k->rows, BYTES_EMPTY, bytes_str(TABLE_APPLIED_KEY));
     while (scan_next(&s))
         hash = hash64_seeded(s.value, hash64_seeded(s.key, hash));
     scan_close(&s);

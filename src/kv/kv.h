@@ -1,9 +1,11 @@
 /* The shard state machine of one group: keys, values, directories, sessions and the shards themselves, over a
  * table. Pure: everything it decides follows from the log (commands with their logged time) and the table.
  *
- * Commands are applied in log order into an unfinished batch that later commands of the same batch read through;
- * kv_finish writes it to the table in one atomic write together with the row `applied`. Nothing may be answered to
- * anybody before kv_finish returned OK.
+ * Commands are applied in log order, a run of them ends with kv_finish. Nothing may be answered to anybody, and nothing
+ * read, before that. What was finished is kept in memory, over the table, until there is enough of it: then all of it
+ * goes to the table in one atomic write, together with the row `applied`, so that a row which changes often is written once.
+ * The table is durable only after a flush, and whatever it lacks the log still has (P23): so this costs nothing but
+ * the order: kv_save comes before a flush, and before anybody else looks at the table.
  *
  * Names (FILESYSTEM.md section 1 of the specification; README "Promises"): a key is a path without the leading slash: components of
  * 1–255 bytes, none "." or "..", no NUL, 1,024 bytes in all. Its shard is XXH3_64(first component) % nshards. A key's
@@ -199,16 +201,18 @@ struct kv;
 MUST_USE enum rgkv_err kv_open(struct table *t, uint64_t gid, uint32_t nshards, struct kv **ret_kv);
 void kv_free(struct kv *k);
 
-/* Applies one command to the unfinished batch. An error is the disk's (the result has the command's own): the machine must then
- * be closed, nothing of the batch counts. May write a part of the batch that ends before this command with
- * the previous `applied` row: `applied_before` is that row's value. */
+/* Applies one command. An error is the disk's (the result has the command's own): the machine must then be closed, nothing
+ * since the last write counts. May write all up to this command with the previous `applied` row: `applied_before` is
+ * that row's value. */
 MUST_USE enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r);
-/* Writes the unfinished batch with the row `applied` (even if nothing else is in it). */
+/* The run ends; the row `applied` goes with it (even if nothing else is in it). Writes if there is enough to write. */
 MUST_USE enum rgkv_err kv_finish(struct kv *k, struct bytes applied);
+/* Puts all that was finished into the table. */
+MUST_USE enum rgkv_err kv_save(struct kv *k);
 /* The row `applied` as last written (appended to out), NOT_FOUND on a blank table. Works on any table (ctrl's too). */
 MUST_USE enum rgkv_err kv_applied_row(struct table *t, struct buf *out);
 
-/* Serves a read from the finished state. WRONG_GROUP, MOVING as reply->err. Data goes into `out`. The return value is the disk's. */
+/* Serves a read, between runs. WRONG_GROUP, MOVING as reply->err. Data goes into `out`. The return value is the disk's. */
 MUST_USE enum rgkv_err kv_read(struct kv *k, const struct kv_request *q, struct buf *out, struct kv_reply *ret_r);
 /* May this mutation be proposed? OK, WRONG_GROUP, MOVING, BUSY (outside the window, P12). Only an early answer: apply decides. */
 enum rgkv_err kv_may_propose(const struct kv *k, const struct kv_request *q);

@@ -2,7 +2,7 @@
  *
  *   kv.c       open, apply, finish; what others ask
  *   key.c      names; request.c what can be said of a request alone
- *   overlay.c  the unfinished batch; row_cache.c rows used lately; rows.c keys and values of rows as bytes
+ *   overlay.c  rows that are not in the table yet; row_cache.c rows used lately; rows.c keys and values of rows as bytes
  *   dedup.c    sessions: exactly once
  *   op.c       one request is executed: put … symlink; rename.c two names at once
  *   value.c    a value's bytes in rows; staged.c a value that comes in pieces
@@ -60,15 +60,16 @@ struct kv {
     uint32_t nshards;
     uint64_t time_us;
     bool time_dirty;
-    struct row_cache *cache;   /* of the table, shared by both overlays */
-    struct overlay batch;      /* commands work on this */
-    struct overlay finished;   /* always empty: the table as it is; reads look here */
+    struct row_cache *cache;   /* of the table */
+    struct overlay rows;       /* what changed since the last save, over the table */
+    bool finished;             /* no command was applied since kv_finish */
+    bool unsaved;              /* something was finished since the last save */
+    struct buf applied;        /* the row of that name as last finished */
     struct shard *shards;
-    struct shard before;       /* a shard as it was before the unfinished batch */
     unsigned n_copying;
     unsigned n_dirty;          /* shards whose row is to be written */
     uint32_t *dirty;
-    struct session *sessions;  /* cache: any may be forgotten after a finish */
+    struct session *sessions;  /* cache: any may be forgotten after a save */
     struct session **dirty_sessions;
     unsigned n_dirty_sessions, dirty_sessions_room;
     struct buf row, data, chunk; /* scratch: a row just read; bytes of a value; bytes of a chunk */
@@ -79,8 +80,7 @@ struct kv {
 void kv_shard_changed(struct kv *k, uint32_t shard);   /* its row will be written */
 enum rgkv_err kv_serving(const struct shard *s);      /* OK, WRONG_GROUP, MOVING */
 uint64_t kv_shard_time(const struct kv *k, const struct shard *s);
-const struct shard *kv_finished_shard(struct kv *k, uint32_t shard); /* without what the unfinished batch did; until the next call */
-enum rgkv_err kv_take_read_error(struct kv *k);        /* of reads of the finished state; it is then forgotten */
+enum rgkv_err kv_take_read_error(struct kv *k);        /* it is then forgotten */
 
 /* ---- dedup.c: P5, P12, P28 ---- */
 /* May this be executed? OK; SESSION_OLD, SESSION_EXPIRED, BUSY. OK with ret_done filled in (it is untouched otherwise):
@@ -89,8 +89,8 @@ enum rgkv_err dedup_admit(struct kv *k, const struct kv_request *q, struct sessi
 void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, const struct kv_attr *a);
 /* Goes unless it was used since: then false, and when to look again. */
 bool dedup_expire(struct kv *k, uint32_t shard, uint64_t client, uint64_t *ret_due_us);
-void dedup_write(struct kv *k);                        /* changed sessions into the batch */
-void dedup_trim(struct kv *k);                         /* after a finish: bounds the cache */
+void dedup_write(struct kv *k);                        /* changed sessions into rows */
+void dedup_trim(struct kv *k);                         /* after a save: bounds the cache */
 void dedup_forget_shard(struct kv *k, uint32_t shard); /* its rows are gone */
 void dedup_release(struct kv *k);
 enum rgkv_err dedup_may_propose(const struct kv *k, const struct kv_request *q);
@@ -125,7 +125,7 @@ void value_read(struct overlay *o, uint32_t shard, const struct meta *m, uint64_
 /* ---- op.c, rename.c ---- */
 struct op {                /* one request that is being executed */
     struct kv *k;
-    struct overlay *rows;  /* k->batch, or k->finished for a read */
+    struct overlay *rows;  /* k->rows */
     struct shard *shard;
     const struct kv_request *q;
     uint64_t revision;     /* the shard's, if this changes anything */
@@ -168,7 +168,7 @@ enum rgkv_err shard_command(struct kv *k, const struct kv_command *c);
 enum rgkv_err copy_command(struct kv *k, const struct kv_command *c); /* KV_COPY, KV_COPY_SUM */
 void copy_begin(struct kv *k, uint32_t shard, uint64_t epoch);
 void copy_end(struct kv *k, uint32_t shard);           /* thawed, dropped: what was recorded is forgotten */
-void copy_record(struct kv *k);                        /* what the unfinished batch changes in shards that are being copied */
+void copy_record(struct kv *k);                        /* what is about to be saved of shards that are being copied */
 uint64_t copy_row_hash(struct bytes key, struct bytes value); /* an image's hash is the sum over its rows */
 /* Counts some rows of the shard as it was at a moment since the copy began. True: done, and ret_c says it to the log. */
 bool copy_sum(struct kv *k, uint32_t shard, struct kv_command *ret_c);

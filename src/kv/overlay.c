@@ -1,15 +1,18 @@
-/* Rows lie in a sorted array: a batch holds hundreds of rows, searching them takes a few comparisons, moving them a
- * few kilobytes, and a scan merges them with the table's iterator as they lie. Keys and values live in blocks that
- * are given back together when the batch was written. */
+/* Rows lie in a sorted array: there are at most some thousands, searching them takes a few comparisons, moving them a few
+ * kilobytes, and a scan merges them with the table's iterator as they lie. Keys and values live in blocks that are given
+ * back together after a write.
+ *
+ * When it is full: more rows make a write rarer and what it costs a row smaller (a row that changed twice is written
+ * once), and the moving, and the time that one write takes, longer. */
 #include "base/mutant.h"
 #include "kv/overlay.h"
 
 #ifndef OVERLAY_BLOCK_BYTES
 #define OVERLAY_BLOCK_BYTES (256u << 10)
 #endif
-#define ROWS_FULL 8192u
-#define RANGES_FULL 64u
-#define BYTES_FULL (16u << 20)
+#define ROWS_FULL 2048u
+#define RANGES_FULL 16u
+#define BYTES_FULL (4u << 20)
 
 struct overlay_block {
     struct overlay_block *older;
@@ -153,13 +156,19 @@ bool overlay_get(struct overlay *o, struct bytes key, struct buf *out)
     return table_row(o, key, out);
 }
 
+bool overlay_below(struct overlay *o, struct bytes key, struct buf *out)
+{
+    buf_clear(out);
+    return table_row(o, key, out);
+}
+
 uint8_t *overlay_put(struct overlay *o, struct bytes key, size_t len)
 {
     ASSERT(len <= UINT32_MAX);
     struct overlay_row *r = row_of(o, key);
     if (!r->value || r->room < len) {
-        r->value = block_take(o, MAX(len, 1));
-        r->room = (uint32_t)MAX(len, 1);
+        r->room = (uint32_t)(r->value ? len + len / 2 : MAX(len, 1)); /* a row that grew will grow again */
+        r->value = block_take(o, r->room);
     }
     r->len = (uint32_t)len;
     return r->value;
@@ -188,7 +197,7 @@ void overlay_delete_range(struct overlay *o, struct bytes from, struct bytes to)
     o->ranges[o->n_ranges++] = (struct overlay_range){block_copy(o, from), block_copy(o, to)};
 }
 
-/* Empty again; one block is kept for the next batch. */
+/* Empty again; one block is kept for the next rows. */
 static void overlay_clear(struct overlay *o)
 {
     if (o->blocks) {

@@ -1,7 +1,7 @@
-/* The unfinished batch: rows that commands changed but that are not in the table yet, over the table.
+/* Rows that commands changed but that are not in the table yet, over the table.
  *
  * Reads see the changes. overlay_write puts all of them into the table in one atomic write and leaves the overlay
- * empty; an overlay with nothing in it is the table's finished state.
+ * empty.
  *
  * A disk's error does not stop a read here: it counts as "nothing there", is kept in `err` and must be looked at
  * before anything that was read is believed (kv_apply and kv_read do so at their end). After a failed write the overlay
@@ -24,7 +24,7 @@ struct overlay_block;
 
 struct overlay {
     struct table *table;
-    struct row_cache *cache;   /* of the table; shared by its overlays, kept up to date by their writes */
+    struct row_cache *cache;   /* of the table, kept up to date by the writes */
     enum rgkv_err err;
     unsigned n_rows, rows_room;
     struct overlay_row *rows;  /* sorted by key */
@@ -42,6 +42,8 @@ unsigned overlay_place(const struct overlay *o, struct bytes key); /* index of t
 bool overlay_full(const struct overlay *o);            /* time to write it */
 /* The row's value takes the place of what is in out. False: none, or see err. */
 bool overlay_get(struct overlay *o, struct bytes key, struct buf *out);
+/* As the table has it, without what changed since. */
+bool overlay_below(struct overlay *o, struct bytes key, struct buf *out);
 /* Room for the row's new value, to be filled in at once. */
 uint8_t *overlay_put(struct overlay *o, struct bytes key, size_t len);
 void overlay_delete(struct overlay *o, struct bytes key);

@@ -51,7 +51,7 @@ static struct rowkey round_from(const struct kv_pull *q)
 static bool add_changed(struct kv *k, struct piece *p, struct bytes changed)
 {
     struct bytes key = bytes_from(changed, CHANGED_HEAD_BYTES);
-    bool there = overlay_get(&k->finished, key, &k->row);
+    bool there = overlay_get(&k->rows, key, &k->row);
     struct bytes value = buf_bytes(&k->row);
     return piece_add(p, key, there ? &value : NULL);
 }
@@ -63,7 +63,7 @@ static bool rows_take(struct kv *k, const struct kv_pull *q, struct buf *out)
     struct rowkey from = round_from(q), to = rowkey_end(round_range(q));
     struct scan s;
     bool fits = true;
-    scan_open(&s, &k->finished, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     while (fits && scan_next(&s))
         fits = q->round ? add_changed(k, &p, s.key) : piece_add(&p, s.key, &s.value);
     scan_close(&s);
@@ -99,7 +99,7 @@ static enum rgkv_err round_is_over(const struct shard *s, const struct kv_pull *
 
 static enum rgkv_err may_pull(struct kv *k, const struct kv_pull *q)
 {
-    const struct shard *s = kv_finished_shard(k, q->shard);
+    const struct shard *s = &k->shards[q->shard];
     if (!cursor_sound(q))
         return RGKV_INVALID;
     if (s->epoch > q->epoch)
@@ -116,12 +116,13 @@ static struct kv_pulled totals(const struct kv *k, const struct shard *s)
 
 enum rgkv_err kv_pull(struct kv *k, const struct kv_pull *q, struct buf *out, struct kv_pulled *ret_p)
 {
+    ASSERT(k->finished);
     if (q->shard >= k->nshards)
         return RGKV_INVALID;
     enum rgkv_err err = may_pull(k, q);
     if (err)
         return err;
-    const struct shard *s = kv_finished_shard(k, q->shard);
+    const struct shard *s = &k->shards[q->shard];
     bool last_round = is_frozen(s, q->epoch) && q->round >= s->copying.round;
     struct kv_pulled p = totals(k, s);
     size_t before = out->len;
@@ -157,7 +158,7 @@ static struct kv_command round_end(struct kv *k, const struct kv_pull *q)
 
 bool kv_copy_next(struct kv *k, const struct kv_pull *q, struct kv_command *ret_c, uint64_t *ret_steps)
 {
-    const struct shard *s = kv_finished_shard(k, q->shard);
+    const struct shard *s = &k->shards[q->shard];
     bool frozen = s->state == KV_FROZEN && s->epoch == q->epoch;
     bool serving = s->state == KV_SERVING && s->epoch < q->epoch && s->copying.epoch <= q->epoch;
     bool begins = serving && s->copying.epoch < q->epoch, next = serving && q->round == s->copying.round;

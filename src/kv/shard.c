@@ -12,7 +12,7 @@
  *
  * While SERVING, COPY e > ours begins the copy of a move to epoch e (copy.c); what it recorded stays while FROZEN.
  *
- * IMPORT with a higher epoch is taken in every state but SERVING. It and DROP clear the shard's whole range in their own batch
+ * IMPORT with a higher epoch is taken in every state but SERVING. It and DROP clear the shard's whole range themselves
  * (P10). A frozen shard's clock stands (P9); ACTIVATE and THAW let it go on from there (P18). */
 #include "base/mutant.h"
 #include "kv/machine.h"
@@ -39,7 +39,7 @@ static void shard_clear(struct kv *k, uint32_t shard)
     struct shard *s = &k->shards[shard];
     struct rowkey from = row_shard_range(shard), to = rowkey_end(from);
     if (!MUTANT(import_uncleared))
-        overlay_delete_range(&k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+        overlay_delete_range(&k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     dedup_forget_shard(k, shard);
     copy_end(k, shard);
     s->from = s->clock_us = s->offset_us = s->revision = s->keys = s->bytes = s->sessions = 0;
@@ -130,12 +130,12 @@ static void row_count(struct shard *s, struct bytes key, struct bytes value, uin
 static void row_write(struct kv *k, const struct image_row *row)
 {
     if (row->gone) {
-        overlay_delete(&k->batch, row->key);
+        overlay_delete(&k->rows, row->key);
         return;
     }
     if (MUTANT(dedup_not_moved) && row->key.data[2] == ROW_SESSION)
         return;
-    uint8_t *to = overlay_put(&k->batch, row->key, row->value.len);
+    uint8_t *to = overlay_put(&k->rows, row->key, row->value.len);
     if (row->value.len)
         memcpy(to, row->value.data, row->value.len);
 }
@@ -143,7 +143,7 @@ static void row_write(struct kv *k, const struct image_row *row)
 /* In round 0 every row is new. */
 static void row_import(struct kv *k, struct shard *s, const struct image_row *row)
 {
-    if (s->import_round && overlay_get(&k->batch, row->key, &k->row))
+    if (s->import_round && overlay_get(&k->rows, row->key, &k->row))
         row_count(s, row->key, buf_bytes(&k->row), (uint64_t)-1);
     if (!row->gone)
         row_count(s, row->key, row->value, 1);

@@ -161,16 +161,16 @@ bool stage_expired(struct kv *k, uint32_t shard, uint64_t id, uint64_t *ret_due_
     struct rowkey key = row_stage(shard, id);
     struct stage_row s;
     *ret_due_us = 0;
-    if (!overlay_get(&k->batch, rowkey_bytes(&key), &k->row))
+    if (!overlay_get(&k->rows, rowkey_bytes(&key), &k->row))
         return false; /* it became a value */
     if (!stage_row_decode(buf_bytes(&k->row), &s)) {
-        k->batch.err = RGKV_DAMAGED;
+        k->rows.err = RGKV_DAMAGED;
         return false;
     }
     if (s.last_us + STAGE_TTL_US > kv_shard_time(k, &k->shards[shard])) {
         *ret_due_us = s.last_us + STAGE_TTL_US;
         return false;
     }
-    overlay_delete(&k->batch, rowkey_bytes(&key));
+    overlay_delete(&k->rows, rowkey_bytes(&key));
     return true;
 }

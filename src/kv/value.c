@@ -161,7 +161,7 @@ void value_read(struct overlay *o, uint32_t shard, const struct meta *m, uint64_
 static void row_put(struct value *v, uint32_t chunk, uint32_t head, struct bytes bytes)
 {
     struct rowkey key = row_data(v->shard, v->meta->generation, chunk, v->revision);
-    uint8_t *to = overlay_put(&v->k->batch, rowkey_bytes(&key), DATA_HEAD_BYTES + bytes.len);
+    uint8_t *to = overlay_put(&v->k->rows, rowkey_bytes(&key), DATA_HEAD_BYTES + bytes.len);
     uint32_t le = htole32(head);
     memcpy(to, &le, DATA_HEAD_BYTES);
     if (bytes.len)
@@ -235,7 +235,7 @@ static void chunk_rewrite(struct value *v, uint32_t chunk, uint32_t from, struct
     struct buf *all = &v->k->chunk;
     uint32_t have = chunk_bytes(v, chunk), end = MAX(have, from + (uint32_t)bytes.len);
     buf_clear(all);
-    value_read(&v->k->batch, v->shard, v->meta, v->revision, (uint64_t)chunk * CHUNK, have, all);
+    value_read(&v->k->rows, v->shard, v->meta, v->revision, (uint64_t)chunk * CHUNK, have, all);
     if (end > have)
         memset(buf_grow(all, end - have), 0, end - have);
     if (bytes.len)
@@ -254,7 +254,7 @@ static bool chunk_crowded(struct value *v, uint32_t chunk)
     struct data_id id = {0};
     unsigned n = 0;
     bool whole = false, ours = false;
-    scan_open(&s, &v->k->batch, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan_open(&s, &v->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     while (!whole && n < CHUNK_ROWS_MAX && scan_next(&s) && row_data_id(s.key, &id)) {
         struct reader in = reader_of(s.value);
         whole = read_le32(&in) == 0;
@@ -331,7 +331,7 @@ static void patch_small(struct value *v, const struct kv_request *q, uint64_t tr
     struct buf *all = &v->k->data;
     struct bytes data = q->data;
     buf_clear(all);
-    value_read(&v->k->batch, v->shard, v->meta, v->revision, 0, truncated, all);
+    value_read(&v->k->rows, v->shard, v->meta, v->revision, 0, truncated, all);
     size_t have = all->len;
     if (size > have)
         memset(buf_grow(all, size - have), 0, size - have);
@@ -393,6 +393,6 @@ void value_keep_old(struct value *v, struct bytes key, bool gone)
     if (meta_rows_end(m) == 0)
         return;
     struct rowkey row = row_history(v->shard, key, m->attr.version);
-    meta_encode(m, overlay_put(&v->k->batch, rowkey_bytes(&row), meta_size(m)));
+    meta_encode(m, overlay_put(&v->k->rows, rowkey_bytes(&row), meta_size(m)));
     expiry_history(v->k, v->shard, key, m->attr.version);
 }

@@ -1,4 +1,4 @@
-/* Committed entries into the machine, a run of them as one write of the table, and the answers to those who waited.
+/* Committed entries into the machine, a run of them at a time, and the answers to those who waited.
  *
  * The row `applied` of the table: u64 index, u64 term, then the raft configuration in force at that index (P8, P23). */
 #include "base/mutant.h"
@@ -160,7 +160,20 @@ static enum rgkv_err finish(struct replica *r)
     return r->kv ? kv_finish(r->kv, buf_bytes(&r->applied_row)) : ctrl_finish(r->ctrl, buf_bytes(&r->applied_row));
 }
 
-/* A run of entries is one write of the table; whoever waits is answered after it. */
+static void table_failed(struct node *n, struct replica *r, enum rgkv_err err)
+{
+    node_fail(n, "group %llu: the table cannot be written: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
+}
+
+bool apply_write(struct node *n, struct replica *r)
+{
+    enum rgkv_err err = r->kv ? kv_save(r->kv) : RGKV_OK;
+    if (err)
+        table_failed(n, r, err);
+    return !err;
+}
+
+/* Whoever waits for an entry of the run is answered after its end. */
 static void apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count)
 {
     struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
@@ -179,7 +192,7 @@ static void apply_run(struct node *n, struct replica *r, const struct raft_entry
     if (!err)
         err = finish(r);
     if (err)
-        node_fail(n, "group %llu: the table cannot be written: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
+        table_failed(n, r, err);
     for (unsigned i = 0; i < n_answers && !err; i++)
         tell(n, r, &answers[i]);
     mem_free(answers);

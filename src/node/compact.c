@@ -19,6 +19,8 @@ void compact_tick(struct node *n, struct replica *r)
     raft_status(r->raft, &s);
     if (!flush_due(n, r, &s) || r->applied < s.first_index || s.persisted < r->applied)
         return;
+    if (!apply_write(n, r))
+        return;
     r->flushing = true;
     r->flush_index = r->applied;
     r->flush_term = r->applied_term;

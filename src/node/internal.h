@@ -225,6 +225,7 @@ enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* tabl
 void apply_wait(struct replica *r, struct waiter w);     /* is answered when its index is applied */
 void apply_queue(struct replica *r, const struct raft_ready *ready);
 void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
+bool apply_write(struct node *n, struct replica *r);     /* all that is applied is in the table; false: the node has failed */
 void replica_drop_waiters(struct replica *r);
 void apply_release(struct replica *r);
 void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);

@@ -114,6 +114,8 @@ void transfer_start(struct node *n, struct replica *r, uint64_t peer)
     struct outgoing *o = outgoing_to(r, peer);
     if (o)
         outgoing_free(r, o);
+    if (!apply_write(n, r))
+        return;
     o = mem_zalloc(sizeof(*o));
     o->next = r->outgoing;
     r->outgoing = o;
@@ -121,7 +123,6 @@ void transfer_start(struct node *n, struct replica *r, uint64_t peer)
     o->id = prng_next(&n->prng) | 1;
     o->snapshot = table_snapshot(r->table);
     o->iter = table_iter(r->table, o->snapshot, BYTES_EMPTY, BYTES_EMPTY);
-    /* The machine finished its batch before this: the snapshot is at exactly `applied`. */
     o->index = r->applied;
     o->term = r->applied_term;
     o->progress_us = n->now_us;

@@ -87,6 +87,7 @@ static void kv_seeds(const char *dir)
     struct kv *k;
     must(kv_open(t, 1, 2, &k));
     kv_fill(k);
+    must(kv_save(k));
     rows_dump(t, &rows);
     seed_write(dir, "kv", 0, 0, buf_bytes(&rows));
     for (uint32_t shard = 0; shard < 2; shard++) {

@@ -39,6 +39,14 @@ static inline void rig_finish(struct rig *r)
     r->in_batch = 0;
 }
 
+/* All of it is in the table. */
+static inline void rig_save(struct rig *r)
+{
+    if (r->in_batch)
+        rig_finish(r);
+    assert_int_equal(kv_save(r->kv), RGKV_OK);
+}
+
 static inline enum rgkv_err rig_apply(struct rig *r, struct kv_command *c)
 {
     c->time_us = r->time_us;
@@ -89,8 +97,8 @@ static inline struct rig *rig_new(uint32_t nshards)
 
 static inline void rig_reopen(struct rig *r)
 {
+    rig_save(r);
     kv_free(r->kv);
-    r->in_batch = 0;
     rig_open(r);
 }
 
@@ -275,8 +283,7 @@ static inline uint64_t checksum(struct rig *r)
 static inline uint64_t rows_of_table(struct rig *r, const char *from, size_t from_len)
 {
     uint64_t n = 0;
-    if (r->in_batch)
-        rig_finish(r);
+    rig_save(r);
     struct table_iter *i = table_iter(r->table, NULL, BYTES_EMPTY, BYTES_EMPTY);
     while (r->table->ops->iter_next(i))
         n += bytes_starts(r->table->ops->iter_key(i), bytes_of(from, from_len));
