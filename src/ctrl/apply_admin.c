@@ -146,8 +146,10 @@ static void admin_execute(struct ctrl *c, const struct ctrl_command *k, struct c
         apply_move(c, k, r);
     else if (k->op == CTRL_ADD_MEMBER)
         ctrl_apply_add_member(c, k, r);
-    else
+    else if (k->op == CTRL_REMOVE_MEMBER)
         ctrl_apply_remove_member(c, k, r);
+    else
+        ctrl_apply_keep_member(c, k, r);
     buf_release(&why);
 }
 

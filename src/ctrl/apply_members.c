@@ -3,7 +3,8 @@
  * tombstone: until the group has done without it, a member that leaves keeps what it holds.
  *
  * One wish at a time: with an even number of members, or with two that come and go at once, the loss of one machine more would
- * stop the group. A member that joins may always be given up: it may be a machine that never comes. */
+ * stop the group. A member that joins may always be given up: it may be a machine that never comes. One that leaves may be
+ * kept: it may turn out that the group cannot do without it. */
 #include "base/mutant.h"
 #include "ctrl/state.h"
 
@@ -76,14 +77,10 @@ static void config_list(const struct ctrl_members *all, struct ctrl_config_group
             addr_copy(g->addrs[g->n++], all->all[i].addr);
 }
 
-/* The wish of a group that is in the cluster is a new config; the controller is in none, nor is a group that left. From
- * now on the list is no founding list any more: a founding member that has not made its replica yet begins as an empty one and
- * learns from the others, for its own list of whom to found with would not be theirs. */
+/* The wish of a group that is in the cluster is a new config; the controller is in none, nor is a group that left. */
 static void wish_recorded(struct ctrl *c, const struct ctrl_members *all, struct ctrl_result *r)
 {
     struct ctrl_config next;
-    for (unsigned i = 0; i < *all->n; i++)
-        all->all[i].founding = false;
     ctrl_members_store(c, all);
     r->config_num = c->config.num;
     if (!all->group || !ctrl_config_has(&c->config, all->gid))
@@ -117,7 +114,7 @@ static void refuse_under_way(const struct ctrl_members *all, const struct ctrl_m
 {
     char name[32];
     if (busy->state == CTRL_MEMBER_LEAVING)
-        ctrl_refuse(r, RGKV_BUSY, "%s: member %lu is still leaving", name_of(all->gid, name), busy->id);
+        ctrl_refuse(r, RGKV_BUSY, "%s: member %lu is still leaving: wait, or keep %lu", name_of(all->gid, name), busy->id, busy->id);
     else
         ctrl_refuse(r, RGKV_BUSY, "%s: member %lu at %s is still joining: wait, or remove %lu to give it up",
                     name_of(all->gid, name), busy->id, busy->addr, busy->id);
@@ -235,6 +232,26 @@ void ctrl_apply_remove_member(struct ctrl *c, const struct ctrl_command *k, stru
     wish_recorded(c, &all, r);
 }
 
+/* Perhaps the group has done without it already: then it comes back as it is, for nothing of it was deleted yet. */
+void ctrl_apply_keep_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
+{
+    struct ctrl_members all;
+    char name[32];
+    if (!ctrl_members_of(c, k->gid, &all)) {
+        ctrl_refuse(r, RGKV_NOT_FOUND, "group %lu is not known", k->gid);
+        return;
+    }
+    struct ctrl_member *m = ctrl_members_find(&all, k->member);
+    if (!m)
+        refuse_unknown(c, &all, k->member, r);
+    else if (m->state != CTRL_MEMBER_LEAVING)
+        ctrl_refuse(r, RGKV_INVALID, "%s: member %lu is not leaving", name_of(k->gid, name), k->member);
+    if (r->err)
+        return;
+    m->state = CTRL_MEMBER_JOINING;
+    wish_recorded(c, &all, r);
+}
+
 /* ---- what the group has committed ---- */
 
 void ctrl_apply_promoted(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
@@ -255,6 +272,14 @@ void ctrl_apply_promoted(struct ctrl *c, const struct ctrl_command *k, struct ct
     ctrl_members_store(c, &all);
 }
 
+/* What is left is no founding list any more, and a majority of the founders made their replicas, or they could not have
+ * committed this. One that has not yet begins as an empty one and learns from the others. */
+static void founded_for_good(const struct ctrl_members *all)
+{
+    for (unsigned i = 0; i < *all->n; i++)
+        all->all[i].founding = false;
+}
+
 void ctrl_apply_removed(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r)
 {
     struct ctrl_members all;
@@ -268,5 +293,6 @@ void ctrl_apply_removed(struct ctrl *c, const struct ctrl_command *k, struct ctr
     if (m->node && !MUTANT(buried_early))
         ctrl_bury_later(c, &(struct ctrl_tombstone){all.gid, all.incarnation, m->id, m->node});
     member_drop(&all, m);
+    founded_for_good(&all);
     ctrl_members_store(c, &all);
 }

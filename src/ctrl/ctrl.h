@@ -44,7 +44,8 @@ void ctrl_config_copy(const struct ctrl_config *from, struct ctrl_config *ret_to
 /* What is wanted of a member and not yet done (P20); the group's own log does it:
  *
  *     add ──▶ JOINING ──promoted──▶ IN ──remove──▶ LEAVING ──removed──▶ a tombstone
- *                └───────────────remove──────────────▲
+ *                ├───────────────remove──────────────▲ │
+ *                ▲─────────────────────────keep────────┴─┘
  */
 enum ctrl_member_state { CTRL_MEMBER_IN, CTRL_MEMBER_JOINING, CTRL_MEMBER_LEAVING };
 struct ctrl_member {
@@ -115,9 +116,10 @@ enum ctrl_op {
     CTRL_PROMOTED,   /* gid, incarnation, member: the group has committed that it votes */
     CTRL_REMOVED,    /* gid, incarnation, member: the group has committed that it is no member -> tombstone */
     CTRL_TRANSFER,   /* admin, never logged: gid's member shall lead (the node's handover.c) */
-    CTRL_OP_LAST = CTRL_TRANSFER
+    CTRL_KEEP_MEMBER, /* admin: gid, member: it leaves no more */
+    CTRL_OP_LAST = CTRL_KEEP_MEMBER
 };
-bool ctrl_op_admin(enum ctrl_op op); /* JOIN, LEAVE, MOVE, ADD_MEMBER, REMOVE_MEMBER: logged, exactly once */
+bool ctrl_op_admin(enum ctrl_op op); /* JOIN, LEAVE, MOVE and those of members: logged, exactly once */
 
 struct ctrl_join_group {
     uint64_t gid;

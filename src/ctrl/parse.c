@@ -309,8 +309,9 @@ enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, s
     bool replace = bytes_eq(word, bytes_str("replace"));
     if (err)
         return err;
-    if (bytes_eq(word, bytes_str("remove"))) {
-        c.op = CTRL_REMOVE_MEMBER;
+    bool keep = bytes_eq(word, bytes_str("keep"));
+    if (keep || bytes_eq(word, bytes_str("remove"))) {
+        c.op = keep ? CTRL_KEEP_MEMBER : CTRL_REMOVE_MEMBER;
         err = number_last(text, "member id", &c.member, why);
     } else if (replace || bytes_eq(word, bytes_str("add"))) {
         err = replace ? number_take(word_next(&text, is_space), "member id", UINT64_MAX, &c.member, why) : RGKV_OK;
@@ -320,7 +321,7 @@ enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, s
         }
         err = err ? err : addr_last(text, c.addr, why);
     } else {
-        SAY(why, "write `add HOST:PORT`, `remove ID` or `replace ID HOST:PORT`");
+        SAY(why, "write `add HOST:PORT`, `remove ID`, `keep ID` or `replace ID HOST:PORT`");
         err = RGKV_INVALID;
     }
     if (!err)

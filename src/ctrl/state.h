@@ -63,6 +63,7 @@ void ctrl_apply_bind(struct ctrl *c, const struct ctrl_command *k, struct ctrl_r
 void ctrl_apply_addr(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_add_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_remove_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+void ctrl_apply_keep_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_promoted(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_removed(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_retire(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);

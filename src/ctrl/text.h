@@ -9,7 +9,7 @@
 MUST_USE enum rgkv_err ctrl_parse_join(struct bytes text, struct ctrl_join_group *groups, unsigned max, unsigned *ret_n, struct buf *why);
 MUST_USE enum rgkv_err ctrl_parse_leave(struct bytes text, uint64_t *gids, unsigned max, unsigned *ret_n, struct buf *why);
 MUST_USE enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *ret_gid, struct buf *why);
-/* "add h:p", "remove ID" or "replace ID h:p": a command without its gid. */
+/* "add h:p", "remove ID", "keep ID" or "replace ID h:p": a command without its gid. */
 MUST_USE enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, struct buf *why);
 MUST_USE enum rgkv_err ctrl_parse_leader(struct bytes text, uint64_t *ret_member, struct buf *why); /* "ID" or "transfer ID" */
 MUST_USE enum rgkv_err ctrl_parse_query(struct bytes text, int64_t *ret_num, struct buf *why); /* -1 or a number */

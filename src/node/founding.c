@@ -215,6 +215,8 @@ static void answer_ask(struct node *n, uint64_t conn, const struct msg *m)
     struct founder *f = n->founder ? n->founder : founder_new(n);
     struct msg reply = {.kind = MSG_FOUND_STATE, .found_state = {.node = n->manifest.node, .list_hash = f->list_hash,
                                                                  .record = n->manifest.founding}};
+    if (!reply.found_state.record.cluster)
+        reply.found_state.record.cluster = n->manifest.cluster; /* no founder, yet no blank node either: who asks stays out */
     memcpy(reply.found_state.addr, n->manifest.addr, ADDR_BYTES_MAX);
     if (f != n->founder)
         founding_free(f);

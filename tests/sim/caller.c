@@ -342,6 +342,16 @@ void caller_admin_join(struct sim *s, uint64_t gid)
     }
 }
 
+bool caller_admin_command(struct sim *s, const struct ctrl_command *k)
+{
+    struct sim_op *o = admin_op(s, UINT64_MAX);
+    if (!o)
+        return false;
+    o->command = *k;
+    admin_submit(s, o);
+    return true;
+}
+
 static void admin_leave(struct sim *s, uint64_t gid)
 {
     struct sim_op *o = admin_op(s, gid);

@@ -60,6 +60,13 @@ static void stored_deleted(struct sim_stored *st)
     st->gid = UINT64_MAX; /* never asked for again: a replica that comes back has another member id */
 }
 
+void disk_wipe(struct sim_machine *m)
+{
+    for (unsigned i = 0; i < m->n_stored; i++)
+        stored_deleted(&m->stored[i]);
+    m->n_stored = 0;
+}
+
 void disk_release(struct sim_machine *m)
 {
     for (unsigned i = 0; i < m->n_stored; i++) {
@@ -129,6 +136,9 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
         return true;
     case NODE_SNAPSHOT_INSTALL: s->counts.installs++; /* fall through */
     case NODE_COMMIT: case NODE_COMPACT: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
+        if (e->kind == NODE_DELETE_REPLICA)
+            members_check_delete(s, disk_stored(m, e->replica)->gid, disk_stored(m, e->replica)->incarnation,
+                                 disk_stored(m, e->replica)->member);
         job_add(s, m, disk_stored(m, e->replica), e);
         return true;
     default: return false;

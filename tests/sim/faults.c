@@ -210,6 +210,7 @@ void faults_begin(struct sim *s)
     s->disk_faults = prng_chance(&s->prng, 1, 2);
     n->spike_us = prng_between(&s->prng, 1000, 2000000);
     directed_begin(s);
+    members_begin(s);
     sim_at(s, prng_below(&s->prng, FAULT_GAP_US), (struct sim_event){.kind = SIM_FAULT});
 }
 

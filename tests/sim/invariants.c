@@ -250,6 +250,7 @@ void truth_check_machine(struct sim *s, struct sim_machine *m)
         if (!i.raft)
             continue;
         raft_status(i.raft, &st);
+        members_check(s, &i, &st);
         check_leader(s, m, &i, &st);
         check_commit(s, m, &i, &st);
         if (i.kv)

@@ -57,6 +57,16 @@ void machine_kill(struct sim *s, struct sim_machine *m)
     process_ended(s, m, false);
 }
 
+void machine_lose_disk(struct sim_machine *m)
+{
+    ASSERT(!m->node);
+    disk_wipe(m);
+    vfs_mem_free(m->disk);
+    m->disk = vfs_mem_new();
+    buf_release(&m->manifest);
+    m->has_manifest = false;
+}
+
 void machine_release(struct sim *s, struct sim_machine *m)
 {
     if (m->node)
@@ -128,7 +138,7 @@ static uint64_t mail_order_us(const struct sim_machine *m, unsigned from)
 
 bool machine_deferred(struct sim *s, const struct sim_event *e)
 {
-    bool of_machine = e->kind != SIM_RESTART && e->kind != SIM_FAULT && e->kind != SIM_DIRECTED && e->who < SIM_MACHINES_MAX;
+    bool of_machine = e->kind != SIM_RESTART && e->kind != SIM_FAULT && e->kind != SIM_DIRECTED && e->kind != SIM_MEMBERS && e->who < SIM_MACHINES_MAX;
     struct sim_machine *m = of_machine ? &s->machines[e->who] : NULL;
     if (!m || !m->node || s->now_us >= m->paused_until_us)
         return false;

@@ -139,9 +139,14 @@ void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint
     unsigned have = 0;
     for (unsigned k = 0; k < c->n; k++) {
         const struct sim_stored *st = stored_by(s, i, c->members[k].id);
+        bool lost = members_wiped(s, c->members[k].node); /* it had it, for all that is known */
+        if (!c->members[k].voter || lost) {
+            have += lost && c->members[k].voter;
+            continue;
+        }
         if (!st)
             return; /* the group is over: its files are being deleted (or it just begins) */
-        have += c->members[k].voter && holds(&st->durable, commit, term);
+        have += holds(&st->durable, commit, term);
     }
     if (have * 2 <= raft_config_voters(c))
         sim_fail(s, "group %" PRIu64 ", member %" PRIu64 " committed entry %" PRIu64 " of term %" PRIu64 ", but only %u of %u have it durably",

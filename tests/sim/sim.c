@@ -119,6 +119,7 @@ static void happen(struct sim *s, const struct sim_event *e)
     case SIM_LINK: case SIM_CALLER_TICK: case SIM_CALLER_OP: caller_event(s, e); break;
     case SIM_FAULT: faults_event(s, e); break;
     case SIM_DIRECTED: directed_event(s, e); break;
+    case SIM_MEMBERS: members_event(s); break;
     }
 }
 
@@ -153,7 +154,7 @@ static bool all_quiet(struct sim *s)
     for (unsigned i = 0; i < SIM_KEYS; i++)
         if (s->last_reads[i].busy)
             return false;
-    return caller_settled(s);
+    return caller_settled(s) && members_settled(s);
 }
 
 static bool found_and_join(struct sim *s)
@@ -187,8 +188,11 @@ static bool calm_down(struct sim *s)
         unsigned waiting = 0;
         for (unsigned i = 0; i < s->n_callers; i++)
             waiting += !caller_quiet(&s->callers[i]);
-        sim_fail(s, "%u s after healing %u callers still wait, and the placement is %s", LIVENESS_US / 1000000, waiting,
-                 caller_settled(s) ? "settled" : "not settled");
+        struct buf who = {0};
+        members_tell(s, &who);
+        sim_fail(s, "%u s after healing %u callers still wait, and the placement is %s%.*s", LIVENESS_US / 1000000, waiting,
+                 caller_settled(s) ? "settled" : "not settled", (int)who.len, (const char *)who.data);
+        buf_release(&who);
     }
     return false;
 }

@@ -9,6 +9,7 @@
  *   promises.c    nothing before it is durable  rot.c       bits that turn over
  *   imports.c     a shard's copy is whole
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
+ *   members.c     members come and go, machines lose their disks
  *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
  *   sim.c         one run: set up, faults, heal, final checks
  *   main.c        seeds, --twice, the summary
@@ -35,7 +36,7 @@ struct sim;
 
 enum sim_event_kind {
     SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
-    SIM_DIRECTED, SIM_CLOSED, SIM_RESTART
+    SIM_DIRECTED, SIM_MEMBERS, SIM_CLOSED, SIM_RESTART
 };
 struct sim_parcel {            /* a frame on its way, as its receivers will see it */
     unsigned refs;
@@ -120,6 +121,7 @@ void machine_kill(struct sim *s, struct sim_machine *m);   /* the process ends, 
 void machine_stop(struct sim *s, struct sim_machine *m);   /* … when it has handed over what it leads */
 void machine_end_soon(struct sim *s, struct sim_machine *m, bool power); /* … by an event, when its step is over; it comes back */
 bool machine_leads(const struct sim_machine *m, uint64_t gid); /* 0: any group of shards */
+void machine_lose_disk(struct sim_machine *m);              /* … and all that was on it; while it is down */
 void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us);
 void machine_suspend(struct sim *s, struct sim_machine *m, uint64_t us, uint64_t jump_us); /* … and its clock says that it was longer */
 bool machine_deferred(struct sim *s, const struct sim_event *e); /* it stands still: the event comes later */
@@ -133,6 +135,7 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
 void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e);
 void disk_process_ended(struct sim *s, struct sim_machine *m, bool power);
 void disk_release(struct sim_machine *m);
+void disk_wipe(struct sim_machine *m);
 void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database writes its rows whenever it likes */
 struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica);
 void disk_dir(const struct sim_stored *st, char *to, size_t bytes); /* of its log */
@@ -202,6 +205,7 @@ void caller_machine_died(struct sim *s, unsigned machine);
 void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine); /* a reset */
 bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
+bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of members; false: the administrator is busy */
 void caller_read_everything(struct sim *s);   /* the last reads of a run */
 bool caller_settled(struct sim *s);
 
@@ -244,10 +248,35 @@ void directed_leader(struct sim *s, struct sim_machine *m);    /* began to lead 
 /* A shard changed its state in what the machine has applied, the first of its group to do so. */
 void directed_shard(struct sim *s, struct sim_machine *m, uint64_t gid, uint32_t shard, enum kv_shard_state now);
 
+/* ---- members.c ---- */
+
+#define SIM_CONFIGS_MAX 64u
+#define SIM_WIPES_MAX 32u
+struct sim_config {            /* the newest configuration that a group is known to have committed */
+    uint64_t gid, incarnation, index;
+    struct raft_config config;
+};
+struct sim_members {
+    struct prng prng;          /* its own: what others draw stays as it is */
+    bool on, wipes;
+    unsigned n_wiped;          /* machines that lost their disks, and these node ids with them */
+    uint64_t wiped[SIM_WIPES_MAX];
+    uint64_t version_seen;     /* the newest placement version that anybody applied */
+    unsigned n_configs;
+    struct sim_config configs[SIM_CONFIGS_MAX];
+};
+void members_begin(struct sim *s);
+void members_event(struct sim *s);
+bool members_settled(const struct sim *s);                     /* nobody comes or goes any more */
+void members_tell(const struct sim *s, struct buf *out);        /* … who still does */
+bool members_wiped(const struct sim *s, uint64_t node);
+void members_check(struct sim *s, const struct node_replica_info *i, const struct raft_status *st);
+void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uint64_t member);
+
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused, member_changes, wipes;
     uint64_t virtual_us;
 };
 struct sim {
@@ -264,6 +293,7 @@ struct sim {
     struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
     struct sim_directed directed;
+    struct sim_members members;
     struct sim_counts counts;
     uint32_t nshards, chunk_bytes, big_bytes; /* big: of some values of registers; 0: none */
     unsigned append_entries_max;
