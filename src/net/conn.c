@@ -260,10 +260,12 @@ static void take_frame(struct conn *c, struct bytes frame)
 {
     struct msg m;
     arena_reset(&c->set->arena);
-    if (msg_decode(frame, &c->set->arena, &m))
+    if (msg_decode(frame, &c->set->arena, &m)) {
         refuse(c, &c->set->counters.bad_frames, "it sent a frame that is damaged or of no known kind");
-    else
-        take_message(c, &m);
+        return;
+    }
+    take_message(c, &m);
+    msg_release(&m);
 }
 
 static void take_frames(struct conn *c)

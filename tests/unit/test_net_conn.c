@@ -19,6 +19,7 @@ struct world {
     uint64_t last_id;
     struct conn *newest;
     bool answers;                /* every message with a large one */
+    struct blob *kept;           /* the first entry's payload of the last append */
 };
 
 static void on_hello(void *owner, struct conn *c, const struct msg *m) { ((struct world *)owner)->hellos++; }
@@ -35,6 +36,8 @@ static void on_message(void *owner, struct conn *c, const struct msg *m)
     struct world *w = owner;
     w->messages++;
     w->last_id = m->id;
+    if (m->kind == MSG_RAFT && m->raft.message.n_entries)
+        w->kept = blob_ref(m->raft.message.entries[0].payload);
     if (w->answers)
         answer(c, m->id);
 }
@@ -128,6 +131,23 @@ static void what_is_said_after_hello_arrives_in_order(void **state)
     close(fd);
     UNTIL(w, w->closed == 1);
     assert_int_equal(w->lines, 0);
+}
+
+/* A follower hears every entry once: were they kept, its memory would grow with the data. */
+static void the_entries_of_a_message_are_given_back_when_it_was_heard(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    struct blob *payload = blob_new(bytes_str("payload"));
+    struct raft_entry entry = {.index = 1, .term = 1, .kind = RAFT_COMMAND, .payload = payload};
+    say_hello(fd);
+    say_msg(fd, &(struct msg){.kind = MSG_RAFT, .raft.message = {.kind = RAFT_APPEND, .term = 1, .n_entries = 1, .entries = &entry}});
+    UNTIL(w, w->messages == 1);
+    assert_int_equal(w->kept->refs, 1);
+    blob_unref(w->kept);
+    blob_unref(payload);
+    close(fd);
+    UNTIL(w, w->closed == 1);
 }
 
 static void a_message_before_hello_closes_the_connection(void **state)
@@ -473,6 +493,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(what_is_said_after_hello_arrives_in_order),
+        T(the_entries_of_a_message_are_given_back_when_it_was_heard),
         T(a_message_before_hello_closes_the_connection),
         T(garbage_closes_its_own_connection_and_no_other),
         T(a_damaged_frame_in_a_good_stream_closes_it_and_is_not_obeyed),
