@@ -49,6 +49,8 @@
 #define OLD_VERSION_TTL_US (60ull * 1000000u)       /* logged time */
 
 #define SNAPSHOT_BYTES_DEFAULT (64ll << 20)         /* compact a log beyond this */
+#define MEMORY_BYTES_DEFAULT (512ull << 20)         /* of a node: half for tables, an eighth for each log */
+#define MEMORY_BYTES_MIN (64ull << 20)
 #define TICK_US 10000u                              /* how often the outer layer ticks an engine */
 #define HEARTBEAT_US_DEFAULT 50000u
 #define ELECTION_US_DEFAULT 250000u                 /* timeouts are random in [1, 2) times this */

@@ -19,7 +19,6 @@
 #include "rgkvd/log.h"
 #include "rgkvd/options.h"
 
-#define TABLE_BUDGET_BYTES (256ull << 20)
 #define STOP_MS_MAX 5000u
 #define LOG_WAIT_MS 500u
 
@@ -131,14 +130,20 @@ static void watch_signals(struct daemon *d)
     d->patience.data = d;
 }
 
+/* A log's entries are kept in memory until they are compacted; a leader with a slow follower keeps four times the bound. */
+static int64_t snapshot_bytes(const struct options *o)
+{
+    return o->snapshot_bytes < 0 ? o->snapshot_bytes : MIN(o->snapshot_bytes, (int64_t)(o->memory_bytes / 8));
+}
+
 static struct server_options server_options(struct daemon *d)
 {
     const struct options *o = &d->options;
     struct server_options s = {
         .loop = &d->loop, .vfs = d->vfs, .data_dir = o->data, .listen = o->listen, .advertise = o->advertise,
-        .beyond_loopback = o->insecure, .table_budget_bytes = TABLE_BUDGET_BYTES,
+        .beyond_loopback = o->insecure, .table_budget_bytes = o->memory_bytes / 2,
         .events = {on_line, on_stopped, on_failed}, .arg = d,
-        .node = {.n_controllers = o->n_controllers, .nshards = o->nshards, .snapshot_bytes = o->snapshot_bytes,
+        .node = {.n_controllers = o->n_controllers, .nshards = o->nshards, .snapshot_bytes = snapshot_bytes(o),
                  .election_us = o->election_us, .heartbeat_us = o->heartbeat_us, .manifest = &d->manifest},
     };
     memcpy(s.node.controllers, o->controllers, sizeof(o->controllers));

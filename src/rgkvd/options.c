@@ -15,6 +15,7 @@ const char options_usage[] =
     "  --controllers LIST     the addresses of the controller's members, the same on every node\n"
     "  --shards N             shards of a new cluster (default 256); fixed for ever\n"
     "  --snapshot-bytes N     compact a log beyond N bytes (default 64 MiB); -1 never\n"
+    "  --memory-bytes N       what caches, buffers and logs may take of memory (default 512 MiB)\n"
     "  --election-ms N        election timeouts are random in N to 2N ms (default 250)\n"
     "  --heartbeat-ms N       a leader's heartbeat (default 50)\n"
     "  --insecure             listen beyond loopback, though nothing is encrypted\n"
@@ -87,6 +88,15 @@ static enum rgkv_err set_snapshot_bytes(struct options *o, const char *v, struct
     return number("snapshot-bytes", v, -1, INT64_MAX, &o->snapshot_bytes, why);
 }
 
+static enum rgkv_err set_memory_bytes(struct options *o, const char *v, struct buf *why)
+{
+    int64_t n;
+    enum rgkv_err err = number("memory-bytes", v, MEMORY_BYTES_MIN, INT64_MAX, &n, why);
+    if (!err)
+        o->memory_bytes = (uint64_t)n;
+    return err;
+}
+
 static enum rgkv_err milliseconds(const char *name, const char *v, uint64_t *ret_us, struct buf *why)
 {
     int64_t n;
@@ -147,6 +157,7 @@ static const struct option_row {
     {"controllers", VALUE_MUST, set_controllers},
     {"shards", VALUE_MUST, set_shards},
     {"snapshot-bytes", VALUE_MUST, set_snapshot_bytes},
+    {"memory-bytes", VALUE_MUST, set_memory_bytes},
     {"election-ms", VALUE_MUST, set_election},
     {"heartbeat-ms", VALUE_MUST, set_heartbeat},
     {"insecure", VALUE_NONE, set_insecure},
@@ -223,6 +234,7 @@ enum rgkv_err options_parse(int argc, char *const argv[], struct options *ret_o,
     struct options o = {
         .nshards = NSHARDS_DEFAULT,
         .snapshot_bytes = SNAPSHOT_BYTES_DEFAULT,
+        .memory_bytes = MEMORY_BYTES_DEFAULT,
         .election_us = ELECTION_US_DEFAULT,
         .heartbeat_us = HEARTBEAT_US_DEFAULT,
     };

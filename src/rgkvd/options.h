@@ -15,6 +15,7 @@ struct options {
     char controllers[MEMBERS_MAX][ADDR_BYTES_MAX];
     uint32_t nshards;
     int64_t snapshot_bytes;     /* -1: never */
+    uint64_t memory_bytes;
     uint64_t election_us, heartbeat_us;
     bool insecure;
     bool die_with_parent;

@@ -32,6 +32,7 @@ static void a_short_line_gets_the_defaults(void **state)
     assert_string_equal(o.controllers[2], "h3:3");
     assert_int_equal(o.nshards, NSHARDS_DEFAULT);
     assert_int_equal(o.snapshot_bytes, SNAPSHOT_BYTES_DEFAULT);
+    assert_int_equal(o.memory_bytes, MEMORY_BYTES_DEFAULT);
     assert_int_equal(o.election_us, ELECTION_US_DEFAULT);
     assert_int_equal(o.heartbeat_us, HEARTBEAT_US_DEFAULT);
     assert_false(o.insecure || o.die_with_parent);
@@ -41,11 +42,12 @@ static void a_short_line_gets_the_defaults(void **state)
 static void a_value_may_follow_an_equals_sign(void **state)
 {
     struct options o;
-    assert_int_equal(PARSE(&o, "--listen=[::1]:0", "--data=/d", "--shards=10", "--snapshot-bytes=-1", "--election-ms=100",
+    assert_int_equal(PARSE(&o, "--listen=[::1]:0", "--data=/d", "--shards=10", "--snapshot-bytes=-1", "--memory-bytes=268435456", "--election-ms=100",
                            "--heartbeat-ms=20", "--insecure", "--die-with-parent=77"), RGKV_OK);
     assert_string_equal(o.listen, "[::1]:0");
     assert_int_equal(o.nshards, 10);
     assert_int_equal(o.snapshot_bytes, -1);
+    assert_int_equal(o.memory_bytes, 268435456);
     assert_int_equal(o.election_us, 100000);
     assert_int_equal(o.heartbeat_us, 20000);
     assert_true(o.insecure && o.die_with_parent);
@@ -95,6 +97,7 @@ static void what_is_wrong_is_named_in_one_sentence(void **state)
     refused(PARSE(&o, GOOD, "--shards", "99999999999999999999"), "--shards takes a number");
     refused(PARSE(&o, GOOD, "--shards", "10x"), "--shards takes a number");
     refused(PARSE(&o, GOOD, "--snapshot-bytes", "-2"), "--snapshot-bytes takes a number");
+    refused(PARSE(&o, GOOD, "--memory-bytes", "1000"), "--memory-bytes takes a number from 67108864");
     refused(PARSE(&o, GOOD, "--insecure=yes"), "takes no value");
     refused(PARSE(&o, GOOD, "--controllers", "nonsense"), "--controllers");
     refused(PARSE(&o, GOOD, "--election-ms", "60"), "--heartbeat-ms must be");
