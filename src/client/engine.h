@@ -39,7 +39,9 @@ enum {
     CLIENT_BACKOFF_MAX_US = 200000,
     CLIENT_ELECTION_US = 30000,       /* at most between two questions who leads now … */
     CLIENT_ELECTION_TRIES = 50,       /* … as often as an election or three take; only a group's probe asks */
-    CLIENT_MOVING_MIN_US = 10000,
+    CLIENT_MOVING_MIN_US = 5000,
+    CLIENT_MOVING_US = 20000,         /* at most between two tries, so many times */
+    CLIENT_MOVING_TRIES = 20,
     CLIENT_MOVING_MAX_US = 100000,
     CLIENT_ANSWER_US = 500000,        /* silence before another copy is sent; doubles up to 8 times that */
     CLIENT_CONNECT_US = 300000,       /* a link that is not up by then is passed over */

@@ -60,6 +60,13 @@ static void back_off_election(struct client *c, struct request *r)
     back_off(c, r, CLIENT_BACKOFF_MIN_US, soon ? CLIENT_ELECTION_US : CLIENT_BACKOFF_MAX_US);
 }
 
+/* Only the last difference of a shard is moved while it stands still: that is soon over, or else there is trouble. */
+static void back_off_moving(struct client *c, struct request *r)
+{
+    bool soon = r->refusals < CLIENT_MOVING_TRIES;
+    back_off(c, r, CLIENT_MOVING_MIN_US, soon ? CLIENT_MOVING_US : CLIENT_MOVING_MAX_US);
+}
+
 static void elsewhere(struct client *c, struct request *r, struct link *from)
 {
     struct group *g = group_known(c, r->gid);
@@ -92,7 +99,7 @@ static void refused_newest(struct client *c, struct request *r, struct link *fro
         not_leader(c, r, from, hint);
     } else if (err == RGKV_MOVING) {
         group_led_by(c, r, from);
-        back_off(c, r, CLIENT_MOVING_MIN_US, CLIENT_MOVING_MAX_US);
+        back_off_moving(c, r);
     } else if (err == RGKV_BUSY) {
         group_led_by(c, r, from);
         back_off_refused(c, r);

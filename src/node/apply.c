@@ -120,8 +120,8 @@ static enum rgkv_err apply_command(struct node *n, struct replica *r, const stru
     if (r->kv) {
         struct kv_command c;
         err = kv_command_decode(blob_bytes(e->payload), &n->arena, &c);
-        if (!err && c.kind != KV_REQUEST && c.kind != KV_CLOCK && replica_is_leader(r))
-            poll_changed(n); /* a step of a move: the controller waits to hear of it */
+        if (!err && moves_step(&c) && replica_is_leader(r))
+            poll_changed(n); /* the controller waits to hear of it */
         return err ? err : kv_apply(r->kv, &c, buf_bytes(&r->applied_row), &a->kv);
     }
     struct ctrl_command c;

@@ -69,6 +69,7 @@ struct pulling {               /* one shard that this group imports */
     uint32_t shard;
     uint64_t epoch, request_id, sent_us, deadline_us;
     uint64_t place;            /* of the import when the question was asked: round and cursor */
+    bool logged;               /* what was answered is on its way into the log */
     uint64_t steps, source_steps; /* grows while the source prepares the next round */
     unsigned member;           /* which member of the source to ask */
     char addr[ADDR_BYTES_MAX]; /* or this one: a hint */
@@ -265,6 +266,7 @@ void moves_tick(struct node *n, struct replica *r);
 void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m);
 void moves_pull_reply(struct node *n, const struct msg *m);
 uint64_t moves_steps(const struct replica *r, uint32_t shard);
+bool moves_step(const struct kv_command *c); /* does it end a phase of a move? */
 uint64_t moves_deadline_us(const struct node *n, const struct replica *r);
 
 /* members.c */

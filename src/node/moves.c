@@ -16,8 +16,10 @@
 
 #define NUDGE_US 300000u       /* a command that had no effect is proposed again after this */
 #define PULL_TIMEOUT_US 1000000u
-#define PULL_RETRY_US 5000u
-#define PULLS_MAX 8u           /* under way at once in one replica */
+#define PULL_RETRY_US 3000u
+#define REST_US_MAX 200000u
+#define PULLS_MAX 8u           /* under way at once in one replica … */
+#define PULLS_PER_NODE_MAX 8u  /* … and in all of a node */
 
 static bool view_is_of(const struct node *n, const struct replica *r)
 {
@@ -102,9 +104,17 @@ static void pull_end(struct replica *r, struct pulling *p)
     *p = r->pulls[--r->n_pulls];
 }
 
-static struct pulling *pull_begin(struct replica *r, uint32_t shard, uint64_t epoch)
+static unsigned pulls_of_node(const struct node *n)
 {
-    if (r->n_pulls == PULLS_MAX)
+    unsigned count = 0;
+    for (unsigned i = 0; i < n->n_replicas; i++)
+        count += n->replicas[i]->n_pulls;
+    return count;
+}
+
+static struct pulling *pull_begin(struct node *n, struct replica *r, uint32_t shard, uint64_t epoch)
+{
+    if (r->n_pulls == PULLS_MAX || pulls_of_node(n) >= PULLS_PER_NODE_MAX)
         return NULL;
     if (r->n_pulls == r->pulls_cap) {
         r->pulls_cap = PULLS_MAX;
@@ -155,7 +165,7 @@ static void pull(struct node *n, struct replica *r, uint32_t s, const struct kv_
         pull_end(r, p);
         p = NULL;
     }
-    if (!p && !(p = pull_begin(r, s, st->epoch)))
+    if (!p && !(p = pull_begin(n, r, s, st->epoch)))
         return;
     if (n->now_us < p->deadline_us)
         return;
@@ -213,6 +223,7 @@ void moves_pull_reply(struct node *n, const struct msg *m)
             pull_elsewhere(n, p, a->leader_addr);
         } else if (replica_is_leader(r) && p->epoch == a->epoch) {
             p->waiting = false;
+            p->logged = true;
             p->deadline_us = n->now_us + PULL_TIMEOUT_US; /* sooner if the chunk is applied: see moves_tick */
             log_pulled(n, r, a);
         }
@@ -263,15 +274,35 @@ void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m)
 
 /* ---- time, applies, new views ---- */
 
+/* While the shard is served nobody waits for its copy, and everybody else for the disks and processors that it uses: after each
+ * piece it rests as long as the piece took. */
+static uint64_t rest_us(const struct node *n, const struct pulling *p, const struct kv_shard_status *st)
+{
+    return st->import_round == 0 ? MIN(n->now_us - p->sent_us, REST_US_MAX) : 0;
+}
+
 static void cursor_moved(struct node *n, struct replica *r)
 {
     for (unsigned i = 0; i < r->n_pulls; i++) {
         struct pulling *p = &r->pulls[i];
         struct kv_shard_status st;
         kv_shard_status(r->kv, p->shard, &st);
-        if (!p->waiting && p->place != place_of(st.import_round, kv_import_cursor(r->kv, p->shard)))
-            p->deadline_us = n->now_us;
+        if (!p->logged || p->place == place_of(st.import_round, kv_import_cursor(r->kv, p->shard)))
+            continue;
+        p->logged = false;
+        p->deadline_us = n->now_us + rest_us(n, p, &st);
     }
+}
+
+bool moves_step(const struct kv_command *c)
+{
+    switch (c->kind) {
+    case KV_IMPORT: case KV_IMPORT_END: case KV_FREEZE: case KV_ACTIVATE: case KV_THAW: case KV_DROP:
+        return true;
+    case KV_REQUEST: case KV_CLOCK: case KV_CHUNK: case KV_COPY: case KV_COPY_SUM:
+        break;
+    }
+    return false;
 }
 
 uint64_t moves_steps(const struct replica *r, uint32_t shard)

@@ -1,0 +1,60 @@
+#!/bin/bash
+# P16: how long a moving shard stands still, under writes to it, by its size; and that writers to other shards do not feel it.
+# RGKVFS_FULL=1: 1 MB, 100 MB and 1 GB; else 1 MB and 30 MB. Six nodes: group 101 (also the controllers) and 102.
+. "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
+full=${RGKVFS_FULL:-}
+[ -n "$full" ] && limit 1800 || limit 150
+sizes_mb=(1 30)
+[ -z "$full" ] || sizes_mb=(1 100 1024)
+pause() { python3 "$top_srcdir/tests/cluster/pause.py" "$@"; }
+puts() { wc -l <"$work/$1"; }
+has_put() { [ "$(puts "$1")" -gt "$2" ]; }
+
+nodes_start 6 3
+mount_start a || exit 1
+join_group 101 1 2 3 || exit 1
+join_group 102 4 5 6 || exit 1
+dir=big
+shard=$("$builddir/key_shard" "$shards" "$dir" | cut -d' ' -f1)
+# Names in other shards, two that stay with each group.
+declare -a others
+for gid in 101 102; do
+    for s in $(awk -v g="$gid" -v s="$shard" '$2 == g && $1 != s { print $1 }' "$work/a/.ctrl/shards" | head -n 2); do
+        others+=("$work/a/$("$builddir/key_shard" "$shards" k{0..999} | awk -v s="$s" '$1 == s { print $2; exit }')")
+    done
+done
+mkdir "$work/a/$dir"
+head -c 1048576 /dev/urandom >"$work/mb"
+
+holder() { awk -v s="$shard" '$1 == s { print $2 }' "$work/a/.ctrl/shards"; }
+# move_once SIZE: to the other group; a line of the phases.
+move_once() {
+    local to start
+    [ "$(holder)" = 101 ] && to=102 || to=101
+    start=$(pause now)
+    echo "$shard $to" >"$work/a/.ctrl/move" || fail "move $shard to $to"
+    [ "$(timeout 600 cat "$work/a/.ctrl/settled")" = ok ] || fail "the move does not end"
+    check_same "the holder" "$(holder)" "$to"
+    echo "$1 $start $(pause now)" >>"$work/phases.$1"
+}
+
+have=0
+for mb in "${sizes_mb[@]}"; do
+    for ((; have < mb; have++)); do cp "$work/mb" "$work/a/$dir/f$have" || die "filling"; done
+    rm -f "$work/stop"
+    pause write "$work/stop" "$work/moving.$mb" "$work/a/$dir/w0" "$work/a/$dir/w1" &
+    writers=$!
+    pause write "$work/stop" "$work/still.$mb" "${others[@]}" &
+    bystanders=$!
+    quiet=$(pause now)
+    sleep 4
+    busy=$(pause now)
+    for ((i = 0; i < (mb > 500 ? 2 : 6); i++)); do move_once "$mb"; done
+    end=$(pause now)
+    : >"$work/stop"
+    wait "$writers" || fail "a writer to the moving shard"
+    wait "$bystanders" || fail "a writer to another shard"
+    echo "$mb MB: one move takes $(((end - busy) / i / 1000)) ms; pauses: $(pause pauses "$work/phases.$mb" "$work/moving.$mb".*)"
+    echo "$mb MB: others: quiet $(pause p99 "$quiet" "$busy" "$work/still.$mb".*); meanwhile $(pause p99 "$busy" "$end" "$work/still.$mb".*)"
+done
+done_testing
