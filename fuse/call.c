@@ -68,6 +68,8 @@ static uint64_t time_left_us(const struct call *c)
     return gone < timeout ? timeout - gone : 1;
 }
 
+bool call_has_time(const struct call *c) { return time_left_us(c) != 1; }
+
 void call_ask_any(struct call *c, const struct client_request *q, call_done *done)
 {
     ASSERT(!c->ticket);

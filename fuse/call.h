@@ -47,6 +47,7 @@ void call_ask(struct call *c, const struct kv_request *q, call_done *done);
 /* The same, but given up after so long, if that is before the timeout of the mount. */
 void call_ask_within(struct call *c, const struct client_request *q, uint64_t within_us, call_done *done);
 void call_ask_any(struct call *c, const struct client_request *q, call_done *done); /* admin, texts, views */
+bool call_has_time(const struct call *c);          /* its timeout has not passed */
 /* Ends the wait: EINTR. */
 void call_cancel(struct call *c);
 void call_cancel_all(struct mount *m);

@@ -1,9 +1,13 @@
 #include <linux/fs.h>
+#include <stdlib.h>
 
 #include "fuse/attr.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
+#include "fuse/later.h"
 #include "fuse/orphan.h"
+
+#define AGAIN_MIN_MS 5u /* after a conflict of two renames, doubled at most */
 
 /* Names that go: unlink, rmdir, rename. What is open under a name that goes lives on in memory (orphan.h), and whatever is on its way
  * to that name arrives first, and nothing is sent there until the outcome is known: a late Put would bring the name back. */
@@ -138,6 +142,7 @@ void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) { remove_name
 
 struct rename_call {
     struct orphan_call orphan;     /* its call's node is the source, if the kernel knows it */
+    bool crosses;                  /* source and target are in different shards */
     struct inode *dir, *newdir;    /* references */
     struct inode *source, *target; /* references, or NULL: the kernel does not know it */
     bool left;                     /* source and target were told that they leave */
@@ -185,10 +190,39 @@ static void moved(struct rename_call *c)
         inode_move(t, source, c->newdir, c->newname);
 }
 
+static void rename_send(struct call *call);
+
+/* Under another shard's name the versions are others: who reads the file goes on with the newest. */
+static void forget_pins(struct inode *n)
+{
+    for (struct handle *h = n ? n->handles : NULL; h; h = h->node_next)
+        pin_drop(&h->pin);
+}
+
+static void again(struct call *c)
+{
+    c->cancel = NULL;
+    rename_send(c);
+}
+
+static void again_cancelled(struct call *c)
+{
+    later_forget(c->waits);
+    call_reply_err(c, RGKV_CANCELLED, "interrupted; nothing was applied");
+}
+
 static void rename_done(struct call *call, const struct client_effect *e)
 {
+    struct rename_call *c = (struct rename_call *)call;
+    if (e->err == RGKV_CONFLICT && c->crosses && call_has_time(call)) {
+        call->cancel = again_cancelled; /* its target is being renamed itself: one of the two must wait */
+        call->waits = later(call, AGAIN_MIN_MS + (unsigned)random() % AGAIN_MIN_MS, again);
+        return;
+    }
+    if (!e->err && c->crosses)
+        forget_pins(c->source);
     if (!e->err)
-        moved((struct rename_call *)call);
+        moved(c);
     call_reply_err(call, e->err, e->why);
 }
 
@@ -225,23 +259,33 @@ static void source_settled(struct call *call, enum rgkv_err err, const char *why
         call_reply_err(call, err, why); /* the source could not be brought to the store */
         return;
     }
+    if (c->crosses && c->source && handles_spilled(c->source)) {
+        handles_unspill(c->source, call, source_settled);
+        return;
+    }
+    if (c->target && handles_spilled(c->target)) {
+        handles_unspill(c->target, call, source_settled);
+        return;
+    }
     leave(call, c->source);
     leave(call, c->target);
     c->left = true;
     flown(c->source, call, rename_flown);
 }
 
-/* Refused before anything is asked, so that mv goes on to copy at once. */
+static bool crosses(const struct mount *m, const struct key *from, const struct key *to)
+{
+    return kv_key_shard(key_bytes_of(from), m->nshards) != kv_key_shard(key_bytes_of(to), m->nshards);
+}
+
 static enum rgkv_err rename_check(const struct mount *m, const struct key *from, const struct key *to, unsigned flags)
 {
     if (flags & ~(unsigned)(RENAME_EXCHANGE | RENAME_NOREPLACE))
         return RGKV_INVALID;
-    if (kv_key_shard(key_bytes_of(from), m->nshards) == kv_key_shard(key_bytes_of(to), m->nshards))
-        return RGKV_OK;
-    return flags & RENAME_EXCHANGE ? RGKV_INVALID : RGKV_CROSS_SHARD;
+    return flags & RENAME_EXCHANGE && crosses(m, from, to) ? RGKV_INVALID : RGKV_OK;
 }
 
-static void rename_begin(fuse_req_t req, struct inode *dir, const char *name, struct inode *newdir, const char *newname, unsigned flags)
+static void rename_begin(fuse_req_t req, struct inode *dir, const char *name, struct inode *newdir, const char *newname, unsigned flags, bool across)
 {
     struct inodes *t = &mount_of(req)->inodes;
     struct rename_call *c = call_begin(mount_of(req), req, "rename", sizeof *c);
@@ -250,6 +294,7 @@ static void rename_begin(fuse_req_t req, struct inode *dir, const char *name, st
     c->dir = inode_ref(dir);
     c->newdir = inode_ref(newdir);
     c->flags = flags;
+    c->crosses = across;
     memcpy(c->name, name, strlen(name) + 1);
     memcpy(c->newname, newname, strlen(newname) + 1);
     struct inode *source = inode_child(t, dir, name), *target = inode_child(t, newdir, newname);
@@ -279,5 +324,5 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
     if (err)
         fuse_reply_err(req, rgkv_err_errno(err));
     else
-        rename_begin(req, dir, name, newdir, newname, flags);
+        rename_begin(req, dir, name, newdir, newname, flags, crosses(mount_of(req), &from, &to));
 }

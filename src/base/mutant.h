@@ -60,6 +60,10 @@
     X(abort_same_epoch,      "an aborted move leaves the epoch as it is")                                       \
     X(active_unreported,     "the next move begins before the last one's destination serves")                   \
     X(stage_unchecked,       "a staged value is committed whatever pieces of it have come")                     \
+    X(intent_unlogged,       "a rename to another shard is remembered by the leader only")                       \
+    X(intent_unlocked,       "a file that is being renamed to another shard can be changed meanwhile")           \
+    X(land_twice,            "a file that landed lands again when it is asked again")                            \
+    X(source_first,          "a rename to another shard removes the source before the target is there")          \
     X(retry_renumbered,      "a retry goes out under a new sequence number")                                    \
     X(refusal_is_final,      "one refused copy means not done, whatever other copies are out")                  \
     X(silence_is_not_done,   "no answer in time means not done")

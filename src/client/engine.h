@@ -43,6 +43,7 @@ enum {
     CLIENT_MOVING_US = 20000,         /* at most between two tries, so many times */
     CLIENT_MOVING_TRIES = 20,
     CLIENT_MOVING_MAX_US = 100000,
+    CLIENT_PENDING_MIN_US = 2000,
     CLIENT_ANSWER_US = 500000,        /* silence before another copy is sent; doubles up to 8 times that */
     CLIENT_CONNECT_US = 300000,       /* a link that is not up by then is passed over */
     CLIENT_POLL_HOLD_US = 2000000,    /* below the 3 s of `controller_reached` */

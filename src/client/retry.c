@@ -5,13 +5,14 @@
  *     ANSWER   the state machine's word, recorded: the request is done, whichever copy it was
  *     REFUSED  this copy never was, and never will be, executed; another may be
  *     UNSURE   the node cannot tell (it lost its lead, its disk failed): the copy stays open
+ *     UNDER_WAY it is being executed: the copy stays open, and the same is asked again soon
  *     EXPIRED  the session is gone: this copy was not executed, but an earlier one may have been
  *
  * The second, only if it was the newest copy, is when and where to send the next one. */
 #include "base/mutant.h"
 #include "client/engine.h"
 
-enum verdict { ANSWER, REFUSED, UNSURE, EXPIRED };
+enum verdict { ANSWER, REFUSED, UNSURE, UNDER_WAY, EXPIRED };
 
 /* `reasoned`: it came with a sentence of the controller's state machine. A full disk is told before or after the
  * log, nobody knows: it is an answer only if no other copy can have been executed. */
@@ -32,6 +33,8 @@ static enum verdict verdict_of(const struct request *r, enum rgkv_err err, bool 
         return REFUSED;
     case RGKV_SESSION_EXPIRED: case RGKV_SESSION_OLD:
         return request_mutates(r) ? EXPIRED : UNSURE;
+    case RGKV_PENDING:
+        return UNDER_WAY;
     case RGKV_UNKNOWN: case RGKV_CANCELLED: case RGKV_DAMAGED: case RGKV_IO: case RGKV_NO_MEMORY: case RGKV_ERR_COUNT:
         break;
     }
@@ -126,6 +129,15 @@ static void unsure(struct client *c, struct request *r, struct link *from, uint6
         elsewhere(c, r, from);
 }
 
+static void under_way(struct client *c, struct request *r, struct link *from, uint64_t copy)
+{
+    bool newest = (uint16_t)copy == (uint16_t)r->copies;
+    if (!newest || r->state != REQUEST_SENT)
+        return;
+    group_led_by(c, r, from);
+    back_off(c, r, CLIENT_PENDING_MIN_US, CLIENT_MOVING_MAX_US);
+}
+
 /* Not executed, and never will be under this number. If no other copy can have been, it may have a new one. */
 static void expired(struct client *c, struct request *r)
 {
@@ -147,12 +159,14 @@ static bool not_answered(struct client *c, struct request *r, struct link *from,
     uint64_t open = r->open;
     request_close_copy(r, m->id);
     enum verdict v = verdict_of(r, err, reasoned);
-    if (v == UNSURE || v == ANSWER)
+    if (v == UNSURE || v == UNDER_WAY || v == ANSWER)
         r->open = open;
     if (v == REFUSED)
         refused(c, r, from, m->id, err, hint);
     else if (v == UNSURE)
         unsure(c, r, from, m->id);
+    else if (v == UNDER_WAY)
+        under_way(c, r, from, m->id);
     else if (v == EXPIRED)
         expired(c, r);
     return v != ANSWER;

@@ -161,6 +161,15 @@ void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, c
     result_insert(&s->row, &result);
 }
 
+/* Its client may have given it up: then nobody will ask. */
+void dedup_record_late(struct kv *k, const struct kv_request *q, enum rgkv_err err)
+{
+    struct session *s = session_of(k, q->shard, q->client);
+    const struct kv_attr none = {0};
+    if (!s || q->seq >= s->row.floor)
+        dedup_record(k, q, err, &none);
+}
+
 static void session_forget(struct kv *k, struct session *s)
 {
     for (unsigned i = 0; s->dirty && i < k->n_dirty_sessions; i++)

@@ -88,8 +88,10 @@ static void shards_read(struct kv *k)
         struct shard *s = &k->shards[i];
         shard_read(k, i, s);
         k->n_copying += s->copying.epoch != 0;
-        if (s->state == KV_SERVING || s->state == KV_FROZEN)
+        if (s->state == KV_SERVING || s->state == KV_FROZEN) {
             expiry_find_due(k, i);
+            intents_find(k, i);
+        }
     }
 }
 
@@ -124,6 +126,7 @@ void kv_free(struct kv *k)
         return;
     dedup_release(k);
     copy_release(k);
+    intents_release(k);
     overlay_release(&k->rows);
     row_cache_free(k->cache);
     for (uint32_t i = 0; i < k->nshards; i++)
@@ -198,7 +201,14 @@ static enum rgkv_err request_execute(struct kv *k, const struct kv_request *q, s
 {
     struct shard *s = &k->shards[q->shard];
     struct op o = {.k = k, .rows = &k->rows, .shard = s, .q = q, .revision = s->revision + 1};
-    enum rgkv_err err = op_execute(&o);
+    bool to_another_shard = intent_wanted(k, q);
+    enum rgkv_err err = to_another_shard ? intent_open(&o) : op_execute(&o);
+    if (err == RGKV_PENDING) {
+        s->revision = o.revision;
+        kv_shard_changed(k, q->shard);
+    }
+    if (to_another_shard && (err == RGKV_PENDING || err == RGKV_BUSY))
+        return err; /* the outcome is not known yet: it is recorded then */
     if (!err) {
         s->revision = o.revision;
         kv_shard_changed(k, q->shard);
@@ -221,12 +231,21 @@ static enum rgkv_err request_apply(struct kv *k, const struct kv_request *q, str
     err = kv_serving(s);
     if (err)
         return err;
+    if (q->op == KV_LAND)
+        return land(k, q, r);
+    if (q->op == KV_SETTLE) {
+        intent_settle(k, q);
+        return RGKV_OK;
+    }
+    enum rgkv_err locked = intent_admit(k, q);
+    if (locked == RGKV_PENDING)
+        return locked;
     struct session_result done = {0};
     err = dedup_admit(k, q, &done);
     if (err)
         return err;
     if (done.seq == 0)
-        return request_execute(k, q, r);
+        return locked ? locked : request_execute(k, q, r);
     reply_recorded(r, &done);
     return done.err;
 }
@@ -338,7 +357,9 @@ enum rgkv_err kv_may_propose(const struct kv *k, const struct kv_request *q)
     if (q->shard >= k->nshards)
         return RGKV_INVALID;
     enum rgkv_err err = kv_serving(&k->shards[q->shard]);
-    return err ? err : dedup_may_propose(k, q);
+    if (err || q->op == KV_LAND || q->op == KV_SETTLE)
+        return err;
+    return intent_admit(k, q) == RGKV_PENDING ? RGKV_PENDING : dedup_may_propose(k, q);
 }
 
 uint64_t kv_time_us(const struct kv *k) { return k->time_us; }

@@ -35,7 +35,8 @@ enum kv_op {
     KV_MKDIR,
     KV_RMDIR,
     KV_SYMLINK,   /* `data` is the target */
-    KV_RENAME,    /* key -> key2, same shard; replaces like rename(2); KV_CREATE_ONLY = NOREPLACE */
+    KV_RENAME,    /* key -> key2; replaces like rename(2); KV_CREATE_ONLY = NOREPLACE. To another shard: of a file or link; PENDING
+                     until it is over, which the same request asked again learns; CONFLICT: the target is being renamed itself */
     KV_EXCHANGE,  /* RENAME_EXCHANGE, same shard */
     /* a value in pieces (P27): staged beside the file, seen by nobody until one KV_PUT with KV_STAGED makes it the value */
     KV_STAGE_OPEN,  /* begins an empty one; the stage's id is the version in the answer. `key`: any of the shard */
@@ -43,6 +44,9 @@ enum kv_op {
     KV_STAGE_DROP,  /* the stage `version` is given up; nothing if it is not there */
     KV_XATTR_SET,   /* the extended attribute `key2` of the key becomes `data`. KV_CREATE_ONLY: EXISTS; KV_MUST_EXIST: NO_DATA */
     KV_XATTR_REMOVE, /* NO_DATA: there is none of that name */
+    /* between shards, of no session: a file that is renamed to another shard (intent.c, land.c; P6) */
+    KV_LAND,      /* at the target: a piece of the file, from kv_land_request; without ranges: it is given up because of `version` */
+    KV_SETTLE,    /* at the source: the intent `seq` of the key's shard is over with the error `version` */
     /* reads: never logged */
     KV_STAT = 32, /* attr */
     KV_GET,       /* attr and data [offset, offset + length); a link: its target. KV_IF_VERSION: of that version, or STALE; of a value
@@ -52,7 +56,7 @@ enum kv_op {
     KV_XATTR_GET, /* data: the value of the extended attribute `key2`; NO_DATA */
     KV_XATTR_LIST, /* data: the names, each with its NUL, in byte order */
 };
-enum { KV_WRITE_LAST = KV_XATTR_REMOVE, KV_READ_LAST = KV_XATTR_LIST };
+enum { KV_WRITE_LAST = KV_SETTLE, KV_READ_LAST = KV_XATTR_LIST };
 static inline bool kv_op_reads(enum kv_op op) { return op >= KV_STAT; }
 static inline bool kv_op_known(uint32_t op) { return (op >= KV_PUT && op <= KV_WRITE_LAST) || (op >= KV_STAT && op <= KV_READ_LAST); }
 const char *kv_op_name(uint32_t op); /* "put"; NULL: no such operation */
@@ -216,6 +220,21 @@ MUST_USE enum rgkv_err kv_applied_row(struct table *t, struct buf *out);
 MUST_USE enum rgkv_err kv_read(struct kv *k, const struct kv_request *q, struct buf *out, struct kv_reply *ret_r);
 /* May this mutation be proposed? OK, WRONG_GROUP, MOVING, BUSY (outside the window, P12). Only an early answer: apply decides. */
 enum rgkv_err kv_may_propose(const struct kv *k, const struct kv_request *q);
+
+/* Renames to other shards that are open here. The pointer: until the next apply. NULL: no more. */
+struct kv_intent {
+    uint32_t shard, target;    /* source and target shard */
+    uint64_t number;           /* with `shard` its name; grows */
+    uint64_t client, seq, floor; /* who asked */
+    uint32_t flags;            /* KV_CREATE_ONLY */
+    int64_t now_ns;
+    struct bytes key, key2;
+};
+const struct kv_intent *kv_intent_at(const struct kv *k, unsigned i);
+/* The KV_LAND that carries [offset, offset + bytes_max) of the file, and its end if that is the end. Borrows from out, ret_range and
+ * the intent. NOT_FOUND or the disk's error. */
+MUST_USE enum rgkv_err kv_land_request(struct kv *k, const struct kv_intent *i, uint64_t offset, uint32_t bytes_max, struct buf *out,
+                                       struct kv_range *ret_range, struct kv_request *ret_q);
 
 uint64_t kv_time_us(const struct kv *k);           /* newest logged time of the group */
 bool kv_clock_due(const struct kv *k, uint64_t time_us); /* would a KV_CLOCK at this time expire anything? */

@@ -7,6 +7,7 @@
  *   op.c       one request is executed: put … symlink; rename.c two names at once
  *   value.c    a value's bytes in rows; staged.c a value that comes in pieces
  *   xattr.c    extended attributes
+ *   intent.c   a rename to another shard: the source's side; land.c the target's
  *   expiry.c   what is collected by logged time
  *   shard.c    shards come and go; copy.c the record of what changes meanwhile; pull.c the holder's answers
  *   read.c     stat, get, list */
@@ -45,6 +46,11 @@ struct shard {
     uint64_t import_steps;
 };
 
+struct intent {
+    struct kv_intent head;
+    struct buf keys;           /* what head.key and head.key2 are in */
+};
+
 struct session_id {
     uint64_t client, shard;
 };
@@ -72,6 +78,8 @@ struct kv {
     struct session *sessions;  /* cache: any may be forgotten after a save */
     struct session **dirty_sessions;
     unsigned n_dirty_sessions, dirty_sessions_room;
+    struct intent *intents;    /* open, of all shards that serve or are frozen: intent.c */
+    unsigned n_intents, intents_room;
     struct buf row, data, chunk; /* scratch: a row just read; bytes of a value; bytes of a chunk */
     struct meta import_scratch;
 };
@@ -87,6 +95,7 @@ enum rgkv_err kv_take_read_error(struct kv *k);        /* it is then forgotten *
  * it was executed, and this is the recorded outcome. */
 enum rgkv_err dedup_admit(struct kv *k, const struct kv_request *q, struct session_result *ret_done);
 void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, const struct kv_attr *a);
+void dedup_record_late(struct kv *k, const struct kv_request *q, enum rgkv_err err); /* of a request that may be given up since */
 /* Goes unless it was used since: then false, and when to look again. */
 bool dedup_expire(struct kv *k, uint32_t shard, uint64_t client, uint64_t *ret_due_us);
 void dedup_write(struct kv *k);                        /* changed sessions into rows */
@@ -156,6 +165,19 @@ bool stage_expired(struct kv *k, uint32_t shard, uint64_t id, uint64_t *ret_due_
 enum rgkv_err op_xattr(struct op *o);                  /* set, remove */
 enum rgkv_err read_xattr(struct op *o, struct buf *out);
 void xattrs_drop(struct op *o, struct meta *m);        /* with their file */
+
+/* ---- intent.c, land.c: a rename to another shard ---- */
+/* May this be executed now? OK; PENDING: it is that rename; MOVING: a rename has locked what it changes. */
+enum rgkv_err intent_admit(const struct kv *k, const struct kv_request *q);
+bool intent_wanted(const struct kv *k, const struct kv_request *q);  /* a rename to another shard */
+enum rgkv_err intent_open(struct op *o);               /* PENDING: it is begun. Others: it cannot be */
+bool intent_locks(const struct kv *k, uint32_t shard, struct bytes key);
+void intent_settle(struct kv *k, const struct kv_request *settle);
+void intents_find(struct kv *k, uint32_t shard);       /* from the rows */
+void intents_forget_shard(struct kv *k, uint32_t shard);
+void intents_release(struct kv *k);
+enum rgkv_err land(struct kv *k, const struct kv_request *q, struct kv_result *r);
+enum rgkv_err land_check(const struct kv_request *q, uint32_t nshards);
 
 /* ---- key.c ---- */
 struct bytes key_parent(struct bytes key);             /* empty: the root */

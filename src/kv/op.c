@@ -376,6 +376,8 @@ enum rgkv_err op_execute(struct op *o)
     case KV_XATTR_SET:
     case KV_XATTR_REMOVE:
         return op_xattr(o);
+    case KV_LAND:
+    case KV_SETTLE:
     case KV_STAT:
     case KV_GET:
     case KV_LIST:

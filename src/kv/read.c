@@ -165,6 +165,8 @@ static enum rgkv_err read_execute(struct op *o, struct buf *out, struct kv_reply
     case KV_STAGE_DROP:
     case KV_XATTR_SET:
     case KV_XATTR_REMOVE:
+    case KV_LAND:
+    case KV_SETTLE:
     case KV_PUT:
     case KV_APPEND:
     case KV_PATCH:

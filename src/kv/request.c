@@ -59,7 +59,7 @@ static enum rgkv_err key_check(const struct kv_request *q, uint32_t nshards)
 static enum rgkv_err key2_check(const struct kv_request *q, uint32_t nshards)
 {
     enum rgkv_err err = kv_key_check(q->key2);
-    if (err)
+    if (err || q->op == KV_RENAME)
         return err;
     return kv_key_shard(q->key2, nshards) == q->shard ? RGKV_OK : RGKV_CROSS_SHARD;
 }
@@ -121,6 +121,8 @@ static enum rgkv_err op_check(const struct kv_request *q, uint32_t nshards)
         return ranges_check(q);
     case KV_PUT:
         return put_check(q);
+    case KV_LAND:
+        return land_check(q, nshards);
     case KV_XATTR_SET:
     case KV_XATTR_REMOVE:
     case KV_XATTR_GET:
@@ -132,6 +134,7 @@ static enum rgkv_err op_check(const struct kv_request *q, uint32_t nshards)
     case KV_APPEND:
     case KV_STAGE_OPEN:
     case KV_STAGE_DROP:
+    case KV_SETTLE:
     case KV_XATTR_LIST:
     case KV_DELETE:
     case KV_SETATTR:

@@ -173,6 +173,39 @@ struct rowkey row_session(uint32_t shard, uint64_t client)
 struct rowkey row_stage(uint32_t shard, uint64_t generation) { return row_number(shard, ROW_STAGE, generation); }
 struct rowkey row_xattr(uint32_t shard, uint64_t ino) { return row_number(shard, ROW_XATTR, ino); }
 
+struct rowkey row_intent(uint32_t shard, uint64_t number) { return row_number(shard, ROW_INTENT, number); }
+
+struct rowkey row_intents(uint32_t shard)
+{
+    struct rowkey k;
+    key_start(&k, shard, ROW_INTENT);
+    return k;
+}
+
+static struct rowkey row_from(uint32_t shard, uint8_t kind, uint32_t source)
+{
+    struct rowkey k;
+    key_start(&k, shard, kind);
+    key16(&k, source);
+    return k;
+}
+
+struct rowkey row_landing(uint32_t shard, uint32_t source, uint64_t number)
+{
+    struct rowkey k = row_from(shard, ROW_LANDING, source);
+    key64(&k, number);
+    return k;
+}
+
+struct rowkey row_outcome(uint32_t shard, uint32_t source, uint64_t number)
+{
+    struct rowkey k = row_from(shard, ROW_OUTCOME, source);
+    key64(&k, number);
+    return k;
+}
+
+struct rowkey row_outcome_floor(uint32_t shard, uint32_t source) { return row_from(shard, ROW_OUTCOME, source); }
+
 struct rowkey row_shard_range(uint32_t shard)
 {
     struct rowkey k;
@@ -541,6 +574,12 @@ bool row_valid(uint32_t shard, uint32_t nshards, struct bytes key, struct bytes 
         return key.len == 3 + 8 && session_row_shaped(value);
     case ROW_STAGE:
         return key.len == 3 + 8 && value.len == STAGE_BYTES && meta_decode(bytes_from(value, 32), scratch);
+    case ROW_INTENT:
+        return key.len == 3 + 8 && intent_row_shaped(shard, nshards, value);
+    case ROW_LANDING:
+        return key.len == 3 + 10 && meta_decode(value, scratch);
+    case ROW_OUTCOME:
+        return (key.len == 3 + 10 && value.len == 1 && value.data[0] < RGKV_ERR_COUNT) || (key.len == 3 + 2 && value.len == 8);
     case ROW_XATTR:
         return key.len == 3 + 8 && xattr_row_shaped(value);
     }

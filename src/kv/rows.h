@@ -7,6 +7,9 @@
  *                                                       deeper descendants ("directory/" …)
  *   be16 shard 'd' be64 generation be32 chunk be64 ~rev data: bytes of one chunk as changed by revision rev
  *   be16 shard 'h' key 00 be64 version                  history: the meta row that this key had up to `version`
+ *   be16 shard 'i' be64 number                          intent: a rename to another shard that is open (intent.c)
+ *   be16 shard 'l' be16 source be64 number              landing: what has come of a file that is renamed to here (land.c)
+ *   be16 shard 'o' be16 source [be64 number]            outcome of such a rename; without a number: the lowest still open
  *   be16 shard 'q' be64 due kind …                      queue: what to collect when the shard's time reaches `due`, in this
  *                                                       order: a history row goes before the data it speaks of
  *        'a' be64 version key                             a history row
@@ -31,6 +34,8 @@
  *                  With DATA_KEEPS_REST set in `from`: what was behind these bytes stays
  *   stage          le64 client, last used, pieces, sum of their hashes, then as meta
  *   xattr          per attribute, by name: u8 name length, le32 value length, name, value
+ *   intent         le64 client, seq, floor, now, le32 target shard, flags, le16 key length, key, key2
+ *   landing        as meta. outcome: u8 error; without a number le64 floor
  *   session        le64 since, last, floor, then per result: le64 seq, u8 err, le64 version, size, ino
  *   machine        le32 nshards, le64 time
  *   changed        empty
@@ -45,7 +50,8 @@
 
 #include "kv/kv.h"
 
-enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's', ROW_STAGE = 't', ROW_XATTR = 'x' };
+enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's', ROW_STAGE = 't', ROW_XATTR = 'x',
+       ROW_INTENT = 'i', ROW_LANDING = 'l', ROW_OUTCOME = 'o' };
 enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_STAGE = 't', QUEUE_CUT = 'x' };
 #define DATA_KEEPS_REST 0x80000000u
 #define DATA_HEAD_BYTES 4u
@@ -70,6 +76,11 @@ struct rowkey row_history(uint32_t shard, struct bytes key, uint64_t version);
 struct rowkey row_session(uint32_t shard, uint64_t client);
 struct rowkey row_stage(uint32_t shard, uint64_t generation);
 struct rowkey row_xattr(uint32_t shard, uint64_t ino);
+struct rowkey row_intent(uint32_t shard, uint64_t number);
+struct rowkey row_intents(uint32_t shard);                       /* what they begin with */
+struct rowkey row_landing(uint32_t shard, uint32_t source, uint64_t number);
+struct rowkey row_outcome(uint32_t shard, uint32_t source, uint64_t number);
+struct rowkey row_outcome_floor(uint32_t shard, uint32_t source);
 struct rowkey row_shard_range(uint32_t shard);                   /* what all rows of the shard begin with */
 struct rowkey row_machine(void);
 struct rowkey row_shard(uint32_t shard);
@@ -149,6 +160,8 @@ size_t session_row_size(const struct session_row *s);
 void session_row_encode(const struct session_row *s, uint8_t *to);
 /* Takes the place of what is in ret_s (its memory is used again). False: malformed, ret_s is unchanged. */
 bool session_row_decode(struct bytes in, struct session_row *ret_s);
+
+bool intent_row_shaped(uint32_t shard, uint32_t nshards, struct bytes in);
 
 /* Is this a row that a shard may hold? What another group's holder sent is believed only then. */
 bool row_valid(uint32_t shard, uint32_t nshards, struct bytes key, struct bytes value, struct meta *scratch);

@@ -42,6 +42,7 @@ static void shard_clear(struct kv *k, uint32_t shard)
         overlay_delete_range(&k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     dedup_forget_shard(k, shard);
     copy_end(k, shard);
+    intents_forget_shard(k, shard);
     s->from = s->clock_us = s->offset_us = s->revision = s->keys = s->bytes = s->sessions = 0;
     s->import_round = s->import_rows = s->import_hash = 0;
     s->due_us = UINT64_MAX;
@@ -217,6 +218,7 @@ static enum rgkv_err shard_activate(struct kv *k, const struct kv_command *c)
     clock_start(k, s);
     s->from = s->import_round = s->import_rows = s->import_hash = 0;
     expiry_find_due(k, c->shard);
+    intents_find(k, c->shard);
     shard_enter(k, c->shard, KV_SERVING, c->epoch);
     return RGKV_OK;
 }

@@ -241,8 +241,10 @@ void replica_apply(struct node *n, struct replica *r)
     serve_reads(n, r);
     if (r->ctrl)
         admin_view_changed(n, r);
-    else
+    else {
         moves_tick(n, r);
+        intents_tick(n, r);
+    }
     if (r->incoming)
         transfer_try_install(n, r);
 }

@@ -81,6 +81,19 @@ struct nudge {                 /* the last command proposed for a shard: not aga
     uint64_t place;            /* KV_CHUNK, KV_IMPORT_END, KV_COPY: in the copy */
 };
 
+struct crossing {              /* a rename to another shard that this leader carries out (intents.c) */
+    uint32_t shard;
+    uint64_t number;           /* of the intent */
+    uint64_t offset;           /* how much the target has */
+    uint64_t request_id, deadline_us, nudge_us;
+    unsigned member, refusals; /* of the target's group: whom to ask */
+    char addr[ADDR_BYTES_MAX]; /* or this one: a hint */
+    bool waiting;              /* an answer is due */
+    bool give_up;              /* the target has no space: it is to say that it will not be */
+    bool over;                 /* the target said how it ended: `outcome` is to be logged here */
+    enum rgkv_err outcome;
+};
+
 struct catching_up {           /* a learner's round (members.c) */
     uint64_t member, target, since_us;
 };
@@ -129,6 +142,8 @@ struct replica {
     struct nudge *nudges;      /* per shard */
     struct pulling *pulls;
     unsigned n_pulls, pulls_cap;
+    struct crossing *crossings;
+    unsigned n_crossings, crossings_cap;
     struct outgoing *outgoing; /* list */
     struct incoming *incoming; /* or NULL */
     unsigned snapshot_opens;   /* NODE_SNAPSHOT_OPEN that are not answered yet */
@@ -280,6 +295,11 @@ void handover_request(struct node *n, struct replica *r, uint64_t conn, const st
 void handover_tick(struct node *n, struct replica *r);
 void handover_drop(struct node *n, struct replica *r);         /* group 0 is led elsewhere: ask there */
 void handover_receive(struct node *n, const struct msg_transfer *t);
+
+/* intents.c */
+void intents_tick(struct node *n, struct replica *r);
+void intents_reply(struct node *n, const struct msg *m);
+uint64_t intents_deadline_us(const struct node *n, const struct replica *r);
 
 /* transfer.c */
 void transfer_start(struct node *n, struct replica *r, uint64_t peer);

@@ -322,8 +322,8 @@ static void receive(struct node *n, const struct node_input *i)
     case MSG_FOUND_ASK: case MSG_FOUND_STATE: case MSG_FOUND: case MSG_FOUND_ACK:
         founding_receive(n, i->conn, m);
         break;
-    case MSG_HELLO: case MSG_KV_REPLY: case MSG_ADMIN_REPLY: case MSG_CTRL_TEXT: case MSG_REFUSED:
-    case MSG_KIND_COUNT:
+    case MSG_KV_REPLY: intents_reply(n, m); break;
+    case MSG_HELLO: case MSG_ADMIN_REPLY: case MSG_CTRL_TEXT: case MSG_REFUSED: case MSG_KIND_COUNT:
         break;
     }
 }
@@ -343,8 +343,10 @@ static void tick_replica(struct node *n, struct replica *r)
     members_tick(n, r);
     if (r->ctrl)
         admin_tick(n, r);
-    if (r->kv)
+    if (r->kv) {
         moves_tick(n, r);
+        intents_tick(n, r);
+    }
 }
 
 /* Leads where somebody else could. */
@@ -405,7 +407,7 @@ uint64_t node_deadline_us(const struct node *n)
         at = MIN(at, raft_deadline_us(r->raft));
         at = MIN(at, transfer_deadline_us(n, r));
         at = MIN(at, members_deadline_us(r));
-        at = MIN(at, r->ctrl ? admin_deadline_us(n, r) : moves_deadline_us(n, r));
+        at = MIN(at, r->ctrl ? admin_deadline_us(n, r) : MIN(moves_deadline_us(n, r), intents_deadline_us(n, r)));
     }
     return at;
 }

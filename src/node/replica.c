@@ -37,6 +37,7 @@ void replica_free(struct replica *r)
     apply_release(r);
     mem_free(r->reads);
     mem_free(r->nudges);
+    mem_free(r->crossings);
     mem_free(r->pulls);
     mem_free(r);
 }

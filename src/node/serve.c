@@ -16,10 +16,11 @@ static void reply_err(struct node *n, struct replica *r, uint64_t conn, uint64_t
     node_reply(n, conn, request_id, &m);
 }
 
-static bool grows(enum kv_op op)
+static bool grows(const struct kv_request *q)
 {
+    enum kv_op op = q->op;
     return op == KV_PUT || op == KV_APPEND || op == KV_PATCH || op == KV_MKDIR || op == KV_SYMLINK || op == KV_STAGE_OPEN ||
-           op == KV_STAGE_WRITE || op == KV_XATTR_SET;
+           op == KV_STAGE_WRITE || op == KV_XATTR_SET || (op == KV_LAND && q->n_ranges);
 }
 
 static bool disk_is_full(const struct node *n, const struct replica *r)
@@ -33,7 +34,7 @@ static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, c
     enum rgkv_err err = kv_may_propose(r->kv, q);
     if (err)
         return err;
-    if (grows(q->op) && disk_is_full(n, r))
+    if (grows(q) && disk_is_full(n, r))
         return RGKV_NO_SPACE;
     struct kv_command c = {.kind = KV_REQUEST, .time_us = replica_time_us(n, r), .request = *q};
     if (MUTANT(answer_uncommitted))
@@ -49,6 +50,8 @@ void serve_kv(struct node *n, uint64_t conn, const struct msg *m)
     metrics_asked(n, q->op);
     if (!r || !r->kv || !replica_is_leader(r) || n->stopping)
         err = RGKV_NOT_LEADER;
+    else if (q->op == KV_SETTLE)
+        err = RGKV_INVALID; /* only the group itself says that (intents.c) */
     else if (!(err = kv_request_check(q, kv_nshards(r->kv))))
         err = kv_op_reads(q->op) ? serve_read_begin(n, r, conn, m) : propose(n, r, conn, m);
     if (err)

@@ -401,14 +401,15 @@ static void malformed_requests_are_refused_without_state(void **state)
     assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
 }
 
-static void a_rename_to_another_shard_is_not_this_machines(void **state)
+static void an_exchange_with_another_shard_is_refused_and_a_rename_is_begun(void **state)
 {
     char to[2] = "b";
     while (kv_key_shard(bytes_str(to), 16) == kv_key_shard(bytes_str("a"), 16))
         to[0]++;
     struct rig *r = rig_new(16);
     put(r, "a", "1");
-    assert_int_equal(rename_to(r, KV_RENAME, "a", to, 0), RGKV_CROSS_SHARD);
+    assert_int_equal(rename_to(r, KV_EXCHANGE, "a", to, 0), RGKV_CROSS_SHARD);
+    assert_int_equal(rename_to(r, KV_RENAME, "a", to, 0), RGKV_PENDING);
     rig_free(r);
 }
 
@@ -591,7 +592,7 @@ int main(void)
         cmocka_unit_test(names_that_are_no_paths_are_refused),
         cmocka_unit_test(a_subtree_lives_in_one_shard),
         cmocka_unit_test(malformed_requests_are_refused_without_state),
-        cmocka_unit_test(a_rename_to_another_shard_is_not_this_machines),
+        cmocka_unit_test(an_exchange_with_another_shard_is_refused_and_a_rename_is_begun),
         cmocka_unit_test(a_page_of_names_goes_on_where_the_last_one_ended),
         cmocka_unit_test(a_page_of_names_is_bounded_and_says_so),
         cmocka_unit_test(an_unknown_command_changes_nothing),
