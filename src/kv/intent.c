@@ -285,6 +285,7 @@ enum rgkv_err kv_land_request(struct kv *k, const struct kv_intent *i, uint64_t 
     const struct kv_request at = {.shard = i->shard, .key = i->key};
     struct op o = {.k = k, .rows = &k->rows, .q = &at};
     struct meta m;
+    ASSERT(k->finished);
     q.floor = lowest_open(k, i->shard, i->target);
     buf_clear(out);
     if (!op_find(&o, i->key, &m)) {
