@@ -117,6 +117,7 @@ static void collect_generation(struct collector *c, const struct queue_item *i)
     struct rowkey from = row_generation(c->shard, i->generation), to = rowkey_end(from);
     if (generation_is_large(c, rowkey_bytes(&from), rowkey_bytes(&to))) {
         overlay_delete_range(&c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+        trim_note(c->k, c->shard, GENERATION_ROWS_SINGLY * VALUE_CHUNK_BYTES);
         return;
     }
     struct scan s;

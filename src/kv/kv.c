@@ -88,6 +88,7 @@ static void shards_read(struct kv *k)
         struct shard *s = &k->shards[i];
         shard_read(k, i, s);
         k->n_copying += s->copying.epoch != 0;
+        s->littered = s->state == KV_NONE;
         if (s->state == KV_SERVING || s->state == KV_FROZEN) {
             expiry_find_due(k, i);
             intents_find(k, i);

@@ -262,6 +262,10 @@ MUST_USE enum rgkv_err kv_pull(struct kv *k, const struct kv_pull *q, struct buf
  * of the counting at each call; *ret_steps grows with it. */
 bool kv_copy_next(struct kv *k, const struct kv_pull *q, struct kv_command *ret_c, uint64_t *ret_steps);
 
+/* A range of rows of which most are gone, so that the table should give their space back; false: none more, from the beginning next
+ * time. The same range comes again as long as that is so. */
+bool kv_trim_next(struct kv *k, struct buf *ret_from, struct buf *ret_to);
+
 /* A checksum over the whole machine state (all rows): equal on all replicas at equal applied index. Slow: for tests. */
 MUST_USE enum rgkv_err kv_checksum(struct kv *k, uint64_t *ret_hash);
 

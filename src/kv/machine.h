@@ -44,6 +44,8 @@ struct shard {
     uint64_t due_us;           /* of the first row in the queue; UINT64_MAX: none. Right while serving or frozen */
     struct copy_scan *scan;    /* the holder counts its rows; or NULL */
     uint64_t import_steps;
+    bool littered;             /* rows went as a range; trim.c */
+    uint64_t litter_bytes;
 };
 
 struct intent {
@@ -73,6 +75,7 @@ struct kv {
     struct buf applied;        /* the row of that name as last finished */
     struct shard *shards;
     unsigned n_copying;
+    uint32_t trim_at;
     unsigned n_dirty;          /* shards whose row is to be written */
     uint32_t *dirty;
     struct session *sessions;  /* cache: any may be forgotten after a save */
@@ -185,6 +188,9 @@ bool key_below(struct bytes key, struct bytes dir);
 
 /* ---- shard.c ---- */
 enum rgkv_err shard_command(struct kv *k, const struct kv_command *c);
+
+/* ---- trim.c ---- */
+void trim_note(struct kv *k, uint32_t shard, uint64_t bytes); /* so many bytes of its values went as a range */
 
 /* ---- copy.c: P16 ---- */
 enum rgkv_err copy_command(struct kv *k, const struct kv_command *c); /* KV_COPY, KV_COPY_SUM */

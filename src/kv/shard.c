@@ -41,6 +41,7 @@ static void shard_clear(struct kv *k, uint32_t shard)
     if (!MUTANT(import_uncleared))
         overlay_delete_range(&k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     dedup_forget_shard(k, shard);
+    trim_note(k, shard, s->bytes);
     copy_end(k, shard);
     intents_forget_shard(k, shard);
     s->from = s->clock_us = s->offset_us = s->revision = s->keys = s->bytes = s->sessions = 0;

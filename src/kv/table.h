@@ -43,7 +43,7 @@ struct table_ops {
     struct bytes (*iter_value)(const struct table_iter *i);
     enum rgkv_err (*iter_error)(const struct table_iter *i);
     void (*iter_free)(struct table_iter *i);
-    uint64_t (*bytes)(struct table *t);                   /* about what it takes on disk */
+    uint64_t (*range_bytes)(struct table *t, struct bytes from, struct bytes to); /* about what [from, to) takes on disk, gone rows too */
 };
 
 struct table {

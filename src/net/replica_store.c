@@ -42,6 +42,7 @@ struct job {
     const struct row *row;
     struct wal_batch batch;
     uint64_t index, term;
+    struct buf from, to;
     bool told_full;
     enum rgkv_err err;
     struct buf why;
@@ -81,6 +82,11 @@ static enum rgkv_err compact_work(struct job *j) { return logged(j, wal_compact(
 static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
 
 static enum rgkv_err flush_work(struct job *j) { return table_rocks_flush(j->store->files.table); }
+static enum rgkv_err trim_work(struct job *j)
+{
+    return table_rocks_trim(j->store->files.table, buf_bytes(&j->from), buf_bytes(&j->to));
+}
+
 static enum rgkv_err discard_work(struct job *j) { return replica_files_discard(&j->store->files, &j->why); }
 
 static enum rgkv_err incoming_work(struct job *j)
@@ -117,6 +123,7 @@ static const struct row {
     {NODE_OPEN_REPLICA, DISK_ORDERED, NODE_REPLICA_OPENED, open_work},
     {NODE_COMMIT, DISK_ORDERED, NODE_COMMITTED, commit_work},
     {NODE_FLUSH, DISK_BESIDE, NODE_FLUSHED, flush_work},
+    {NODE_TRIM, DISK_BESIDE, NODE_TRIMMED, trim_work},
     {NODE_COMPACT, DISK_ORDERED, NODE_COMPACTED, compact_work},
     {NODE_RESET_LOG, DISK_ORDERED, NODE_COMPACTED, reset_work},
     {NODE_SNAPSHOT_OPEN, DISK_ORDERED, NODE_SNAPSHOT_OPENED, incoming_work},
@@ -158,6 +165,8 @@ static void job_free(struct job *j)
     wal_batch_release(&j->batch);
     wal_recovered_release(&j->recovered);
     buf_release(&j->why);
+    buf_release(&j->from);
+    buf_release(&j->to);
     mem_free(j);
 }
 
@@ -254,7 +263,7 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
     if (e->kind != NODE_COMMIT) {
-        job_start(t, (struct job){.row = row, .index = e->index, .term = e->term});
+        job_start(t, (struct job){.row = row, .index = e->index, .term = e->term, .from = e->from, .to = e->to});
         return true;
     }
     struct job *j = job_new(t, (struct job){.row = row, .batch = e->batch});

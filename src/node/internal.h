@@ -120,6 +120,8 @@ struct replica {
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
     struct raft_config applied_config;
+    bool trimming;
+    uint64_t trim_next_us;
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
     uint64_t flush_index, flush_term, disk_bytes;
     uint64_t flush_at_bytes, flush_not_before_us; /* of the log: after one that freed little, or failed */
@@ -300,6 +302,10 @@ void handover_receive(struct node *n, const struct msg_transfer *t);
 void intents_tick(struct node *n, struct replica *r);
 void intents_reply(struct node *n, const struct msg *m);
 uint64_t intents_deadline_us(const struct node *n, const struct replica *r);
+
+/* trim.c */
+void trim_tick(struct node *n, struct replica *r);
+void trim_done(struct node *n, struct replica *r, const struct node_input *i);
 
 /* transfer.c */
 void transfer_start(struct node *n, struct replica *r, uint64_t peer);

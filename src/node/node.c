@@ -347,6 +347,7 @@ static void tick_replica(struct node *n, struct replica *r)
         moves_tick(n, r);
         intents_tick(n, r);
     }
+    trim_tick(n, r);
 }
 
 /* Leads where somebody else could. */
@@ -432,6 +433,7 @@ static void dispatch(struct node *n, const struct node_input *i)
     case NODE_REPLICA_OPENED: replica_opened(n, r, i); break;
     case NODE_COMMITTED: replica_committed(n, r, i); break;
     case NODE_FLUSHED: replica_flushed(n, r, i->err); break;
+    case NODE_TRIMMED: trim_done(n, r, i); break;
     case NODE_COMPACTED:
         /* A full disk has deleted nothing: the log is longer than it need be until the next time. But a reset must be done. */
         if (i->err && (i->err != RGKV_NO_SPACE || r->resetting))

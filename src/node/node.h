@@ -8,7 +8,7 @@
  * The node decides; the outside owns files, tables, sockets and time. For each replica (a small number, never used twice
  * in one run) the outside keeps a write-ahead log and a table; the node works on the table directly (it is memory or a local
  * database) and says by effects when log and table must be written, flushed, replaced. Disk effects of one replica are done in the
- * order they were given, except NODE_FLUSH, which may run beside the others.
+ * order they were given, except NODE_FLUSH and NODE_TRIM, which may run beside the others.
  *
  * Frames: NODE_SEND and NODE_REPLY carry whole encoded frames, one after the other. Sending is best effort: a frame to an
  * address that cannot be reached is dropped by the outside (which reconnects with back-off). Replies to NODE_SEND's
@@ -57,6 +57,7 @@ enum node_input_kind {
     NODE_COMMITTED,           /* replica, err, disk_bytes: the oldest NODE_COMMIT is done. err NO_SPACE: it is not done, the
                                  outside keeps it and tries again by itself (told once for each such batch) */
     NODE_FLUSHED,             /* replica, err */
+    NODE_TRIMMED,             /* replica, err */
     NODE_COMPACTED,           /* replica, err, disk_bytes */
     NODE_SNAPSHOT_OPENED,     /* replica, err, table: a blank one beside the real one */
     NODE_SNAPSHOT_INSTALLED,  /* replica, err, table: now the replica's, log reset after it */
@@ -89,6 +90,7 @@ enum node_effect_kind {
     NODE_OPEN_REPLICA,        /* replica, descriptor, cluster: open or create its log and table */
     NODE_COMMIT,              /* replica, batch: taken, wal_batch_release it after wal_commit */
     NODE_FLUSH,               /* replica: make the table durable */
+    NODE_TRIM,                /* replica, from, to (taken): give the space of rows back that are gone from this range of the table */
     NODE_COMPACT,             /* replica, index, term: wal_compact */
     NODE_RESET_LOG,           /* replica, index, term: wal_reset; answered by NODE_COMPACTED (P23, at start) */
     NODE_SNAPSHOT_OPEN,       /* replica: make a blank table in a temporary place (discarding an older such) */
@@ -111,6 +113,7 @@ struct node_effect {
     uint64_t cluster;
     struct wal_batch batch;   /* COMMIT: the outside's from here on */
     uint64_t index, term;
+    struct buf from, to;      /* TRIM: the outside's from here on */
     const char *why;
 };
 

@@ -266,12 +266,12 @@ static void rocks_iter_free(struct table_iter *i)
     mem_free(i);
 }
 
-static uint64_t rocks_bytes(struct table *t)
+static uint64_t rocks_range_bytes(struct table *t, struct bytes from, struct bytes to)
 {
-    uint64_t files = 0, memory = 0;
-    rocksdb_property_int(of(t)->db, "rocksdb.live-sst-files-size", &files);
-    rocksdb_property_int(of(t)->db, "rocksdb.size-all-mem-tables", &memory);
-    return files + memory;
+    uint64_t bytes = 0;
+    char *text = NULL;
+    rocksdb_approximate_sizes(of(t)->db, 1, (const char *const *)&from.data, &from.len, (const char *const *)&to.data, &to.len, &bytes, &text);
+    return failed(text, NULL) ? 0 : bytes;
 }
 
 static void shared_add(struct table_rocks *t)
@@ -329,7 +329,7 @@ static const struct table_ops rocks_ops = {
     .iter_value = rocks_iter_value,
     .iter_error = rocks_iter_error,
     .iter_free = rocks_iter_free,
-    .bytes = rocks_bytes,
+    .range_bytes = rocks_range_bytes,
 };
 
 enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *shared, struct table **ret_t, struct buf *why)
@@ -363,4 +363,18 @@ enum rgkv_err table_rocks_flush(struct table *t)
     rocksdb_flush(of(t)->db, o, &text);
     rocksdb_flushoptions_destroy(o);
     return failed(text, NULL);
+}
+
+/* Files wholly inside the range are not simply deleted: one of them may hold what hides older rows in a file that stays. */
+enum rgkv_err table_rocks_trim(struct table *t, struct bytes from, struct bytes to)
+{
+    enum rgkv_err err = table_rocks_flush(t);
+    if (err)
+        return err;
+    rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(o, 0);
+    rocksdb_compactoptions_set_bottommost_level_compaction(o, 3 /* what this run has not written itself */);
+    rocksdb_compact_range_opt(of(t)->db, o, (const char *)from.data, from.len, (const char *)to.data, to.len);
+    rocksdb_compactoptions_destroy(o);
+    return RGKV_OK;
 }

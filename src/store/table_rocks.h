@@ -18,6 +18,9 @@ void table_rocks_shared_free(struct table_rocks_shared *s);
 MUST_USE enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *shared, struct table **ret_t, struct buf *why);
 /* Makes everything written before the call durable. Blocks; may run on a pool thread while the loop reads and writes. */
 MUST_USE enum rgkv_err table_rocks_flush(struct table *t);
+/* Flushes, and writes what lives in [from, to) once more, so that the disk has back what does not. Blocks for as long as reading the
+ * range takes; may run on a pool thread as a flush may. */
+MUST_USE enum rgkv_err table_rocks_trim(struct table *t, struct bytes from, struct bytes to);
 
 /* Of all open tables together, for people. Any thread. */
 struct table_rocks_memory {

@@ -125,11 +125,21 @@ static void flush_begin(struct sim *s, struct sim_machine *m, struct sim_stored 
     sim_at(s, us, (struct sim_event){.kind = SIM_FLUSHED, .who = m->index, .boot = m->boot, .replica = st->replica, .up = before});
 }
 
+/* Nothing to do in memory, but it takes its time. */
+static void trim(struct sim *s, struct sim_machine *m, const struct node_effect *e)
+{
+    struct buf from = e->from, to = e->to;
+    buf_release(&from);
+    buf_release(&to);
+    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_TRIMMED, .who = m->index, .boot = m->boot, .replica = e->replica});
+}
+
 bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
     switch (e->kind) {
     case NODE_OPEN_REPLICA: job_add(s, m, stored_open(m, e), e); return true;
     case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
+    case NODE_TRIM: trim(s, m, e); return true;
     case NODE_RESET_LOG: /* the table went ahead of its log: what it holds is durable without the log */
         durable_reset(&disk_stored(m, e->replica)->durable, e->index);
         job_add(s, m, disk_stored(m, e->replica), e);
@@ -256,6 +266,11 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
 {
     if (e->kind == SIM_FLUSHED) {
         flushed_event(s, m, e);
+        return;
+    }
+    if (e->kind == SIM_TRIMMED) {
+        if (disk_stored(m, e->replica))
+            machine_step(s, m, &(struct node_input){.kind = NODE_TRIMMED, .replica = e->replica});
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);

@@ -35,7 +35,7 @@ struct sim;
 /* ---- events.c ---- */
 
 enum sim_event_kind {
-    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
+    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_TRIMMED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
     SIM_DIRECTED, SIM_MEMBERS, SIM_CLOSED, SIM_RESTART
 };
 struct sim_parcel {            /* a frame on its way, as its receivers will see it */

@@ -276,7 +276,7 @@ static void both_tables_agree_after_every_batch_and_in_every_snapshot(void **sta
             random_batch(&pair);
             assert_same(&pair, NULL, NULL);
             assert_same(&pair, m, r);
-            assert_true(pair.mem->ops->bytes(pair.mem) == counted_bytes(pair.mem));
+            assert_true(pair.mem->ops->range_bytes(pair.mem, BYTES_EMPTY, BYTES_EMPTY) == counted_bytes(pair.mem));
             if (prng_chance(&pair.prng, 1, 10)) {
                 table_snapshot_free(pair.mem, m);
                 table_snapshot_free(pair.rocks, r);
@@ -378,6 +378,47 @@ static void damage_of_a_table_is_reported(void **state)
 
 #define BOTH(name) {"memory: " #name, name, mem_setup, table_teardown, NULL}, {"rocks: " #name, name, rocks_setup, table_teardown, NULL}
 
+static uint64_t files_bytes(struct table *t) { return t->ops->range_bytes(t, bytes_of("\0", 1), bytes_of("\xff", 1)); }
+
+static void put_many(struct table *t, const char *prefix, unsigned n)
+{
+    static uint8_t value[60000];
+    struct prng p;
+    prng_init(&p, n);
+    for (unsigned i = 0; i < n; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%06u", prefix, i);
+        for (size_t k = 0; k < sizeof(value); k++)
+            value[k] = (uint8_t)prng_next(&p);
+        struct table_change c = {TABLE_PUT, .key = bytes_str(key), .value = bytes_of(value, sizeof(value))};
+        assert_int_equal(table_write(t, &c, 1), RGKV_OK);
+    }
+}
+
+static void a_trimmed_range_gives_its_space_back_and_its_neighbours_stay(void **state)
+{
+    struct table *t = rocks_new();
+    struct table_change gone = {TABLE_DELETE_RANGE, .key = bytes_str("b"), .end = bytes_str("c")};
+    struct buf value = {0};
+    put_many(t, "a", 50);
+    put_many(t, "b", 500);
+    assert_int_equal(table_rocks_flush(t), RGKV_OK);
+    put_many(t, "c", 50);
+    assert_int_equal(table_rocks_flush(t), RGKV_OK);
+    uint64_t before = files_bytes(t);
+    assert_int_equal(table_write(t, &gone, 1), RGKV_OK);
+    assert_true(before > 600 * 55000);
+    assert_true(files_bytes(t) > before / 2);
+    assert_int_equal(table_rocks_trim(t, bytes_str("b"), bytes_str("c")), RGKV_OK);
+    assert_true(files_bytes(t) < 110 * 60000);
+    assert_int_equal(table_get(t, NULL, bytes_str("a000049"), &value), RGKV_OK);
+    assert_int_equal(table_get(t, NULL, bytes_str("c000000"), &value), RGKV_OK);
+    buf_clear(&value);
+    assert_int_equal(table_get(t, NULL, bytes_str("b000000"), &value), RGKV_NOT_FOUND);
+    buf_release(&value);
+    table_free(t);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2)
@@ -390,6 +431,7 @@ int main(int argc, char **argv)
         BOTH(a_range_is_deleted_up_to_its_end),
         BOTH(a_snapshot_stays_while_the_table_goes_on),
         BOTH(an_iterator_does_not_see_what_is_written_while_it_goes),
+        cmocka_unit_test(a_trimmed_range_gives_its_space_back_and_its_neighbours_stay),
         cmocka_unit_test(both_tables_agree_after_every_batch_and_in_every_snapshot),
         cmocka_unit_test_setup_teardown(a_crash_of_the_table_in_memory_goes_back_to_its_last_flush, mem_setup, table_teardown),
         cmocka_unit_test(what_was_flushed_survives_a_kill_of_the_process),
