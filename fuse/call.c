@@ -109,8 +109,14 @@ struct call *call_find(const struct mount *m, uint64_t id)
     return c;
 }
 
+void call_abort(struct call *c)
+{
+    c->aborted = true;
+    call_cancel(c);
+}
+
 /* Ending a call may end others with it, so first the numbers are noted and then each is looked up. */
-void call_cancel_all(struct mount *m)
+void call_abort_all(struct mount *m)
 {
     struct buf ids = {0};
     for (struct call *c = m->calls; c; c = c->next)
@@ -120,7 +126,7 @@ void call_cancel_all(struct mount *m)
         memcpy(&id, ids.data + at, sizeof id);
         struct call *c = call_find(m, id);
         if (c)
-            call_cancel(c);
+            call_abort(c);
     }
     buf_release(&ids);
 }
@@ -152,6 +158,8 @@ void call_record(struct call *c, int number, const char *sentence)
 
 void call_reply_errno(struct call *c, int number)
 {
+    if (number == EINTR && c->aborted)
+        number = ECANCELED;
     c->number = number;
     if (number)
         c->m->stats.errors++;

@@ -32,6 +32,7 @@ struct call {
     void (*release)(struct call *c); /* or NULL */
     void *waits;                   /* what it waits for: of whoever set `cancel` */
     int number;                    /* errno of the answer */
+    bool aborted;                  /* by mount/abort: ECANCELED, for EINTR without a signal makes programs ask again */
     bool interrupted;              /* the kernel asked; interrupt.c watches it */
     struct call *prev, *next;      /* of all */
 };
@@ -50,7 +51,9 @@ void call_ask_any(struct call *c, const struct client_request *q, call_done *don
 bool call_has_time(const struct call *c);          /* its timeout has not passed */
 /* Ends the wait: EINTR. */
 void call_cancel(struct call *c);
-void call_cancel_all(struct mount *m);
+/* The same by an administrator: ECANCELED. */
+void call_abort(struct call *c);
+void call_abort_all(struct mount *m);
 
 /* The one answer; each ends the call. */
 void call_reply_err(struct call *c, enum rgkv_err err, const char *why); /* OK: success without data. Cluster failures are recorded */

@@ -40,9 +40,13 @@ struct lookup_call {
     uint64_t id;
 };
 
+/* The kernel keeps the fixed names: it holds a directory while a name is made in it, and a first lookup beside that would wait with it,
+ * the one of `.ctrl`, too. */
+#define NAME_KEPT_S (365.0 * 86400)
+
 static void reply_entry(fuse_req_t req, uint64_t id)
 {
-    struct fuse_entry_param e = {.ino = id, .generation = 1};
+    struct fuse_entry_param e = {.ino = id, .generation = 1, .entry_timeout = control_row(id)->name ? NAME_KEPT_S : 0};
     stat_of(fuse_req_userdata(req), id, &e.attr);
     fuse_reply_entry(req, &e);
 }

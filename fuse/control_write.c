@@ -71,7 +71,7 @@ static enum rgkv_err obey_abort(struct mount *m, struct bytes text, struct buf *
     size_t len = text.len && text.data[text.len - 1] == '\n' ? text.len - 1 : text.len;
     memcpy(word, text.data, MIN(len, sizeof word - 1));
     if (!strcmp(word, "all")) {
-        call_cancel_all(m);
+        call_abort_all(m);
         return RGKV_OK;
     }
     char *end;
@@ -81,7 +81,7 @@ static enum rgkv_err obey_abort(struct mount *m, struct bytes text, struct buf *
         buf_printf(why, "no call %s is under way (see mount/inflight), and it is not `all`", word);
         return RGKV_NOT_FOUND;
     }
-    call_cancel(c);
+    call_abort(c);
     return RGKV_OK;
 }
 

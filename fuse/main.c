@@ -98,7 +98,11 @@ static void connect_cluster(struct program *p)
 }
 
 static struct program *program_of(struct mount *m) { return m->loop->data; }
-static void ready(struct mount *m) { daemon_ready(&program_of(m)->daemon); }
+static void ready(struct mount *m)
+{
+    kernel_learn_names(m);
+    daemon_ready(&program_of(m)->daemon);
+}
 
 static void tell_event(struct mount *m, const char *line) { events_add(m->events, line); }
 
@@ -114,7 +118,7 @@ static void begin_watching(struct program *p)
 static void ended(struct mount *m)
 {
     struct program *p = program_of(m);
-    call_cancel_all(m);
+    call_abort_all(m);
     events_close(m->events);
     health_close(m->health);
     net_client_close(m->client, NULL, NULL);

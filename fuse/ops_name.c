@@ -45,13 +45,20 @@ static void reply_staged_entry(struct name_call *c)
     call_reply_entry(&c->call, n, &st);
 }
 
+/* The kernel asks a second time, unless the errno is EINTR. */
+static bool asked_again(const struct call *c, enum rgkv_err err)
+{
+    int number = rgkv_err_errno(err);
+    return number == EHOSTDOWN || number == ETIMEDOUT || (err == RGKV_CANCELLED && c->aborted);
+}
+
 static void lookup_done(struct call *call, const struct client_effect *e)
 {
     struct name_call *c = (struct name_call *)call;
     if (e->err == RGKV_NOT_FOUND)
         reply_staged_entry(c);
     else if (e->err) {
-        if (rgkv_err_errno(e->err) == EHOSTDOWN || rgkv_err_errno(e->err) == ETIMEDOUT)
+        if (asked_again(call, e->err))
             recent_failed(&call->m->recent, tid_of(call), call->node->id, c->name, e->err, mount_now_us(call->m));
         call_reply_err(call, e->err, e->why);
     } else
@@ -80,7 +87,7 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
     enum rgkv_err again = recent_take_failed(&m->recent, fuse_req_ctx(req)->pid, parent, name, mount_now_us(m));
     if (again) {
-        fuse_reply_err(req, rgkv_err_errno(again));
+        fuse_reply_err(req, again == RGKV_CANCELLED ? ECANCELED : rgkv_err_errno(again));
         return;
     }
     struct key k;

@@ -89,6 +89,31 @@ enum rgkv_err kernel_check_mountpoint(const struct options *o, struct buf *why)
     return RGKV_INVALID;
 }
 
+/* A grandchild asks, for this process answers; nobody waits for it. */
+static void look_up_names(const char *mountpoint)
+{
+    static const char *const names[] = {"error", "events", "health", "metrics", "version", "mount/options", "mount/stats", "mount/inflight", "mount/abort"};
+    char path[OPTION_BYTES_MAX + 64];
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof path, "%s/.ctrl/%s", mountpoint, names[i]);
+        if (stat(path, &st))
+            break;
+    }
+}
+
+void kernel_learn_names(const struct mount *m)
+{
+    pid_t pid = fork();
+    if (!pid) {
+        if (!fork())
+            look_up_names(m->options->mountpoint);
+        _exit(0);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+}
+
 /* ---- the end ---- */
 
 static void handle_closed(uv_handle_t *h)

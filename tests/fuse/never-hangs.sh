@@ -10,6 +10,7 @@ limit 110
 cluster_start 3
 mount_start a || exit 1
 mount_start hard hard || exit 1
+mount_start held hard || exit 1
 join_all 101 || exit 1
 c=$work/a/.ctrl
 echo value >"$work/a/x"
@@ -78,15 +79,29 @@ dead() {
     awk '/path=\/x/ { print $1; exit }' "$c/mount/inflight" >"$work/id"
     check "abort by number" bash -c "cat '$work/id' > '$c/mount/abort'"
     wait "$reader"
-    check "ended by abort ($(($(now_ms) - start)) ms)" grep -q "Interrupted system call" "$work/one.err"
+    check "ended by abort ($(($(now_ms) - start)) ms)" grep -q "Operation canceled" "$work/one.err"
     for i in 1 2 3 4 5; do stat "$work/hard/x$i" >/dev/null 2>>"$work/all.err" & echo $! >>"$work/all.pids"; done
     wait_until 5 hard_waiting 5 || fail "five calls do not wait on the hard mount"
     check "abort all" bash -c "echo all > '$work/hard/.ctrl/mount/abort'"
     # shellcheck disable=SC2046
     wait $(cat "$work/all.pids")
-    check_same "five were ended" "$(grep -c "Interrupted" "$work/all.err")" 5
+    check_same "five were ended" "$(grep -c "Operation canceled" "$work/all.err")" 5
     rm -f "$work/all.err" "$work/all.pids"
     check_same "nothing waits any more" "$(grep -vc 'path=/.ctrl' "$work/hard/.ctrl/mount/inflight")" 0
+}
+
+# While a name is made the kernel holds its directory, and a first lookup beside that waits with it: the control files must not.
+hold_root() {
+    bash -c "echo x > '$work/$1/new'" 2>/dev/null &
+    local writer=$! start
+    start=$(now_ms)
+    wait_until 5 grep -q 'path=/new' "$work/$1/.ctrl/mount/inflight" || fail "the creation does not wait"
+    check "the control files are reached beside a creation that waits" test $(($(now_ms) - start)) -le 1000
+    check "health, too" quick "$work/$1/.ctrl/health"
+    check "abort ends it" bash -c "echo all > '$work/$1/.ctrl/mount/abort'"
+    wait "$writer"
+    within 2000 "umount" umount "$work/$1"
+    unset "mounted[$1]"
 }
 
 # hard_begin: calls that wait for the cluster to come back; hard_end MS: they went on within so long after it did.
@@ -111,6 +126,7 @@ hard_end() {
 for i in 1 2 3; do node_stop "$i"; done
 dead
 hard_begin 1
+hold_root held
 mkdir "$work/fresh"
 within 4000 "a new mount gives up when its timeout is over" timeout 20 "$rgkvfs" "$controllers" "$work/fresh" -o timeout=2
 check_fails "and is not mounted" mountpoint -q "$work/fresh"
