@@ -4,7 +4,8 @@
  *   a LOOKUP that failed for want of a cluster is asked once more (the old entry could not be confirmed): the second
  *               failure is told at once, so that a call ends within its one timeout
  *
- * Both only if nothing else was asked by the thread in between, and within moments: longer ago, it is another system call. */
+ * Both only if nothing else was asked by the thread in between, and within moments: longer ago, it is another system call. An answer
+ * may be old within a moment, so that moment is a short one. */
 #ifndef RGKV_FUSE_RECENT_H
 #define RGKV_FUSE_RECENT_H
 
@@ -12,6 +13,7 @@
 
 #define RECENT_SLOTS 256u
 #define RECENT_US 2000u
+#define RECENT_FAILED_US 100000u /* a failure is no news that could be old; the kernel's second question may come late on a busy machine */
 
 struct recent_slot {
     int tid;

@@ -114,7 +114,7 @@ def blocked_open():
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 later([signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SIGUSR2, signal.SIGCONT])
 assert blocked_open() == errno.EHOSTDOWN, "a signal that does nothing ended the wait"
-time.sleep(0.05)  # another system call: the kernel asks twice within one
+time.sleep(0.3)  # another system call: the kernel asks twice within one
 signal.signal(signal.SIGUSR1, lambda *a: None)
 signal.siginterrupt(signal.SIGUSR1, True)
 later([signal.SIGUSR1])

@@ -45,7 +45,7 @@ PY
 }
 
 waiting() { grep -q "op=$1" "$c/mount/inflight"; }
-hard_waiting() { [ "$(grep -c 'op=' "$work/hard/.ctrl/mount/inflight")" -ge "$1" ]; }
+hard_waiting() { [ "$(grep -vc 'path=/.ctrl' "$work/hard/.ctrl/mount/inflight")" -ge "$1" ]; }
 
 # what must hold while nobody answers
 dead() {
