@@ -213,7 +213,7 @@ static void a_failed_lookup_fails_at_once_when_it_is_asked_again(void **state)
     recent_failed(&r, 7, 1, "f", RGKV_UNREACHABLE, 1000);
     assert_int_equal(recent_take_failed(&r, 7, 1, "g", 1001), RGKV_OK);
     recent_failed(&r, 7, 1, "f", RGKV_UNREACHABLE, 1000);
-    assert_int_equal(recent_take_failed(&r, 7, 1, "f", 1001 + RECENT_US), RGKV_OK);
+    assert_int_equal(recent_take_failed(&r, 7, 1, "f", 1001 + RECENT_FAILED_US), RGKV_OK);
 }
 
 /* ---- the control tree ---- */
