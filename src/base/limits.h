@@ -24,7 +24,7 @@
 #define INFLIGHT_BYTES_MAX (16u << 20)              /* unacknowledged entry bytes per peer */
 #define INFLIGHT_MESSAGES_MAX 64u
 #define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed but uncommitted, per group: beyond, BUSY */
-#define SNAPSHOT_CHUNK_BYTES (1u << 20)
+#define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */
 #define PULL_CHUNK_BYTES (256u << 10)               /* rows in one answer of a shard's holder */
 #define LIST_BYTES_MAX (256u << 10)
 #define LIST_ENTRIES_MAX 4096u

@@ -12,6 +12,8 @@
 
 #define HERE_US_MAX 500u
 #define HERE_BYTES_MAX (256u << 10)
+#define HERE_SLOW_US 2000u        /* a commit that took longer, and for so long nothing is done on the loop: */
+#define HERE_CALM_US 5000000u     /* a disk that was busy once is mostly busy again at once */
 
 struct replica_stores {
     struct replica_stores_options options;
@@ -22,6 +24,8 @@ struct replica_stores {
     bool closing;
     struct job *commits;          /* of this round, not started yet */
     uint64_t commit_us;           /* how long one takes lately: a moving average */
+    uint64_t calm_us;             /* when the disk may be trusted again */
+    unsigned n_large;             /* flushes, installs, …: their writes hold up everybody's syncs */
 };
 
 struct store {
@@ -159,9 +163,15 @@ static void tell(struct job *j)
     s->options.step(s->options.arg, &in);
 }
 
+static bool is_large(const struct job *j)
+{
+    return j->row->effect == NODE_FLUSH || j->row->effect == NODE_SNAPSHOT_INSTALL || j->row == &retire_row;
+}
+
 static void job_free(struct job *j)
 {
     j->store->set->n_jobs--;
+    j->store->set->n_large -= is_large(j);
     wal_batch_release(&j->batch);
     wal_recovered_release(&j->recovered);
     buf_release(&j->why);
@@ -179,6 +189,7 @@ static struct job *job_new(struct store *s, struct job with)
     j->store = s;
     j->disk = (struct disk_job){.kind = with.row->lane, .urgent = with.row->effect == NODE_COMPACT, .work = on_work, .done = on_done};
     s->set->n_jobs++;
+    s->set->n_large += is_large(j);
     return j;
 }
 
@@ -199,12 +210,19 @@ static bool wait_for_space(struct job *j)
     return true;
 }
 
+static void note_commit(struct replica_stores *s, uint64_t took_us)
+{
+    s->commit_us = (s->commit_us * 7 + took_us) / 8;
+    if (took_us > HERE_SLOW_US)
+        s->calm_us = clock_now_us() + HERE_CALM_US;
+}
+
 static void on_done(struct disk_job *d)
 {
     struct job *j = (struct job *)d;
     struct store *s = j->store;
     if (j->row->effect == NODE_COMMIT)
-        s->set->commit_us = (s->set->commit_us * 7 + j->took_us) / 8;
+        note_commit(s->set, j->took_us);
     if (wait_for_space(j))
         return;
     tell(j);
@@ -276,7 +294,7 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
 static bool fit_to_do_here(const struct replica_stores *s)
 {
     const struct job *j = s->commits;
-    return !j->next && s->commit_us < HERE_US_MAX && j->batch.bytes.len < HERE_BYTES_MAX;
+    return !j->next && s->n_large == 0 && clock_now_us() >= s->calm_us && s->commit_us < HERE_US_MAX && j->batch.bytes.len < HERE_BYTES_MAX;
 }
 
 static bool do_here(struct replica_stores *s)
