@@ -12,7 +12,7 @@
 
 #include "base/prng.h"
 
-#define MEMO_SLOTS (1u << 22)
+#define MEMO_SLOTS_FIRST (1u << 12)
 #define PRIME ((1ull << 61) - 1)
 #define BASE 1099511628211ull
 
@@ -42,6 +42,7 @@ struct search {
     struct entry *entries, head;
     struct taken *stack;
     struct memo *memo;
+    uint64_t memo_slots, memo_used; /* a slot without a set is free */
     unsigned n, depth, deepest, missing; /* missing: operations that must be taken and are not */
     uint64_t set[2], steps;
     struct text value;
@@ -122,18 +123,40 @@ static struct entry *put_back(struct search *s)
 
 /* ---- the memory ---- */
 
+static struct memo *memo_place(const struct search *s, const struct memo *want)
+{
+    uint64_t at = (want->set[0] ^ want->hash * 0x9e3779b97f4a7c15u) & (s->memo_slots - 1);
+    for (; s->memo[at].set[0] | s->memo[at].set[1]; at = (at + 1) & (s->memo_slots - 1))
+        if (memcmp(&s->memo[at], want, sizeof(*want)) == 0)
+            break;
+    return &s->memo[at];
+}
+
+static void memo_grow(struct search *s)
+{
+    struct memo *old = s->memo;
+    uint64_t slots = s->memo_slots;
+    s->memo_slots = slots ? slots * 2 : MEMO_SLOTS_FIRST;
+    s->memo = mem_zalloc(s->memo_slots * sizeof(*s->memo));
+    for (uint64_t i = 0; i < slots; i++)
+        if (old[i].set[0] | old[i].set[1])
+            *memo_place(s, &old[i]) = old[i];
+    mem_free(old);
+}
+
 /* Whether taking `o` next, with that value after it, was tried before; it is remembered now. */
 static bool tried(struct search *s, const struct op *o, struct text after)
 {
     struct memo want = {{s->set[0] ^ o->zobrist[0], s->set[1] ^ o->zobrist[1]}, after.hash, after.bytes};
-    uint64_t at = (want.set[0] ^ want.hash * 0x9e3779b97f4a7c15u) % MEMO_SLOTS;
-    for (; s->memo[at].set[0] | s->memo[at].set[1]; at = (at + 1) % MEMO_SLOTS)
-        if (memcmp(&s->memo[at], &want, sizeof(want)) == 0)
-            return true;
-    s->memo[at] = want;
+    if (s->memo_used * 2 >= s->memo_slots)
+        memo_grow(s);
+    struct memo *place = memo_place(s, &want);
+    if (place->set[0] | place->set[1])
+        return true;
+    *place = want;
+    s->memo_used++;
     return false;
 }
-static_assert(MEMO_SLOTS >= 2 * LINEAR_STEPS_MAX, "each step remembers one at most, and a slot must stay free");
 
 /* ---- the search ---- */
 
@@ -230,15 +253,13 @@ enum linear_verdict linear_check(const struct history_op *const *ops, unsigned n
     s.ops = mem_alloc((n + 1) * sizeof(*s.ops));
     s.entries = mem_alloc((2 * n + 1) * sizeof(*s.entries));
     s.stack = mem_alloc((n + 1) * sizeof(*s.stack));
-    s.memo = calloc(MEMO_SLOTS, sizeof(*s.memo)); /* untouched pages cost nothing */
-    ASSERT(s.memo);
     for (unsigned i = 0; i < n; i++)
         if (counts(ops[i]))
             add_op(&s, ops[i], &prng);
     link_in_order_of_time(&s);
     enum linear_verdict verdict = search(&s);
     *ret_stuck = s.n ? s.ops[s.stuck].from : NULL;
-    free(s.memo);
+    mem_free(s.memo);
     mem_free(s.stack);
     mem_free(s.entries);
     mem_free(s.ops);

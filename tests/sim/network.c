@@ -28,7 +28,7 @@ static struct sim_parcel *parcel_new(struct bytes frame)
 {
     struct sim_parcel *p = mem_zalloc(sizeof(*p));
     p->refs = 1;
-    p->hash = hash64(frame);
+    p->hash = hash64(bytes_first(frame, FRAME_HEADER_BYTES)); /* it holds the checksum of the rest */
     p->bytes = blob_new(frame);
     enum rgkv_err err = msg_decode(blob_bytes(p->bytes), &p->arena, &p->msg);
     ASSERT(err == RGKV_OK);

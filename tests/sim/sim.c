@@ -75,7 +75,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     s->network.delay_min_us = prng_between(&s->prng, 20, 300);
     s->network.delay_max_us = s->network.delay_min_us + prng_below(&s->prng, 5000);
     s->truth = truth_new();
-    s->big_bytes = prng_chance(&s->prng, 1, 5) ? 80000 : 0;
+    s->big_bytes = prng_chance(&s->prng, 1, 8) ? 66000 : 0;
     groups_init(s, sizes[shape].members);
     for (unsigned i = 0; i < s->n_machines; i++)
         machine_init(s, i, i < s->n_controllers);
