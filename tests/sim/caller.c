@@ -361,12 +361,12 @@ static void admin_leave(struct sim *s, uint64_t gid)
     admin_submit(s, o);
 }
 
-static void admin_move(struct sim *s, uint64_t gid)
+void caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid)
 {
     struct sim_op *o = admin_op(s, gid);
     if (!o)
         return;
-    o->command = (struct ctrl_command){.op = CTRL_MOVE, .shard = (uint32_t)prng_below(&s->prng, s->nshards), .gid = gid};
+    o->command = (struct ctrl_command){.op = CTRL_MOVE, .shard = shard, .gid = gid};
     admin_submit(s, o);
 }
 
@@ -378,12 +378,12 @@ static void admin_something(struct sim *s)
     if (!s->groups[i].joined)
         caller_admin_join(s, s->groups[i].gid);
     else if (prng_chance(&s->prng, 1, 2))
-        admin_move(s, s->groups[i].gid);
+        caller_admin_move(s, (uint32_t)prng_below(&s->prng, s->nshards), s->groups[i].gid);
     else if (joined > 1 || prng_chance(&s->prng, 1, 4))
         admin_leave(s, s->groups[i].gid);
 }
 
-bool caller_settled(struct sim *s)
+static const struct ctrl_view *newest_view(const struct sim *s)
 {
     const struct ctrl_view *v = client_view(s->callers[0].client);
     for (unsigned i = 0; i < s->n_machines; i++) {
@@ -397,11 +397,34 @@ bool caller_settled(struct sim *s)
                 v = ctrl_view(info.ctrl);
         }
     }
+    return v;
+}
+
+static bool shard_settled(const struct ctrl_shard *p)
+{
+    return !p->target && (!p->wanted || p->wanted == p->holder) && (!p->holder || p->active);
+}
+
+bool caller_settled(struct sim *s)
+{
+    const struct ctrl_view *v = newest_view(s);
     for (uint32_t i = 0; v && i < v->nshards; i++)
-        if (v->shards[i].target || (v->shards[i].wanted && v->shards[i].wanted != v->shards[i].holder) ||
-            (v->shards[i].holder && !v->shards[i].active))
+        if (!shard_settled(&v->shards[i]))
             return false;
     return v && v->version > 0;
+}
+
+void caller_unsettled(struct sim *s, char *to, size_t bytes)
+{
+    const struct ctrl_view *v = newest_view(s);
+    snprintf(to, bytes, "settled");
+    for (uint32_t i = 0; v && i < v->nshards; i++) {
+        const struct ctrl_shard *p = &v->shards[i];
+        if (!shard_settled(p))
+            snprintf(to, bytes, "not settled: shard %u, epoch %llu, held by %llu%s, target %llu, wanted by %llu", i,
+                     (unsigned long long)p->epoch, (unsigned long long)p->holder, p->active ? "" : " (not active)",
+                     (unsigned long long)p->target, (unsigned long long)p->wanted);
+    }
 }
 
 /* ---- events ---- */

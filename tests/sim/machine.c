@@ -213,6 +213,7 @@ static void collect(struct sim *s, struct sim_machine *m)
         collect_later(s, m);
     tick_at(s, m);
     truth_check_machine(s, m);
+    watch_machine(s, m);
     tell_space(s, m);
     if (prng_chance(&s->prng, 1, 64))
         disk_flush_by_itself(s, m);

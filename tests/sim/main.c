@@ -1,5 +1,5 @@
 /* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
- * it (--first: and ends the run). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
+ * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 
 struct options {
     uint64_t first, last, fault_us;
+    unsigned moves_stride;     /* 0: seeds are run */
     bool twice, verbose, only_first;
 };
 
@@ -62,6 +63,8 @@ static bool parse(int argc, char **argv, struct options *o)
         } else if (strcmp(argv[i], "--mutant") == 0 && i + 1 < argc) {
             if (!mutant_choose(argv[++i]))
                 return false;
+        } else if (strcmp(argv[i], "--moves") == 0 && i + 1 < argc) {
+            o->moves_stride = (unsigned)strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
             o->fault_us = strtoull(argv[++i], NULL, 10) * 1000000;
         } else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
@@ -148,12 +151,14 @@ int main(int argc, char **argv)
     struct sim_counts total = {0};
     uint64_t failed = 0, hash, again;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]\n");
+        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first] [--moves N]\n");
         return 2;
     }
     base_fail_hook = bug_found;
     signal(SIGSEGV, crashed);
     signal(SIGABRT, crashed);
+    if (o.moves_stride)
+        return moves_table(o.first, o.moves_stride, o.verbose) ? 1 : 0;
     for (uint64_t seed = o.first; seed <= o.last && !(failed && o.only_first); seed++) {
         bool fine = run_seed(seed, &o, &total, &hash);
         if (o.twice && fine && run_seed(seed, &o, &total, &again) && again != hash) {

@@ -56,14 +56,10 @@ static void groups_init(struct sim *s, unsigned members)
         group_init(s, s->n_machines - 3, 3);
 }
 
-struct sim *sim_new(uint64_t seed, bool verbose)
+static void setup_draw(struct sim *s)
 {
     static const struct { unsigned controllers, machines, members; } sizes[] = {{3, 3, 3}, {3, 6, 3}, {1, 4, 3}, {3, 9, 3}, {3, 6, 3},
                                                                                 {5, 8, 3}, {3, 5, 5}, {5, 9, 5}};
-    struct sim *s = mem_zalloc(sizeof(*s));
-    s->seed = seed;
-    s->verbose = verbose;
-    prng_init(&s->prng, seed);
     unsigned shape = (unsigned)prng_below(&s->prng, ARRAY_LEN(sizes));
     s->n_controllers = sizes[shape].controllers;
     s->n_machines = sizes[shape].machines;
@@ -74,15 +70,53 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     s->append_entries_max = prng_chance(&s->prng, 1, 2) ? 0 : (unsigned)prng_between(&s->prng, 1, 6);
     s->network.delay_min_us = prng_between(&s->prng, 20, 300);
     s->network.delay_max_us = s->network.delay_min_us + prng_below(&s->prng, 5000);
-    s->truth = truth_new();
     s->big_bytes = prng_chance(&s->prng, 1, 8) ? 66000 : 0;
     groups_init(s, sizes[shape].members);
+}
+
+static struct sim *sim_blank(uint64_t seed, bool verbose)
+{
+    struct sim *s = mem_zalloc(sizeof(*s));
+    s->seed = seed;
+    s->verbose = verbose;
+    s->truth = truth_new();
+    prng_init(&s->prng, seed);
+    return s;
+}
+
+static void machines_and_callers(struct sim *s)
+{
     for (unsigned i = 0; i < s->n_machines; i++)
         machine_init(s, i, i < s->n_controllers);
     for (unsigned i = 0; i < s->n_machines; i++)
         sim_at(s, prng_below(&s->prng, 500000), (struct sim_event){.kind = SIM_RESTART, .who = i});
     for (unsigned i = 0; i < s->n_callers; i++)
         caller_init(s, i, i == 0);
+}
+
+struct sim *sim_new(uint64_t seed, bool verbose)
+{
+    struct sim *s = sim_blank(seed, verbose);
+    setup_draw(s);
+    machines_and_callers(s);
+    return s;
+}
+
+/* Three controllers, and two groups of three on machines of their own; one shard, copied in small pieces. */
+struct sim *sim_new_for_a_move(uint64_t seed, bool verbose)
+{
+    struct sim *s = sim_blank(seed, verbose);
+    s->n_controllers = 3;
+    s->n_machines = 9;
+    s->n_callers = 4;
+    s->nshards = 1;
+    s->snapshot_bytes = 4000;
+    s->chunk_bytes = 700;
+    s->network.delay_min_us = 100;
+    s->network.delay_max_us = 600;
+    group_init(s, 3, 3);
+    group_init(s, 6, 3);
+    machines_and_callers(s);
     return s;
 }
 
@@ -124,7 +158,7 @@ static void happen(struct sim *s, const struct sim_event *e)
 }
 
 /* Until the time, or until `over` says so. */
-static bool run_until(struct sim *s, uint64_t until_us, bool (*over)(struct sim *s))
+bool sim_until(struct sim *s, uint64_t until_us, bool (*over)(struct sim *s))
 {
     struct sim_event e;
     unsigned steps = 0;
@@ -157,10 +191,10 @@ static bool all_quiet(struct sim *s)
     return caller_settled(s) && members_settled(s);
 }
 
-static bool found_and_join(struct sim *s)
+bool sim_found(struct sim *s)
 {
     caller_admin_join(s, s->groups[0].gid);
-    if (run_until(s, s->now_us + START_US, joined))
+    if (sim_until(s, s->now_us + START_US, joined))
         return true;
     sim_fail(s, "no cluster was founded, or no group joined, within %u s", START_US / 1000000);
     return false;
@@ -182,16 +216,18 @@ static bool calm_down(struct sim *s)
     faults_end(s);
     if (!anybody_holds(s) && caller_quiet(&s->callers[0]))
         caller_admin_join(s, s->groups[0].gid);
-    if (run_until(s, s->now_us + LIVENESS_US, all_quiet))
+    if (sim_until(s, s->now_us + LIVENESS_US, all_quiet))
         return true;
     if (!s->failed) {
         unsigned waiting = 0;
+        char why[160];
+        caller_unsettled(s, why, sizeof(why));
         for (unsigned i = 0; i < s->n_callers; i++)
             waiting += !caller_quiet(&s->callers[i]);
         struct buf who = {0};
         members_tell(s, &who);
         sim_fail(s, "%u s after healing %u callers still wait, and the placement is %s%.*s", LIVENESS_US / 1000000, waiting,
-                 caller_settled(s) ? "settled" : "not settled", (int)who.len, (const char *)who.data);
+                 why, (int)who.len, (const char *)who.data);
         buf_release(&who);
     }
     return false;
@@ -200,28 +236,34 @@ static bool calm_down(struct sim *s)
 static bool final_reads(struct sim *s)
 {
     caller_read_everything(s);
-    if (run_until(s, s->now_us + LIVENESS_US, all_quiet))
+    if (sim_until(s, s->now_us + LIVENESS_US, all_quiet))
         return true;
     sim_fail(s, "the last reads were not answered");
     return false;
 }
 
-bool sim_run(struct sim *s, uint64_t fault_us)
+/* What every run ends with: all that waits is answered, everybody has caught up, and what clients saw has an order. */
+bool sim_end(struct sim *s)
 {
     struct buf why = {0};
-    if (found_and_join(s)) {
-        faults_begin(s);
-        run_until(s, s->now_us + fault_us, NULL);
-        if (!s->failed && calm_down(s) && final_reads(s)) {
-            if (!run_until(s, s->now_us + CATCH_UP_US, truth_caught_up))
-                sim_fail(s, "%u s after the last operation a member has not caught up with its group", CATCH_UP_US / 1000000);
-            truth_check_equal_state(s);
-        }
+    if (!s->failed && calm_down(s) && final_reads(s)) {
+        if (!sim_until(s, s->now_us + CATCH_UP_US, truth_caught_up))
+            sim_fail(s, "%u s after the last operation a member has not caught up with its group", CATCH_UP_US / 1000000);
+        truth_check_equal_state(s);
     }
     if (!s->failed && !history_check(&s->history, &why))
         sim_fail(s, "not linearizable: %.*s", (int)why.len, (const char *)why.data);
+    buf_release(&why);
     s->counts.elections = truth_elections(s->truth);
     s->counts.virtual_us = s->now_us;
-    buf_release(&why);
     return !s->failed;
+}
+
+bool sim_run(struct sim *s, uint64_t fault_us)
+{
+    if (sim_found(s)) {
+        faults_begin(s);
+        sim_until(s, s->now_us + fault_us, NULL);
+    }
+    return sim_end(s);
 }

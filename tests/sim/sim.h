@@ -11,6 +11,7 @@
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
  *   members.c     members come and go, machines lose their disks
  *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
+ *   watch.c       the steps of a shard's move     moves.c       … and a crash at each of them
  *   sim.c         one run: set up, faults, heal, final checks
  *   main.c        seeds, --twice, the summary
  */
@@ -205,9 +206,11 @@ void caller_machine_died(struct sim *s, unsigned machine);
 void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine); /* a reset */
 bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
+void caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid);
 bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of members; false: the administrator is busy */
 void caller_read_everything(struct sim *s);   /* the last reads of a run */
 bool caller_settled(struct sim *s);
+void caller_unsettled(struct sim *s, char *to, size_t bytes); /* a shard whose placement is not as it is wanted, in words */
 
 /* ---- invariants.c ---- */
 
@@ -226,6 +229,26 @@ struct sim_imports *imports_new(void);
 void imports_free(struct sim_imports *im);
 void imports_committed(struct sim_imports *im, const struct node_replica_info *i, const struct raft_entry *e); /* for the first time */
 void imports_applied(struct sim *s, struct sim_imports *im, const struct node_replica_info *i, uint64_t applied);
+
+/* ---- watch.c, moves.c ---- */
+
+/* One move of shard 0, from group 101 to group 102, step by step. A step is what can be seen from outside: a replica's state of the shard has
+ * changed, the controller's state of it has, or a message about it goes out. */
+enum sim_victim { VICTIM_SOURCE_LEADER, VICTIM_SOURCE_FOLLOWER, VICTIM_TARGET_LEADER, VICTIM_TARGET_FOLLOWER, VICTIM_CONTROLLER_LEADER,
+                  VICTIM_EVERYBODY, VICTIMS };
+struct sim_watch {
+    bool on;
+    unsigned steps, strike_at; /* strike_at 0: never */
+    enum sim_victim victim;
+    char label[96];            /* of the step that was struck */
+    struct kv_shard_status seen[SIM_MACHINES_MAX];
+    struct { uint64_t holder, target; bool active; } placement;
+    uint64_t phase;            /* … newest that was seen */
+};
+void watch_machine(struct sim *s, struct sim_machine *m);  /* after each step of its node */
+void watch_message(struct sim *s, const struct msg *msg);
+/* Every stride-th step, each with every victim; prints what failed and a summary. The number of cells that failed. */
+unsigned moves_table(uint64_t seed, unsigned stride, bool verbose);
 
 /* ---- faults.c ---- */
 
@@ -293,6 +316,7 @@ struct sim {
     struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
     struct sim_directed directed;
+    struct sim_watch watch;
     struct sim_members members;
     struct sim_counts counts;
     uint32_t nshards, chunk_bytes, big_bytes; /* big: of some values of registers; 0: none */
@@ -310,7 +334,11 @@ void sim_trace(struct sim *s, const char *format, ...) PRINTF(2, 3);
 void sim_at(struct sim *s, uint64_t delay_us, struct sim_event e);
 struct sim *sim_new(uint64_t seed, bool verbose);
 void sim_free(struct sim *s);
-/* One whole run. false: s->failure says what. */
+struct sim *sim_new_for_a_move(uint64_t seed, bool verbose); /* a set-up of its own: see moves.c */
+/* One whole run. false: s->failure says what. It is: the founding and the first join, whatever the run is about, the end. */
 bool sim_run(struct sim *s, uint64_t fault_us);
+bool sim_found(struct sim *s);
+bool sim_until(struct sim *s, uint64_t until_us, bool (*over)(struct sim *s)); /* until then, or until `over` says so */
+bool sim_end(struct sim *s);
 
 #endif
