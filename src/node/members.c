@@ -56,7 +56,7 @@ static void round_begin(const struct node *n, struct replica *r, uint64_t member
 static bool caught_up(const struct node *n, struct replica *r, uint64_t member)
 {
     struct raft_peer_status p;
-    if (!raft_peer_status(r->raft, member, &p) || !p.recent || p.snapshotting)
+    if (!raft_peer_status(r->raft, member, &p) || !p.answers || p.snapshotting)
         return false;
     if (r->catching_up.member != member)
         round_begin(n, r, member);
@@ -116,7 +116,7 @@ static bool can_do_without(const struct replica *r, uint64_t id)
         if (!c->members[i].voter || c->members[i].id == id)
             continue;
         voters++;
-        recent += raft_peer_status(r->raft, c->members[i].id, &p) && p.recent;
+        recent += raft_peer_status(r->raft, c->members[i].id, &p) && p.answers;
     }
     return recent * 2 > voters;
 }
@@ -195,6 +195,6 @@ void members_report(const struct replica *r, struct ctrl_report_replica *to)
     for (unsigned i = 0; i < c->n; i++) {
         struct raft_peer_status p = {0};
         raft_peer_status(r->raft, c->members[i].id, &p);
-        to->members[i] = (struct ctrl_report_member){c->members[i].id, c->members[i].voter, p.recent, s.last_index - MIN(p.match, s.last_index)};
+        to->members[i] = (struct ctrl_report_member){c->members[i].id, c->members[i].voter, p.answers, s.last_index - MIN(p.match, s.last_index)};
     }
 }

@@ -72,7 +72,8 @@ struct raft_peer {
     uint64_t sent;               /* last index sent: the probe's end, or next - 1 */
     bool probe_sent;             /* wait for an answer, or for a sign of life */
     bool snapshot_named;
-    uint64_t contact_us;         /* last word from it in this term */
+    uint64_t contact_us;         /* last word from it in this term, or when this leader began */
+    bool heard;                  /* there was one */
     uint64_t progress_us;        /* last time match moved, or sending began */
     uint64_t round;              /* newest read round it has answered */
     unsigned inflight_head, inflight_n;

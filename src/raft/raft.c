@@ -314,6 +314,7 @@ bool raft_peer_status(const struct raft *r, uint64_t id, struct raft_peer_status
             .next = p->next,
             .inflight_bytes = raft_peer_inflight_bytes(r, p),
             .recent = raft_peer_recent(r, p),
+            .answers = p->id == r->options.id || (p->heard && raft_peer_recent(r, p)),
             .snapshotting = p->state == PEER_SNAPSHOT,
         };
         return true;

@@ -214,6 +214,7 @@ const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index);
 struct raft_peer_status {
     uint64_t match, next, inflight_bytes;
     bool recent, snapshotting;
+    bool answers; /* recent, and not only because this member has just begun to lead */
 };
 bool raft_peer_status(const struct raft *r, uint64_t id, struct raft_peer_status *ret_s);
 /* The next time at which a tick would do something: ticks before it may be left out. */

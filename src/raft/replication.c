@@ -214,8 +214,10 @@ void raft_lead_collect(struct raft *r)
 static struct raft_peer *peer_heard(struct raft *r, uint64_t id)
 {
     struct raft_peer *p = r->role == RAFT_LEADER ? raft_peer(r, id) : NULL;
-    if (p)
+    if (p) {
         p->contact_us = r->now_us;
+        p->heard = true;
+    }
     return p;
 }
 

@@ -357,6 +357,83 @@ static void nodes_and_members_are_listed_heard_of_or_not(void **state)
     world_release(&w);
 }
 
+static struct ctrl_command member_says(const char *text)
+{
+    struct ctrl_command c;
+    assert_int_equal(ctrl_parse_member(bytes_str(text), &c, NULL), RGKV_OK);
+    return c;
+}
+
+static void member_refuses(const char *text, enum rgkv_err err, const char *sentence)
+{
+    struct ctrl_command c;
+    buf_clear(&why);
+    assert_int_equal(ctrl_parse_member(bytes_str(text), &c, &why), err);
+    buf_put_u8(&why, 0);
+    assert_non_null(strstr((char *)why.data, sentence));
+}
+
+static void members_are_added_removed_kept_and_replaced_by_words(void **state)
+{
+    struct ctrl_command c = member_says("add h:7400\n");
+    assert_true(c.op == CTRL_ADD_MEMBER && c.member == 0);
+    assert_string_equal(c.addr, "h:7400");
+    c = member_says(" replace 1003   [::1]:7400 ");
+    assert_true(c.op == CTRL_ADD_MEMBER && c.member == 1003);
+    assert_string_equal(c.addr, "[::1]:7400");
+    c = member_says("remove 17\n");
+    assert_true(c.op == CTRL_REMOVE_MEMBER && c.member == 17);
+    c = member_says("keep 17");
+    assert_true(c.op == CTRL_KEEP_MEMBER && c.member == 17);
+    member_refuses("", RGKV_INVALID, "write `add HOST:PORT`");
+    member_refuses("drop 7", RGKV_INVALID, "write `add HOST:PORT`");
+    member_refuses("add", RGKV_INVALID, "is not an address");
+    member_refuses("add 7", RGKV_INVALID, "is not an address");
+    member_refuses("add h:1 i:1", RGKV_INVALID, "one word too many");
+    member_refuses("remove", RGKV_INVALID, "the member id is missing");
+    member_refuses("remove h:1", RGKV_INVALID, "is no member id");
+    member_refuses("remove 1 2", RGKV_INVALID, "one word too many");
+    member_refuses("replace h:1", RGKV_INVALID, "is no member id");
+    member_refuses("replace 0 h:1", RGKV_INVALID, "there is no member 0");
+    member_refuses("remove 99999999999999999999", RGKV_RANGE, "too large");
+    member_refuses("add h:1\x01", RGKV_INVALID, "plain text");
+}
+
+static void a_leader_is_named_by_its_member_id(void **state)
+{
+    uint64_t id = 0;
+    assert_int_equal(ctrl_parse_leader(bytes_str("1003\n"), &id, NULL), RGKV_OK);
+    assert_int_equal(id, 1003);
+    assert_int_equal(ctrl_parse_leader(bytes_str("transfer 7"), &id, NULL), RGKV_OK);
+    assert_int_equal(id, 7);
+    assert_int_equal(ctrl_parse_leader(bytes_str("transfer"), &id, NULL), RGKV_INVALID);
+    assert_int_equal(ctrl_parse_leader(bytes_str("7 8"), &id, NULL), RGKV_INVALID);
+    assert_int_equal(ctrl_parse_leader(bytes_str("h:1"), &id, NULL), RGKV_INVALID);
+}
+
+static void who_comes_or_goes_is_told_with_what_is_waited_for(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    world_join(&w, 7, "a:1 b:1 c:1");
+    world_bind(&w, 7, 0x50);
+    world_do(&w, (struct ctrl_command){.op = CTRL_ADD_MEMBER, .gid = 7, .addr = "d:1"});
+    struct ctrl_plan *p = ctrl_plan_new(0);
+    ctrl_print_members(ctrl_view(w.c), 7, p, 150, &out);
+    assert_non_null(strstr(printed(), "1003 addr=d:1 node=0000000000000000 state=unbound change=joining why=\"waits for a node at d:1\"\n"));
+    ctrl_print_status(ctrl_view(w.c), p, 150, &out);
+    assert_non_null(strstr(printed(), "- group 7: member 1003 at d:1 is joining: it waits for a node at d:1\n"));
+    world_do(&w, (struct ctrl_command){.op = CTRL_BIND, .gid = 7, .incarnation = 1, .member = 1003, .node = 0x99, .addr = "d:1"});
+    struct ctrl_report_replica replica = {.gid = 7, .incarnation = 1, .member = 1000, .leader = true, .term = 3, .applied = 9, .n_members = 1,
+                                          .members = {{.id = 1003, .recent = true, .behind = 12}}};
+    struct ctrl_report report = {.node = 0x50, .addr = "a:1", .n_replicas = 1, .replicas = &replica};
+    ctrl_plan_report(p, &report, 100);
+    ctrl_print_members(ctrl_view(w.c), 7, p, 150, &out);
+    assert_non_null(strstr(printed(), "role=learner behind=12 change=joining why=\"catches up: 12 entries behind\"\n"));
+    ctrl_plan_free(p);
+    world_release(&w);
+}
+
 static int buffers_release(void **state)
 {
     buf_release(&out);
@@ -384,6 +461,9 @@ int main(void)
         cmocka_unit_test(moves_say_what_they_wait_for),
         cmocka_unit_test(the_status_page_names_what_needs_doing),
         cmocka_unit_test(nodes_and_members_are_listed_heard_of_or_not),
+        cmocka_unit_test(members_are_added_removed_kept_and_replaced_by_words),
+        cmocka_unit_test(a_leader_is_named_by_its_member_id),
+        cmocka_unit_test(who_comes_or_goes_is_told_with_what_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, buffers_release);
 }

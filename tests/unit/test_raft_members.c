@@ -103,6 +103,57 @@ TEST(a_configuration_survives_the_compaction_of_its_entry)
     raft_free(o.r);
 }
 
+TEST(P20_a_configuration_never_follows_an_older_wish_than_the_one_in_force)
+{
+    struct one o = leader_with_commit(3);
+    struct raft_config c = one_config(3, 1);
+    c.wish = 7;
+    assert_int_equal(change(&o, &c), RGKV_OK);
+    one_collect(&o);
+    one_persisted(&o, 2, 1);
+    one_ack(&o, 2, 2, 1);
+    c = one_config(4, 0);
+    c.wish = 6;
+    assert_int_equal(change(&o, &c), RGKV_STALE);
+    c.wish = 7;
+    assert_int_equal(change(&o, &c), RGKV_OK);
+    raft_free(o.r);
+}
+
+TEST(a_learner_that_is_not_in_the_configuration_any_more_is_sent_nothing)
+{
+    struct one o = leader_with_commit(3);
+    struct raft_config c = one_config(3, 1);
+    assert_int_equal(change(&o, &c), RGKV_OK);
+    one_collect(&o);
+    assert_non_null(one_said(&o, RAFT_APPEND, 4));
+    one_persisted(&o, 2, 1);
+    one_ack(&o, 2, 2, 1);
+    c = one_config(3, 0);
+    assert_int_equal(change(&o, &c), RGKV_OK);
+    one_collect(&o);
+    one_tick(&o, HEARTBEAT_US);
+    assert_null(one_said(&o, RAFT_APPEND, 4));
+    assert_null(one_said(&o, RAFT_HEARTBEAT, 4));
+    raft_free(o.r);
+}
+
+TEST(who_has_just_begun_to_lead_does_not_know_who_is_there)
+{
+    struct one o = one_new(3, 0);
+    struct raft_peer_status p;
+    one_lead(&o);
+    assert_true(raft_peer_status(o.r, 2, &p));
+    assert_true(p.recent && !p.answers);
+    one_persisted(&o, 1, 1);
+    one_ack(&o, 2, 1, 1);
+    assert_true(raft_peer_status(o.r, 2, &p));
+    assert_true(p.answers);
+    assert_true(raft_peer_status(o.r, 1, &p));
+    assert_true(p.answers);
+    raft_free(o.r);
+}
+
 TEST(a_removed_leader_names_a_successor_and_steps_down_when_that_is_committed)
 {
     struct one o = leader_with_commit(3);
@@ -245,6 +296,7 @@ TEST(a_single_voter_confirms_reads_at_once)
 TEST(a_configuration_comes_back_from_its_bytes_and_nothing_else_does)
 {
     struct raft_config c = one_config(3, 2), back;
+    c.wish = 0x1122334455667788;
     struct buf bytes = {0};
     raft_config_encode(&c, &bytes);
     assert_int_equal(raft_config_decode(buf_bytes(&bytes), &back), RGKV_OK);
@@ -313,6 +365,9 @@ int main(void)
         T(a_configuration_counts_from_the_moment_it_is_in_the_log),
         T(a_truncated_configuration_gives_way_to_the_one_before),
         T(a_configuration_survives_the_compaction_of_its_entry),
+        T(P20_a_configuration_never_follows_an_older_wish_than_the_one_in_force),
+        T(a_learner_that_is_not_in_the_configuration_any_more_is_sent_nothing),
+        T(who_has_just_begun_to_lead_does_not_know_who_is_there),
         T(a_removed_leader_names_a_successor_and_steps_down_when_that_is_committed),
         T(learners_replicate_and_count_for_nothing),
         T(reads_share_one_round_that_goes_out_at_once),
