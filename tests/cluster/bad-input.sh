@@ -63,10 +63,16 @@ mkdir "$work/others" && echo precious >"$work/others/photo"
 node 1 "no manifest but other files.*photo" --listen "$here" --data "$work/others" --controllers "$controllers"
 check_same "others' files are left alone" "$(cat "$work/others/photo")" precious
 
-# A node of this cluster pointed at another cluster's controllers, and one with the directory of another node.
+# A node of this cluster pointed at controllers that are not its own: it says so and asks its own. And one with the directory of another
+# node.
 node_kill 3
 node3=(--listen "${node_addr[3]}" --data "$work/node3" --controllers "$controllers")
-node 1 "belongs to cluster [0-9a-f]{16}.*none of its controllers" --listen "${node_addr[3]}" --data "$work/node3" --controllers "$there"
+right=$controllers
+controllers=$there
+node_start 3
+controllers=$right
+check "a list without any controller of the cluster is worth a word" wait_until 10 said 3 "names none of the controllers"
+node_kill 3
 node 1 "belongs to the controller at ${node_addr[3]}" --listen "$here" --data "$work/node3" --controllers "$controllers"
 
 # Damage: each in a copy that is put back afterwards.
