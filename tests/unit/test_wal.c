@@ -422,9 +422,11 @@ static void B17_damage_in_a_segment_that_is_not_the_newest_is_never_a_torn_tail(
         must(append(w, next_index(w), 2, 1));
     struct buf first = content_of(w->vfs, FIRST_SEGMENT);
     for (uint64_t at = 0; at < first.len; at++) {
-        assert_true(vfs_mem_corrupt(w->vfs, FIRST_SEGMENT, at, at % 8));
-        assert_int_equal(open_log(w), RGKV_DAMAGED);
-        assert_true(vfs_mem_corrupt(w->vfs, FIRST_SEGMENT, at, at % 8));
+        for (unsigned bit = 0; bit < 8; bit++) {
+            assert_true(vfs_mem_corrupt(w->vfs, FIRST_SEGMENT, at, bit));
+            assert_int_equal(open_log(w), RGKV_DAMAGED);
+            assert_true(vfs_mem_corrupt(w->vfs, FIRST_SEGMENT, at, bit));
+        }
         replace(w->vfs, FIRST_SEGMENT, bytes_first(buf_bytes(&first), at));
         assert_int_equal(open_log(w), RGKV_DAMAGED);
         replace(w->vfs, FIRST_SEGMENT, buf_bytes(&first));
