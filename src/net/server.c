@@ -12,6 +12,7 @@
 #include "store/smallfile.h"
 
 #define SWEEP_MS 1000u
+#define ROUND_TURNS_MAX 4u /* then what came in meanwhile is read */
 #define STALL_TOLD_US 200000u /* a heartbeat or four that did not go out */
 #define SEGMENT_BYTES_MIN (16u << 10)
 #define SEGMENT_BYTES_MAX (16u << 20)
@@ -35,6 +36,7 @@ struct server {
     struct replica_stores *stores;
     uv_prepare_t prepare;
     uv_check_t check;
+    uv_idle_t again;              /* active: there is work left, the poll must not wait */
     uv_timer_t sweep;
     struct ticker ticker;
     struct lag lag;
@@ -212,16 +214,27 @@ static void collect(struct server *s)
     s->dirty |= more;
 }
 
+static void on_again(uv_idle_t *handle) {}
+
+static void again_set(struct server *s, bool again)
+{
+    if (again)
+        uv_idle_start(&s->again, on_again);
+    else
+        uv_idle_stop(&s->again);
+}
+
 /* What a leader sends goes out before its own disk is written: the followers' disks work meanwhile. */
 static void round_end(struct server *s)
 {
     bool worked = s->dirty;
-    while (s->dirty && !s->closing) {
+    for (unsigned turn = 0; turn < ROUND_TURNS_MAX && s->dirty && !s->closing; turn++) {
         collect(s);
         conns_flush(s->conns);
         replica_stores_commit(s->stores); /* may have an outcome at once: another turn */
     }
     conns_flush(s->conns);
+    again_set(s, s->dirty && !s->closing);
     if (worked && !s->closing)
         ticker_set(&s->ticker, node_deadline_us(s->node));
 }
@@ -330,6 +343,7 @@ static void start_loop(struct server *s)
 {
     uv_prepare_init(s->loop, &s->prepare);
     uv_check_init(s->loop, &s->check);
+    uv_idle_init(s->loop, &s->again);
     uv_timer_init(s->loop, &s->sweep);
     s->prepare.data = s->check.data = s->sweep.data = s;
     uv_prepare_start(&s->prepare, on_prepare);
@@ -396,6 +410,7 @@ void server_close(struct server *s)
     close_handle(&s->listener);
     close_handle(&s->prepare);
     close_handle(&s->check);
+    close_handle(&s->again);
     close_handle(&s->sweep);
     ticker_close(&s->ticker, NULL);
     links_close(s->links);

@@ -200,34 +200,58 @@ static void apply_run(struct node *n, struct replica *r, const struct raft_entry
 
 #define APPLY_RUN_MAX 512u
 
+static void queue_room(struct apply_queue *q, unsigned n)
+{
+    if (q->head + q->n + n > q->cap && q->head) {
+        memmove(q->entries, q->entries + q->head, q->n * sizeof(*q->entries));
+        q->head = 0;
+    }
+    if (q->n + n > q->cap) {
+        q->cap = MAX(MAX(64u, q->cap * 2), q->n + n);
+        q->entries = mem_realloc(q->entries, q->cap * sizeof(*q->entries));
+    }
+}
+
+static void queue_drop(struct apply_queue *q, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        blob_unref(q->entries[q->head + i].payload);
+    q->head += n;
+    q->n -= n;
+    if (q->n == 0)
+        q->head = 0;
+}
+
 /* What is committed waits here until the effects of the collect are out: a follower's disk and the network work
  * while its table does. */
 void apply_queue(struct replica *r, const struct raft_ready *ready)
 {
     struct apply_queue *q = &r->to_apply;
-    if (q->n + ready->n_committed > q->cap) {
-        q->cap = MAX(MAX(64u, q->cap * 2), q->n + ready->n_committed);
-        q->entries = mem_realloc(q->entries, q->cap * sizeof(*q->entries));
-    }
+    queue_room(q, ready->n_committed);
     for (unsigned i = 0; i < ready->n_committed; i++) {
-        q->entries[q->n] = ready->committed[i];
-        blob_ref(q->entries[q->n++].payload);
+        struct raft_entry *e = &q->entries[q->head + q->n++];
+        *e = ready->committed[i];
+        blob_ref(e->payload);
     }
 }
 
-static void queue_clear(struct apply_queue *q)
+/* How many entries one turn takes: after a restart there may be the whole log, and nobody would hear of this node meanwhile. */
+static unsigned turn_length(const struct apply_queue *q, uint64_t bytes_max)
 {
-    for (unsigned i = 0; i < q->n; i++)
-        blob_unref(q->entries[i].payload);
-    q->n = 0;
+    uint64_t bytes = 0;
+    unsigned n = 0;
+    while (n < MIN(q->n, APPLY_RUN_MAX) && (n == 0 || bytes < bytes_max))
+        bytes += blob_bytes(q->entries[q->head + n++].payload).len;
+    return n;
 }
 
 static void apply_queued(struct node *n, struct replica *r)
 {
     struct apply_queue *q = &r->to_apply;
-    for (unsigned at = 0; at < q->n && !n->failed; at += APPLY_RUN_MAX)
-        apply_run(n, r, q->entries + at, MIN(APPLY_RUN_MAX, q->n - at));
-    queue_clear(q);
+    unsigned count = turn_length(q, n->options.chunk_bytes ? n->options.chunk_bytes : APPLY_BYTES_MAX);
+    if (count)
+        apply_run(n, r, q->entries + q->head, count);
+    queue_drop(q, count);
 }
 
 void replica_apply(struct node *n, struct replica *r)
@@ -257,7 +281,7 @@ void replica_drop_waiters(struct replica *r)
 void apply_release(struct replica *r)
 {
     buf_release(&r->applied_row);
-    queue_clear(&r->to_apply);
+    queue_drop(&r->to_apply, r->to_apply.n);
     mem_free(r->to_apply.entries);
     mem_free(r->waiters);
 }

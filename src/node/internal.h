@@ -62,7 +62,7 @@ struct batch {                 /* one write of the log and what may be sent once
 
 struct apply_queue {           /* committed entries that are not applied yet; payloads referenced */
     struct raft_entry *entries;
-    unsigned n, cap;
+    unsigned head, n, cap;     /* n of them from `head` on */
 };
 
 struct pulling {               /* one shard that this group imports */

@@ -37,7 +37,7 @@ struct node_options {
     uint32_t nshards;              /* for a founding controller */
     int64_t snapshot_bytes;        /* compact a log beyond this; -1 never */
     uint64_t election_us, heartbeat_us; /* 0: defaults */
-    uint32_t chunk_bytes;          /* of a snapshot or a shard on its way; 0: defaults */
+    uint32_t chunk_bytes;          /* of a snapshot or a shard on its way, and of what is applied in one turn; 0: defaults */
     unsigned append_entries_max;   /* raft.h */
     const struct manifest *manifest; /* as recovered, or with only a new node id. Copied */
 };
