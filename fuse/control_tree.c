@@ -16,6 +16,7 @@ static const struct control_row rows[] = {
     {CONTROL_JOINS,          CONTROL_TOP,     "join",     false, 0200, false},
     {CONTROL_LEAVES,         CONTROL_TOP,     "leave",    false, 0200, false},
     {CONTROL_MOVE_TO,        CONTROL_TOP,     "move",     false, 0200, false},
+    {CONTROL_ABANDONS,       CONTROL_TOP,     "abandon",  false, 0200, false},
     {CONTROL_SHARDS,         CONTROL_TOP,     "shards",   false, 0444, false},
     {CONTROL_MOVES,          CONTROL_TOP,     "moves",    false, 0444, false},
     {CONTROL_SETTLED,        CONTROL_TOP,     "settled",  false, 0444, false},

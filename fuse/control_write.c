@@ -26,6 +26,12 @@ static enum rgkv_err understand_move(struct bytes text, struct control_written *
     return ctrl_parse_move(text, &w->command.shard, &w->command.gid, why);
 }
 
+static enum rgkv_err understand_abandon(struct bytes text, struct control_written *w, struct buf *why)
+{
+    w->command.op = CTRL_ABANDON;
+    return ctrl_parse_abandon(text, &w->command.gid, why);
+}
+
 static enum rgkv_err understand_member(uint64_t gid, struct bytes text, struct control_written *w, struct buf *why)
 {
     enum rgkv_err err = ctrl_parse_member(text, &w->command, why);
@@ -50,6 +56,8 @@ enum rgkv_err control_understand(uint64_t id, struct bytes text, struct control_
         return understand_leave(text, ret_w, why);
     if (kind == CONTROL_MOVE_TO)
         return understand_move(text, ret_w, why);
+    if (kind == CONTROL_ABANDONS)
+        return understand_abandon(text, ret_w, why);
     if (kind == CONTROL_GROUP_MEMBERS)
         return understand_member(control_number(id), text, ret_w, why);
     if (kind == CONTROL_GROUP_LEADER)

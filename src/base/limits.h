@@ -52,6 +52,7 @@
 #define SNAPSHOT_BYTES_DEFAULT (64ll << 20)         /* compact a log beyond this */
 #define MEMORY_BYTES_DEFAULT (512ull << 20)         /* of a node: half for tables, an eighth for each log */
 #define MEMORY_BYTES_MIN (64ull << 20)
+#define DISK_LOW_WATER_BYTES (64ull << 20)          /* below this, what grows is refused (P29) */
 #define TICK_US 10000u                              /* how often the outer layer ticks an engine */
 #define HEARTBEAT_US_DEFAULT 50000u
 #define ELECTION_US_DEFAULT 250000u                 /* timeouts are random in [1, 2) times this */

@@ -148,6 +148,8 @@ static void admin_execute(struct ctrl *c, const struct ctrl_command *k, struct c
         ctrl_apply_add_member(c, k, r);
     else if (k->op == CTRL_REMOVE_MEMBER)
         ctrl_apply_remove_member(c, k, r);
+    else if (k->op == CTRL_ABANDON)
+        ctrl_apply_abandon(c, k, r);
     else
         ctrl_apply_keep_member(c, k, r);
     buf_release(&why);

@@ -4,7 +4,7 @@
 bool ctrl_op_admin(enum ctrl_op op)
 {
     return op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE || op == CTRL_ADD_MEMBER || op == CTRL_REMOVE_MEMBER ||
-           op == CTRL_KEEP_MEMBER;
+           op == CTRL_KEEP_MEMBER || op == CTRL_ABANDON;
 }
 
 #define SAY(why, ...) ((why) ? buf_printf((why), __VA_ARGS__) : (void)0)
@@ -142,6 +142,7 @@ static enum rgkv_err check_op(const struct ctrl_command *c, struct buf *why)
     case CTRL_ADD_MEMBER: return check_add_member(c, why);
     case CTRL_REMOVE_MEMBER:
     case CTRL_KEEP_MEMBER:
+    case CTRL_ABANDON:
     case CTRL_TRANSFER:
     case CTRL_PROMOTED:
     case CTRL_REMOVED:

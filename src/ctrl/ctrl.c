@@ -66,7 +66,8 @@ static void apply_known(struct ctrl *c, const struct ctrl_command *k, struct ctr
     case CTRL_MOVE:
     case CTRL_ADD_MEMBER:
     case CTRL_REMOVE_MEMBER:
-    case CTRL_KEEP_MEMBER: ctrl_apply_admin(c, k, r); break;
+    case CTRL_KEEP_MEMBER:
+    case CTRL_ABANDON: ctrl_apply_admin(c, k, r); break;
     case CTRL_BIND: ctrl_apply_bind(c, k, r); break;
     case CTRL_ADDR: ctrl_apply_addr(c, k, r); break;
     case CTRL_PREPARE: ctrl_apply_prepare(c, k, r); break;

@@ -117,9 +117,10 @@ enum ctrl_op {
     CTRL_REMOVED,    /* gid, incarnation, member: the group has committed that it is no member -> tombstone */
     CTRL_TRANSFER,   /* admin, never logged: gid's member shall lead (the node's handover.c) */
     CTRL_KEEP_MEMBER, /* admin: gid, member: it leaves no more */
-    CTRL_OP_LAST = CTRL_KEEP_MEMBER
+    CTRL_ABANDON,    /* admin: gid is gone for ever: its shards begin empty (P19) */
+    CTRL_OP_LAST = CTRL_ABANDON
 };
-bool ctrl_op_admin(enum ctrl_op op); /* JOIN, LEAVE, MOVE and those of members: logged, exactly once */
+bool ctrl_op_admin(enum ctrl_op op); /* JOIN, LEAVE, MOVE, ABANDON and those of members: logged, exactly once */
 
 struct ctrl_join_group {
     uint64_t gid;

@@ -272,6 +272,21 @@ enum rgkv_err ctrl_parse_leave(struct bytes text, uint64_t *gids, unsigned max, 
     return parse_found_some(err, n, ret_n, why);
 }
 
+enum rgkv_err ctrl_parse_abandon(struct bytes text, uint64_t *ret_gid, struct buf *why)
+{
+    uint64_t gids[2];
+    unsigned n = 0;
+    enum rgkv_err err = ctrl_parse_leave(text, gids, ARRAY_LEN(gids), &n, why);
+    if (err)
+        return err;
+    if (n != 2 || gids[0] != gids[1]) {
+        SAY(why, "what such a group held is lost: write its id twice if its machines can never come back");
+        return RGKV_INVALID;
+    }
+    *ret_gid = gids[0];
+    return RGKV_OK;
+}
+
 enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *ret_gid, struct buf *why)
 {
     uint64_t shard = 0, gid = 0;

@@ -115,6 +115,13 @@ static void mark_busy(struct plan_round *r, uint64_t gid)
         g->busy = true;
 }
 
+/* Such a move has something to copy and gets on: it is one of the MOVES_PER_GROUP_MAX. */
+bool plan_source_answers(const struct plan_round *r, uint64_t holder)
+{
+    const struct plan_group *from = plan_round_group(r, holder);
+    return from && from->leader.replica && from->leader.node->received_us + SOURCE_SILENT_US >= r->now_us;
+}
+
 static void round_begin(struct plan_round *r)
 {
     r->groups = mem_zalloc(r->v->n_groups * sizeof(*r->groups));
@@ -124,7 +131,7 @@ static void round_begin(struct plan_round *r)
         mark_busy(r, r->v->shards[s].holder);
         mark_busy(r, r->v->shards[s].target);
         if (r->v->shards[s].target)
-            plan_round_group(r, r->v->shards[s].target)->moves += r->v->shards[s].holder != 0;
+            plan_round_group(r, r->v->shards[s].target)->moves += plan_source_answers(r, r->v->shards[s].holder);
     }
     for (unsigned i = 0; i < r->n_drops; i++)
         mark_busy(r, r->drops[i].gid);

@@ -42,7 +42,7 @@ void plan_count_asked(struct plan_round *r)
         const struct ctrl_shard *s = &r->v->shards[a->key.shard];
         struct plan_group *g = plan_round_group(r, a->key.gid);
         if (g && !s->target && s->epoch == a->key.epoch)
-            g->moves += s->holder != 0;
+            g->moves += plan_source_answers(r, s->holder);
     }
 }
 

@@ -131,10 +131,12 @@ static bool may_begin(const struct plan_round *r, uint32_t shard)
     if (s->target || !s->wanted || s->wanted == s->holder || (s->holder && !s->active))
         return false;
     const struct ctrl_group *g = ctrl_view_group(r->v, s->wanted);
-    const struct plan_group *to = plan_round_group(r, s->wanted), *from = plan_round_group(r, s->holder);
-    if (!g || !g->in_config || !g->founded || !to->leader.replica || (s->holder && to->moves >= MOVES_PER_GROUP_MAX))
+    const struct plan_group *to = plan_round_group(r, s->wanted);
+    if (!g || !g->in_config || !g->founded || !to->leader.replica)
         return false;
-    return (!from || from->leader.replica) && r->p->tracks[shard].retry_us <= r->now_us;
+    if (s->holder && (to->moves >= MOVES_PER_GROUP_MAX || plan_disk_full(&to->leader)))
+        return false;
+    return (!s->holder || plan_source_answers(r, s->holder)) && r->p->tracks[shard].retry_us <= r->now_us;
 }
 
 void plan_moves_begin(struct plan_round *r)

@@ -159,10 +159,22 @@ struct plan_leader plan_leader(const struct ctrl_plan *p, const struct ctrl_grou
     return best;
 }
 
+bool plan_disk_full(const struct plan_leader *l)
+{
+    const struct ctrl_report *r = l->node ? &l->node->report : NULL;
+    return r && r->disk_total && r->disk_free < DISK_LOW_WATER_BYTES;
+}
+
 const struct ctrl_report_shard *plan_shard(const struct plan_leader *l, uint32_t shard)
 {
     struct ctrl_report_shard wanted = {.shard = shard};
     if (!l->replica)
         return NULL;
     return bsearch(&wanted, l->replica->shards, l->replica->n_shards, sizeof(wanted), by_shard);
+}
+
+bool ctrl_plan_led(const struct ctrl_plan *p, const struct ctrl *c, uint64_t gid, uint64_t now_us)
+{
+    const struct ctrl_group *g = ctrl_view_group(ctrl_view(c), gid);
+    return g && plan_leader(p, g, now_us).replica;
 }

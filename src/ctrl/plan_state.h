@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #define REPORT_FRESH_US 3000000u      /* a leader or node that said nothing for longer does not answer */
+#define SOURCE_SILENT_US 1500000u     /* a move whose source said nothing for longer takes no other's turn */
 #define MOVE_STALLED_US 10000000u     /* a copy without progress is given up after that */
 #define ASK_AGAIN_US 1000000u
 #define BACKOFF_US_MAX 30000000u
@@ -74,6 +75,7 @@ const struct plan_node *plan_node_fresh(const struct ctrl_plan *p, uint64_t id, 
 bool plan_fresh(const struct plan_node *n, uint64_t now_us);
 const struct ctrl_report_replica *plan_replica(const struct plan_node *n, uint64_t gid, uint64_t incarnation, uint64_t member);
 struct plan_leader plan_leader(const struct ctrl_plan *p, const struct ctrl_group *g, uint64_t now_us);
+bool plan_disk_full(const struct plan_leader *l); /* nothing can be copied to it (P29) */
 /* NULL: the leader has nothing of the shard, or there is no leader. */
 const struct ctrl_report_shard *plan_shard(const struct plan_leader *l, uint32_t shard);
 
@@ -98,6 +100,7 @@ struct plan_group *plan_round_group(const struct plan_round *r, uint64_t gid); /
 /* Puts the command out unless it was asked within the last second; true if it went out. */
 bool plan_ask(struct plan_round *r, const struct ctrl_command *k);
 void plan_forget_asked(struct ctrl_plan *p, uint64_t now_us);
+bool plan_source_answers(const struct plan_round *r, uint64_t holder); /* false, too, if there is none */
 /* Prepares on the way count against their destination. */
 void plan_count_asked(struct plan_round *r);
 const struct plan_since *plan_since(struct plan_round *r, const struct ctrl_command *thing);

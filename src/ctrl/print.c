@@ -71,12 +71,15 @@ static void say_waiting(const struct ctrl_view *v, const struct ctrl_plan *p, ui
     const struct ctrl_shard *s = &v->shards[shard];
     const struct ctrl_group *to = ctrl_view_group(v, s->wanted);
     const struct plan_track *t = p && shard < p->n_tracks ? &p->tracks[shard] : NULL;
+    struct plan_leader leader = leader_of(v, p, s->wanted, now_us);
     if (to && !to->founded)
         buf_printf(why, "group %lu waits for its nodes: %u of %u are there", to->gid, slots_taken(to), to->n);
-    else if (p && !leader_of(v, p, s->wanted, now_us).replica)
+    else if (p && !leader.replica)
         buf_printf(why, "waiting for group %lu's leader", s->wanted);
     else if (p && s->holder && !leader_of(v, p, s->holder, now_us).replica)
         buf_printf(why, "group %lu does not answer: its shards wait", s->holder);
+    else if (s->holder && plan_disk_full(&leader))
+        buf_printf(why, "the disk of group %lu's leader is full", s->wanted);
     else if (t && t->retry_us > now_us)
         buf_printf(why, "given up %u times: the next try is in %lu s", t->aborts, (t->retry_us - now_us + 999999) / 1000000);
     else
@@ -95,6 +98,8 @@ static const char *say_moving(const struct ctrl_view *v, const struct ctrl_plan 
         buf_printf(why, "group %lu does not answer", s->target);
     else if (p && s->holder && !leader_of(v, p, s->holder, now_us).replica)
         buf_printf(why, "group %lu does not answer: its shards wait", s->holder);
+    else if (s->holder && plan_disk_full(&to) && !(copying && told->state == KV_PREPARED))
+        buf_printf(why, "the disk of group %lu's leader is full: nothing can be copied there", s->target);
     else if (copying && told->state == KV_PREPARED)
         buf_printf(why, "copied: group %lu is about to take over", s->target);
     else if (s->holder)

@@ -2,6 +2,7 @@
  *
  *   ctrl.c          open, apply, finish, query
  *   ctrl_apply_admin.c   JOIN, LEAVE, MOVE: a new config, or a sentence why not
+ *   apply_abandon.c a group that is gone for ever
  *   apply_group.c   slots, addresses, retired groups
  *   apply_members.c members of a group, or of the controller, come and go
  *   apply_shard.c   the phases of a shard's move
@@ -59,6 +60,7 @@ struct ctrl {
 void ctrl_refuse(struct ctrl_result *r, enum rgkv_err err, const char *format, ...) PRINTF(3, 4);
 
 void ctrl_apply_admin(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
+void ctrl_apply_abandon(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_bind(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_addr(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);
 void ctrl_apply_add_member(struct ctrl *c, const struct ctrl_command *k, struct ctrl_result *r);

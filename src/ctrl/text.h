@@ -8,6 +8,7 @@
 /* "GID h:p h:p h:p" lines, spaces or commas; at most 64 groups. groups: caller's array. */
 MUST_USE enum rgkv_err ctrl_parse_join(struct bytes text, struct ctrl_join_group *groups, unsigned max, unsigned *ret_n, struct buf *why);
 MUST_USE enum rgkv_err ctrl_parse_leave(struct bytes text, uint64_t *gids, unsigned max, unsigned *ret_n, struct buf *why);
+MUST_USE enum rgkv_err ctrl_parse_abandon(struct bytes text, uint64_t *ret_gid, struct buf *why); /* the gid, twice */
 MUST_USE enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *ret_gid, struct buf *why);
 /* "add h:p", "remove ID", "keep ID" or "replace ID h:p": a command without its gid. */
 MUST_USE enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, struct buf *why);

@@ -46,6 +46,15 @@ static enum rgkv_err check(const struct ctrl_command *c, struct ctrl_result *res
     return err;
 }
 
+/* Who answers is not gone for ever. */
+static enum rgkv_err check_gone(const struct node *n, const struct replica *r, const struct ctrl_command *c, struct ctrl_result *result)
+{
+    if (c->op != CTRL_ABANDON || !r->plan || !ctrl_plan_led(r->plan, r->ctrl, c->gid, n->now_us))
+        return RGKV_OK;
+    snprintf(result->why, sizeof(result->why), "group %llu answers: let it leave instead", (unsigned long long)c->gid);
+    return RGKV_BUSY;
+}
+
 void admin_request(struct node *n, uint64_t conn, const struct msg *m)
 {
     struct replica *r = controller(n);
@@ -59,6 +68,8 @@ void admin_request(struct node *n, uint64_t conn, const struct msg *m)
         struct ctrl_command c = m->admin_request.command;
         c.time_us = replica_time_us(n, r);
         result.err = check(&c, &result);
+        if (!result.err)
+            result.err = check_gone(n, r, &c, &result);
         if (!result.err)
             result.err = replica_propose(n, r, ctrl_command_encode(&c), conn, m->id);
     }

@@ -69,6 +69,7 @@ struct pulling {               /* one shard that this group imports */
     uint32_t shard;
     uint64_t epoch, request_id, sent_us, deadline_us;
     uint64_t place;            /* of the import when the question was asked: round and cursor */
+    unsigned silences;         /* questions in a row without an answer */
     bool logged;               /* what was answered is on its way into the log */
     uint64_t steps, source_steps; /* grows while the source prepares the next round */
     unsigned member;           /* which member of the source to ask */
@@ -198,6 +199,7 @@ struct node {
     struct handover *handovers;  /* handover.c */
     unsigned n_handovers;
 
+    bool said_no_room;           /* for one replica more */
     bool stopping;
     uint64_t stop_deadline_us;
     uint64_t tick_next_us;       /* housekeeping that is not raft's */
@@ -254,6 +256,7 @@ void compact_tick(struct node *n, struct replica *r);    /* asks for a flush whe
 void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
 
 /* serve.c */
+bool serve_disk_full(const struct node *n, const struct replica *r); /* what grows is refused (P29) */
 void serve_kv(struct node *n, uint64_t conn, const struct msg *m);
 void serve_kv_applied(struct node *n, struct replica *r, const struct waiter *w, const struct kv_result *result);
 void serve_kv_lost(struct node *n, struct replica *r, const struct waiter *w);

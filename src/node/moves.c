@@ -18,8 +18,9 @@
 #define PULL_TIMEOUT_US 1000000u
 #define PULL_RETRY_US 3000u
 #define REST_US_MAX 200000u
-#define PULLS_MAX 8u           /* under way at once in one replica … */
-#define PULLS_PER_NODE_MAX 8u  /* … and in all of a node */
+#define PULLS_PER_NODE_MAX 8u  /* under way at once in all replicas of a node; those whose source is silent do not count … */
+#define PULLS_MAX 64u          /* … but there are never more in one replica */
+#define SILENCES_MAX 2u
 
 static bool view_is_of(const struct node *n, const struct replica *r)
 {
@@ -43,9 +44,12 @@ static bool nudged(struct node *n, struct replica *r, const struct kv_command *c
     return false;
 }
 
+/* What a full disk has no place for (P29); it is asked for again as long as the move lasts. */
+static bool grows(const struct kv_command *c) { return c->kind == KV_CHUNK || (c->kind == KV_IMPORT && c->from); }
+
 static void log_command(struct node *n, struct replica *r, struct kv_command *c)
 {
-    if (nudged(n, r, c))
+    if ((grows(c) && serve_disk_full(n, r)) || nudged(n, r, c))
         return;
     c->time_us = replica_time_us(n, r);
     enum rgkv_err err = replica_propose(n, r, kv_command_encode(c), 0, 0);
@@ -108,7 +112,8 @@ static unsigned pulls_of_node(const struct node *n)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < n->n_replicas; i++)
-        count += n->replicas[i]->n_pulls;
+        for (unsigned k = 0; k < n->replicas[i]->n_pulls; k++)
+            count += n->replicas[i]->pulls[k].silences < SILENCES_MAX;
     return count;
 }
 
@@ -169,8 +174,10 @@ static void pull(struct node *n, struct replica *r, uint32_t s, const struct kv_
         return;
     if (n->now_us < p->deadline_us)
         return;
-    if (p->waiting)
+    if (p->waiting) {
+        p->silences++;
         pull_elsewhere(n, p, "");
+    }
     pull_send(n, r, p, st->from);
 }
 
@@ -217,6 +224,7 @@ void moves_pull_reply(struct node *n, const struct msg *m)
         struct pulling *p = r->state == REPLICA_RUNNING && r->kv ? pulling_of(r, a->shard) : NULL;
         if (!p || !p->waiting || p->request_id != m->id)
             continue;
+        p->silences = 0;
         if (a->err == RGKV_MOVING) {
             pull_later(n, p, a);
         } else if (a->err || a->rows.len > DATA_BYTES_MAX) { /* more than an entry may hold: nobody of ours sends that */

@@ -192,9 +192,13 @@ static struct replica *replica_of(struct node *n, uint64_t gid, uint64_t incarna
 static void host(struct node *n, const struct ctrl_group *g, const struct ctrl_member *me)
 {
     if (n->manifest.n_replicas == REPLICAS_MAX) {
+        if (n->said_no_room)
+            return;
+        n->said_no_room = true;
         node_event(n, "group %llu: this node holds %u replicas already and takes no more", (unsigned long long)g->gid, REPLICAS_MAX);
         return;
     }
+    n->said_no_room = false;
     struct manifest_replica *m = &n->manifest.replicas[n->manifest.n_replicas++];
     *m = (struct manifest_replica){.gid = g->gid, .incarnation = g->incarnation, .member = me->id,
                                    .nshards = n->view.nshards, .blank = true};

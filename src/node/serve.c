@@ -4,7 +4,6 @@
 #include "base/mutant.h"
 #include "node/internal.h"
 
-#define DISK_LOW_WATER_BYTES (64ull << 20) /* below this, writes that grow are refused (P29) */
 #define READS_MAX 65536u
 
 static void reply_err(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, enum rgkv_err err)
@@ -23,7 +22,7 @@ static bool grows(const struct kv_request *q)
            op == KV_STAGE_WRITE || op == KV_XATTR_SET || (op == KV_LAND && q->n_ranges);
 }
 
-static bool disk_is_full(const struct node *n, const struct replica *r)
+bool serve_disk_full(const struct node *n, const struct replica *r)
 {
     return r->disk_full || (n->disk_total && n->disk_free < DISK_LOW_WATER_BYTES);
 }
@@ -34,7 +33,7 @@ static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, c
     enum rgkv_err err = kv_may_propose(r->kv, q);
     if (err)
         return err;
-    if (grows(q) && disk_is_full(n, r))
+    if (grows(q) && serve_disk_full(n, r))
         return RGKV_NO_SPACE;
     struct kv_command c = {.kind = KV_REQUEST, .time_us = replica_time_us(n, r), .request = *q};
     if (MUTANT(answer_uncommitted))

@@ -8,7 +8,7 @@
 static bool op_admin(enum ctrl_op op)
 {
     return op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE || op == CTRL_ADD_MEMBER || op == CTRL_REMOVE_MEMBER ||
-           op == CTRL_KEEP_MEMBER || op == CTRL_TRANSFER;
+           op == CTRL_KEEP_MEMBER || op == CTRL_TRANSFER || op == CTRL_ABANDON;
 }
 
 static void admin_request_rows(const struct msg *m, unsigned ret_rows[SHAPE_TABLES_MAX])

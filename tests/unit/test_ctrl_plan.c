@@ -287,6 +287,60 @@ static void p17_a_target_that_is_still_wanted_lives_through_new_configs(void **s
     stage_release(&st);
 }
 
+/* P16, P19: whose source is dead waits, and nobody waits behind it. */
+static void moves_from_a_silent_source_take_no_turn_of_others(void **state)
+{
+    struct stage st;
+    stage_init(&st, 12);
+    group_up(&st, 1, "a:1");
+    for (uint32_t s = 0; s < 6; s++)
+        world_give(&st.w, s, 1);
+    group_up(&st, 2, "b:1");
+    for (uint32_t s = 6; s < 12; s++)
+        world_give(&st.w, s, 2);
+    group_up(&st, 3, "c:1");
+    for (uint32_t s = 0; s < 12; s++)
+        world_move(&st.w, s, 3);
+    heard_leader(&st, 1, 0, NULL);
+    heard_leader(&st, 3, 0, NULL);
+    stage_next(&st);
+    assert_int_equal(stage_count(&st, CTRL_PREPARE), 4); /* of group 1, the only one that answers */
+    stage_do_all(&st);
+    st.now_us += 2 * S;
+    heard_leader(&st, 2, 0, NULL);
+    heard_leader(&st, 3, 0, NULL);
+    stage_next(&st);
+    assert_int_equal(stage_count(&st, CTRL_PREPARE), 4);
+    for (unsigned i = 0; i < st.n; i++)
+        if (st.out[i].op == CTRL_PREPARE)
+            assert_true(st.out[i].shard >= 6);
+    stage_release(&st);
+}
+
+static void P29_nothing_is_moved_to_a_full_disk(void **state)
+{
+    struct stage st;
+    stage_init(&st, 2);
+    group_up(&st, 1, "a:1");
+    world_give(&st.w, 0, 1);
+    world_give(&st.w, 1, 1);
+    group_up(&st, 2, "b:1");
+    world_move(&st.w, 0, 2);
+    heard_leader(&st, 1, 0, NULL);
+    const struct ctrl_group *g = group(&st, 2);
+    struct ctrl_report_replica replica = {.gid = 2, .incarnation = g->incarnation, .member = g->members[0].id, .leader = true, .term = 1};
+    struct ctrl_report r = {.node = g->members[0].node, .n_replicas = 1, .replicas = &replica, .disk_total = 1ull << 40, .disk_free = 1 << 20};
+    memcpy(r.addr, g->members[0].addr, sizeof(r.addr));
+    ctrl_plan_report(st.p, &r, st.now_us);
+    stage_next(&st);
+    assert_int_equal(stage_count(&st, CTRL_PREPARE), 0);
+    r.disk_free = 1ull << 30;
+    ctrl_plan_report(st.p, &r, st.now_us);
+    stage_next(&st);
+    assert_true(stage_count(&st, CTRL_PREPARE) > 0);
+    stage_release(&st);
+}
+
 static void p17_an_unwanted_target_is_aborted_though_it_is_prepared(void **state)
 {
     struct stage st;
@@ -356,6 +410,7 @@ static void p16_a_copy_without_progress_is_aborted_after_10_s_and_tried_later(vo
     stage_next(&st);
     assert_int_equal(stage_count(&st, CTRL_PREPARE), 0); /* backs off */
     st.now_us += 2 * S;
+    heard_shard(&st, 1, 0, KV_SERVING, 3);
     stage_next(&st);
     assert_int_equal(stage_count(&st, CTRL_PREPARE), 1);
     stage_release(&st);
@@ -532,6 +587,8 @@ int main(void)
         cmocka_unit_test(p15_active_wants_serving_at_exactly_the_epoch_by_the_holder),
         cmocka_unit_test(only_a_leader_of_the_same_incarnation_is_believed_and_the_highest_term),
         cmocka_unit_test(p17_a_target_that_is_still_wanted_lives_through_new_configs),
+        cmocka_unit_test(moves_from_a_silent_source_take_no_turn_of_others),
+        cmocka_unit_test(P29_nothing_is_moved_to_a_full_disk),
         cmocka_unit_test(p17_an_unwanted_target_is_aborted_though_it_is_prepared),
         cmocka_unit_test(p16_a_move_is_aborted_after_3_s_without_its_destination),
         cmocka_unit_test(a_new_controller_leader_waits_3_s_before_it_aborts),

@@ -93,6 +93,60 @@ static void p15_the_next_move_waits_for_active(void **state)
     world_release(&w);
 }
 
+static struct ctrl_result abandon(struct world *w, uint64_t gid)
+{
+    return world_do(w, (struct ctrl_command){.op = CTRL_ABANDON, .gid = gid});
+}
+
+static void p19_the_shards_of_an_abandoned_group_begin_without_a_holder_at_the_next_epoch(void **state)
+{
+    struct world w;
+    two_groups(&w);
+    uint64_t num = ctrl_view(w.c)->config_num;
+    world_bind(&w, 1, 100);
+    world_shard(&w, CTRL_PREPARE, 0, 1, 2); /* on its way from the dead one */
+    assert_int_equal(abandon(&w, 1).err, RGKV_OK);
+    shard_is(&w, 0, 0, 3, 0, false);
+    assert_int_equal(world_at(&w, 0)->wanted, 2);
+    assert_int_equal(ctrl_view(w.c)->config_num, num + 1);
+    assert_int_equal(world_shard(&w, CTRL_COMMIT, 0, 2, 0).err, RGKV_STALE); /* what was copied until then is nobody's */
+    assert_int_equal(world_shard(&w, CTRL_PREPARE, 0, 3, 2).err, RGKV_OK);
+    assert_int_equal(world_shard(&w, CTRL_COMMIT, 0, 4, 0).err, RGKV_OK);
+    shard_is(&w, 0, 2, 4, 0, false);
+    for (uint32_t s = 0; s < ctrl_view(w.c)->nshards; s++)
+        assert_int_not_equal(world_at(&w, s)->holder, 1);
+    assert_int_equal(drops(&w), 0);
+    assert_int_equal(world_do(&w, (struct ctrl_command){.op = CTRL_RETIRE, .gid = 1,
+                                                        .incarnation = ctrl_view_group(ctrl_view(w.c), 1)->incarnation}).err, RGKV_OK);
+    assert_true(ctrl_view(w.c)->n_tombstones > 0); /* its machines delete what they have if they come back */
+    assert_int_equal(abandon(&w, 1).err, RGKV_NOT_FOUND);
+    world_release(&w);
+}
+
+static void p19_what_is_on_its_way_to_an_abandoned_group_stays_where_it_is(void **state)
+{
+    struct world w;
+    two_groups(&w);
+    world_shard(&w, CTRL_PREPARE, 0, 1, 2);
+    assert_int_equal(abandon(&w, 2).err, RGKV_OK);
+    shard_is(&w, 0, 1, 3, 0, false); /* its holder is to say that it serves the new epoch */
+    assert_int_equal(world_at(&w, 0)->wanted, 1);
+    assert_int_equal(world_shard(&w, CTRL_ACTIVE, 0, 3, 0).err, RGKV_OK);
+    world_release(&w);
+}
+
+static void p19_a_group_that_left_and_still_holds_can_be_abandoned_without_a_new_config(void **state)
+{
+    struct world w;
+    two_groups(&w);
+    world_leave(&w, 1);
+    uint64_t num = ctrl_view(w.c)->config_num;
+    struct ctrl_result r = abandon(&w, 1);
+    assert_true(r.err == RGKV_OK && r.config_num == num && ctrl_view(w.c)->config_num == num);
+    shard_is(&w, 0, 0, 2, 0, false);
+    world_release(&w);
+}
+
 static void p17_a_command_of_another_epoch_or_phase_changes_nothing(void **state)
 {
     struct world w;
@@ -530,6 +584,9 @@ int main(void)
         cmocka_unit_test(p13_a_virgin_shard_may_go_elsewhere_until_commit),
         cmocka_unit_test(p14_an_abort_raises_the_epoch_and_waits_for_the_holder),
         cmocka_unit_test(p15_the_next_move_waits_for_active),
+        cmocka_unit_test(p19_the_shards_of_an_abandoned_group_begin_without_a_holder_at_the_next_epoch),
+        cmocka_unit_test(p19_what_is_on_its_way_to_an_abandoned_group_stays_where_it_is),
+        cmocka_unit_test(p19_a_group_that_left_and_still_holds_can_be_abandoned_without_a_new_config),
         cmocka_unit_test(p17_a_command_of_another_epoch_or_phase_changes_nothing),
         cmocka_unit_test(nothing_is_prepared_to_a_group_that_left),
         cmocka_unit_test(p21_shards_of_the_last_group_that_leaves_stay_with_it_and_are_wanted_there_again),

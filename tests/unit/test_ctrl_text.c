@@ -98,6 +98,11 @@ static void leaves_are_numbers(void **state)
     assert_int_equal(n, 3);
     assert_int_equal(gids[2], 103);
     assert_int_equal(ctrl_parse_leave(bytes_str("1 2 3 4"), gids, 3, &n, NULL), RGKV_INVALID);
+    assert_int_equal(ctrl_parse_abandon(bytes_str("101 101\n"), &gids[0], NULL), RGKV_OK);
+    assert_int_equal(gids[0], 101);
+    assert_int_equal(ctrl_parse_abandon(bytes_str("101"), &gids[0], NULL), RGKV_INVALID); /* once may be a slip */
+    assert_int_equal(ctrl_parse_abandon(bytes_str("101 102"), &gids[0], NULL), RGKV_INVALID);
+    assert_int_equal(ctrl_parse_abandon(bytes_str("101 101 101"), &gids[0], NULL), RGKV_INVALID);
     assert_int_equal(ctrl_parse_leave(bytes_str(""), gids, 3, &n, NULL), RGKV_INVALID);
     assert_int_equal(ctrl_parse_leave(bytes_str("1 2x"), gids, 3, &n, NULL), RGKV_INVALID);
 }

@@ -197,7 +197,7 @@ static void nobody_may_ask_for_the_controllers_own_commands(void **state)
     const struct msg m = {.kind = MSG_ADMIN_REQUEST, .admin_request.command.op = CTRL_JOIN};
     for (uint64_t op = 0; op <= CTRL_OP_LAST; op++) {
         bool admin = op == CTRL_JOIN || op == CTRL_LEAVE || op == CTRL_MOVE || op == CTRL_ADD_MEMBER || op == CTRL_REMOVE_MEMBER ||
-                     op == CTRL_KEEP_MEMBER || op == CTRL_TRANSFER;
+                     op == CTRL_KEEP_MEMBER || op == CTRL_TRANSFER || op == CTRL_ABANDON;
         assert_int_equal(with_number(&m, 0, op), admin ? RGKV_OK : RGKV_PROTOCOL);
     }
 }

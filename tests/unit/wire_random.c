@@ -235,7 +235,7 @@ void random_ctrl_command(struct prng *p, struct arena *a, struct ctrl_command *r
 static void random_admin_request(struct prng *p, struct arena *a, struct msg_admin_request *q)
 {
     random_ctrl_command(p, a, &q->command);
-    q->command.op = random_bool(p) ? prng_between(p, CTRL_JOIN, CTRL_MOVE) : prng_between(p, CTRL_TRANSFER, CTRL_KEEP_MEMBER);
+    q->command.op = random_bool(p) ? prng_between(p, CTRL_JOIN, CTRL_MOVE) : prng_between(p, CTRL_TRANSFER, CTRL_ABANDON);
 }
 
 static void random_admin_reply(struct prng *p, struct msg_admin_reply *r)
