@@ -25,6 +25,7 @@
     X(config_two_at_once,    "a change of the members begins before the last one is committed")                \
     X(config_old_term,       "a new leader changes the members before it has committed anything of its own")   \
     X(config_when_committed, "a configuration counts only once it is committed")                               \
+    X(config_old_wish,       "a leader with an old view undoes what a newer one did")                          \
     X(bound_again,           "a wiped machine takes its old place as if it remembered")                        \
     X(buried_early,          "a member deletes what it holds before its group has done without it")            \
     X(no_back_up,            "the leader never goes back behind a refused entry")                               \

@@ -164,7 +164,7 @@ static const char *member_word(const struct ctrl_member *m, const struct plan_no
 void ctrl_print_progress(const struct ctrl_member *m, const struct ctrl_report_member *told, bool led, struct buf *out)
 {
     if (!m->node)
-        buf_printf(out, "waits for a node at %s", m->addr);
+        buf_printf(out, "waits for a node at %s%s", m->addr, m->replaces ? " that is no member yet" : "");
     else if (!led)
         buf_printf(out, "waits for a leader of the group");
     else if (m->state == CTRL_MEMBER_LEAVING)

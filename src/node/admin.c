@@ -278,6 +278,12 @@ void admin_role_changed(struct node *n, struct replica *r)
     handover_drop(n, r);
 }
 
+void admin_close(struct node *n, struct replica *r)
+{
+    r->role = RAFT_FOLLOWER;
+    admin_role_changed(n, r);
+}
+
 static void propose(struct node *n, struct replica *r, struct ctrl_command *c)
 {
     c->time_us = replica_time_us(n, r);

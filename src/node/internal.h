@@ -337,6 +337,7 @@ void admin_poll(struct node *n, uint64_t conn, const struct msg *m);
 void admin_read(struct node *n, uint64_t conn, const struct msg *m);
 void admin_serve_read(struct node *n, struct replica *r, const struct read_wait *w);
 void admin_role_changed(struct node *n, struct replica *r);
+void admin_close(struct node *n, struct replica *r);   /* whoever waits for it is sent elsewhere */
 void admin_tick(struct node *n, struct replica *r);
 void admin_view_changed(struct node *n, struct replica *r);  /* after a finish */
 uint64_t admin_deadline_us(const struct node *n, const struct replica *r);

@@ -123,6 +123,7 @@ struct replica *node_group(struct node *n, uint64_t gid)
 
 static void forget_in_manifest(struct node *n, const struct manifest_replica *desc)
 {
+    n->manifest.view = n->view.version; /* it has the tombstone */
     for (unsigned i = 0; i < n->manifest.n_replicas; i++) {
         struct manifest_replica *m = &n->manifest.replicas[i];
         if (m->gid == desc->gid && m->incarnation == desc->incarnation && m->member == desc->member) {

@@ -251,6 +251,8 @@ static void bury(struct node *n)
                    (unsigned long long)t->member);
         serve_drop_reads(n, r, true);
         transfer_free(n, r);
+        if (r->ctrl)
+            admin_close(n, r);
         replica_close_machine(r);
         r->state = REPLICA_DELETING;
         out_effect(&n->out, &(struct node_effect){.kind = NODE_DELETE_REPLICA, .replica = r->id});
@@ -272,7 +274,7 @@ static bool adopt_cluster(struct node *n, const struct msg *m)
 
 static void take_view(struct node *n, const struct msg *m)
 {
-    if (!adopt_cluster(n, m) || m->view.view.version <= n->view.version)
+    if (!adopt_cluster(n, m) || m->view.view.version <= n->view.version || m->view.view.version < n->manifest.view)
         return;
     ctrl_view_release(&n->view);
     ctrl_view_copy(&m->view.view, &n->view);

@@ -93,7 +93,7 @@ static enum rgkv_err may_change_config(const struct raft *r, const struct raft_c
         return RGKV_BUSY;
     if (raft_term_at(r, r->hard.commit) != r->hard.term && !MUTANT(config_old_term))
         return RGKV_BUSY;
-    if (c->wish < r->config.wish)
+    if (c->wish < r->config.wish && !MUTANT(config_old_wish))
         return RGKV_STALE;
     return raft_config_valid(c) && raft_config_voters_changed(&r->config, c) <= 1 ? RGKV_OK : RGKV_INVALID;
 }

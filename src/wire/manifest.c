@@ -1,12 +1,12 @@
 /* The manifest of a data directory, as the content of a small file:
  *
- *     0  u32 magic "RGKM"   4  u8 version (1)   5  u24 0   8  u32 image bytes   12  u32 bulk bytes
+ *     0  u32 magic "RGKM"   4  u8 version (2)   5  u24 0   8  u32 image bytes   12  u32 bulk bytes
  *    16  u64 XXH3 of bytes 0..15, seeding XXH3 of the rest   24  tpl image, then bulk
  *
  * One table has all members: first the controller's founding ones, then each replica's in order. */
 #include "wire/fields.h"
 
-#define MANIFEST_VERSION 1
+#define MANIFEST_VERSION 2
 #define HEADER_BYTES 24u
 #define CHECKED_HEADER_BYTES 16u
 
@@ -15,7 +15,7 @@ static const uint8_t magic[4] = {'R', 'G', 'K', 'M'};
 enum { TABLE_MEMBERS, TABLE_CONTROLLERS, TABLE_REPLICAS };
 
 static const struct shape shape_manifest = {
-    .numbers = 3 + FOUNDING_NUMBERS,
+    .numbers = 4 + FOUNDING_NUMBERS,
     .n_tables = 3,
     .tables = {[TABLE_MEMBERS] = {.columns = RAFT_MEMBER_COLUMNS, .rows_max = MEMBERS_MAX * (REPLICAS_MAX + 1)},
                [TABLE_CONTROLLERS] = {.columns = 1, .rows_max = MEMBERS_MAX},
@@ -60,6 +60,7 @@ static void put_manifest(struct body_out *o, const struct manifest *m)
     put_number(o, m->node);
     put_number(o, m->cluster);
     put_text(o, m->addr);
+    put_number(o, m->view);
     put_founding(o, TABLE_MEMBERS, &m->founding);
     for (unsigned i = 0; i < m->n_controllers; i++)
         put_row(o, TABLE_CONTROLLERS, (uint64_t[]){put_row_text(o, m->controllers[i])});
@@ -106,6 +107,7 @@ static void take_manifest(struct body_in *in, struct manifest *m)
     m->node = take_number(in);
     m->cluster = take_number(in);
     take_text(in, m->addr, sizeof(m->addr));
+    m->view = take_number(in);
     take_founding(in, TABLE_MEMBERS, &m->founding);
     m->n_controllers = in->rows[TABLE_CONTROLLERS];
     for (unsigned i = 0; i < m->n_controllers && in->ok; i++)

@@ -258,6 +258,8 @@ struct manifest {
     struct founding founding;     /* of a controller; cluster 0: none */
     unsigned n_controllers;       /* the newest list that it saw (P30) */
     char controllers[MEMBERS_MAX][ADDR_BYTES_MAX];
+    uint64_t view;                /* placement version by which a replica was deleted here last: an older view is not obeyed, it
+                                     might still give us that member (P4) */
     unsigned n_replicas;
     struct manifest_replica replicas[REPLICAS_MAX];
 };

@@ -15,6 +15,7 @@ struct outside {
     bool failed;
     enum rgkv_err answers[8];  /* by request id: of replies */
     unsigned n_answers[8];
+    uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
 };
 
 #define ME "127.0.0.1:7000"
@@ -39,6 +40,8 @@ static void replied(struct outside *w, struct bytes frames)
     for (; frames.len; frames = bytes_from(frames, size)) {
         assert_int_equal(frame_size(frames.data, &size), RGKV_OK);
         assert_int_equal(msg_decode(bytes_first(frames, size), &arena, &m), RGKV_OK);
+        if (m.kind == MSG_FOUND_STATE)
+            w->founded = m.found_state.record.cluster;
         if (m.kind != MSG_KV_REPLY || m.id >= ARRAY_LEN(w->answers))
             continue;
         w->answers[m.id] = m.kv_reply.err;
@@ -221,6 +224,64 @@ static void a_view_that_makes_no_sense_is_not_obeyed(void **state)
     stop(&w);
 }
 
+/* ---- members ---- */
+
+static void P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    const struct msg ask = {.kind = MSG_FOUND_ASK, .id = 1, .found_ask = {.node = 99, .addr = "127.0.0.1:7009", .list_hash = 1}};
+    receive(&w, &ask);
+    assert_int_equal(w.founded, CLUSTER); /* though it has no founding record */
+    stop(&w);
+}
+
+static void P4_a_view_from_before_a_burial_gives_nobody_a_replica(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = {.gid = 4, .incarnation = 2, .founded = true, .n = 1,
+                               .members = {{.id = 9, .node = NODE, .founding = true, .addr = ME}}};
+    struct ctrl_view view = {.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    w.manifest.view = 10;
+    start(&w);
+    answer_poll(&w, view);
+    assert_int_equal(w.n->manifest.n_replicas, 1);
+    view.version = 10;
+    answer_poll(&w, view);
+    assert_int_equal(w.n->manifest.n_replicas, 2);
+    stop(&w);
+}
+
+static unsigned replicas_with_controller(struct ctrl_member m)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_view view = {.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_controllers = 2,
+                             .controllers = {{.id = 1, .node = 6, .founding = true, .addr = OTHER}, m}};
+    start(&w);
+    answer_poll(&w, view);
+    unsigned n = w.n->manifest.n_replicas;
+    if (n == 2)
+        assert_int_equal(w.n->manifest.replicas[1].founding.n, 0); /* it learns who else there is */
+    stop(&w);
+    return n;
+}
+
+static void P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view(void **state)
+{
+    struct ctrl_member m = {.id = 1004, .node = NODE, .state = CTRL_MEMBER_JOINING, .addr = ME};
+    assert_int_equal(replicas_with_controller(m), 2);
+    m.state = CTRL_MEMBER_LEAVING;
+    assert_int_equal(replicas_with_controller(m), 1);
+    m.state = CTRL_MEMBER_IN;
+    m.founding = true;
+    assert_int_equal(replicas_with_controller(m), 1);
+    m.founding = false;
+    m.node = NODE + 1;
+    assert_int_equal(replicas_with_controller(m), 1);
+}
+
 /* ---- snapshots ---- */
 
 static struct msg chunk(uint64_t id, uint64_t number)
@@ -362,6 +423,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_founding_record_that_makes_no_sense_is_not_adopted),
         cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
+        cmocka_unit_test(P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one),
+        cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
+        cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
         cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),

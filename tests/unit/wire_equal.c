@@ -194,7 +194,7 @@ static bool founding_eq(const struct founding *a, const struct founding *b)
 
 bool manifest_eq(const struct manifest *a, const struct manifest *b)
 {
-    bool eq = EQ(node) && EQ(cluster) && EQ_TEXT(addr) && founding_eq(&a->founding, &b->founding) && EQ(n_controllers) && EQ(n_replicas);
+    bool eq = EQ(node) && EQ(cluster) && EQ(view) && EQ_TEXT(addr) && founding_eq(&a->founding, &b->founding) && EQ(n_controllers) && EQ(n_replicas);
     for (unsigned i = 0; eq && i < a->n_controllers; i++)
         eq = EQ_TEXT(controllers[i]);
     for (unsigned i = 0; eq && i < a->n_replicas; i++)

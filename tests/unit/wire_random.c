@@ -403,6 +403,7 @@ void random_manifest(struct prng *p, struct manifest *ret_m)
     ret_m->node = random_number(p);
     ret_m->cluster = random_number(p);
     RANDOM_TEXT(p, ret_m->addr);
+    ret_m->view = random_number(p);
     random_founding(p, &ret_m->founding);
     ret_m->n_controllers = random_count(p, MEMBERS_MAX);
     for (unsigned i = 0; i < ret_m->n_controllers; i++)
