@@ -63,7 +63,8 @@ extern void (*base_fail_hook)(void);
     X(CONFLICT,           EBUSY,        "it is used by another process or in another role")              \
     X(STOPPED,            ESHUTDOWN,    "the service is stopping")                                       \
     X(NO_DATA,            ENODATA,      "there is no such extended attribute")                           \
-    X(PENDING,            ETIMEDOUT,    "it is under way; how it ends is not known yet")
+    X(PENDING,            ETIMEDOUT,    "it is under way; how it ends is not known yet")                 \
+    X(FULL,               ENOSPC,       "its extended attributes are full, or a disk where it would go to")
 
 enum rgkv_err {
 #define X(name, number, sentence) RGKV_##name,

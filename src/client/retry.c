@@ -21,7 +21,7 @@ static enum verdict verdict_of(const struct request *r, enum rgkv_err err, bool 
     switch (err) {
     case RGKV_OK: case RGKV_NOT_FOUND: case RGKV_EXISTS: case RGKV_NOT_DIR: case RGKV_IS_DIR: case RGKV_NOT_EMPTY:
     case RGKV_NAME_TOO_LONG: case RGKV_INVALID: case RGKV_RANGE: case RGKV_TOO_LARGE: case RGKV_STALE: case RGKV_VERSION:
-    case RGKV_CROSS_SHARD: case RGKV_NOT_PERMITTED: case RGKV_LOOP: case RGKV_CONFLICT: case RGKV_NO_DATA:
+    case RGKV_CROSS_SHARD: case RGKV_NOT_PERMITTED: case RGKV_LOOP: case RGKV_CONFLICT: case RGKV_NO_DATA: case RGKV_FULL:
         return ANSWER;
     case RGKV_NO_SPACE:
         return request_surely_not_done(r) ? ANSWER : REFUSED;

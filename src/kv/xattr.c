@@ -1,6 +1,6 @@
 /* Extended attributes: all of a file in one row, named by its inode number, so that they follow it through Put, rename and exchange.
  * The file's meta row says whether there is such a row; without it nothing is looked for. Names are the user's (the mount lets only
- * user.* through); sorted, so that equal attributes are equal bytes. Together at most XATTR_ROW_BYTES_MAX: NO_SPACE beyond, as
+ * user.* through); sorted, so that equal attributes are equal bytes. Together at most XATTR_ROW_BYTES_MAX: FULL beyond, as
  * setxattr(2) has it. */
 #include "kv/machine.h"
 
@@ -73,11 +73,11 @@ enum rgkv_err op_xattr(struct op *o)
     if (err)
         return err;
     if (q->data.len > XATTR_BYTES_MAX)
-        return RGKV_NO_SPACE;
+        return RGKV_FULL;
     buf_clear(changed);
     xattrs_with(buf_bytes(all), q->key2, q->op == KV_XATTR_SET ? &q->data : NULL, changed);
     if (changed->len > XATTR_ROW_BYTES_MAX)
-        return RGKV_NO_SPACE;
+        return RGKV_FULL;
     xattrs_store(o, &m, buf_bytes(changed));
     return RGKV_OK;
 }

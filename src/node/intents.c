@@ -97,7 +97,7 @@ static void land_send(struct node *n, struct replica *r, struct crossing *c, con
     if (c->give_up) {
         m.kv_request.request.n_ranges = 0;
         m.kv_request.request.data = BYTES_EMPTY;
-        m.kv_request.request.version = RGKV_NO_SPACE;
+        m.kv_request.request.version = RGKV_FULL;
     }
     c->request_id = m.id;
     c->waiting = true;
@@ -159,13 +159,14 @@ static void answered(struct node *n, struct crossing *c, const struct kv_reply *
         elsewhere(n, c, a->leader_addr);
         return;
     case RGKV_NO_SPACE:
-        if (!c->give_up) { /* a refusal of this copy only: the target must log that it will not be */
-            c->give_up = true;
-            c->waiting = false;
-            c->deadline_us = n->now_us;
+        if (c->give_up) {
+            elsewhere(n, c, "");
             return;
         }
-        break;
+        c->give_up = true; /* a refusal of this copy only: the target must log that it will not be */
+        c->waiting = false;
+        c->deadline_us = n->now_us;
+        return;
     case RGKV_WRONG_GROUP: case RGKV_MOVING: case RGKV_BUSY: case RGKV_UNKNOWN: case RGKV_IO: case RGKV_DAMAGED: case RGKV_NO_MEMORY:
     case RGKV_STALE:
         elsewhere(n, c, "");

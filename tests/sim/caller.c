@@ -22,6 +22,8 @@ void caller_init(struct sim *s, unsigned index, bool admin)
     c->client = client_new(&o);
     for (unsigned i = 0; i < SIM_OPS_MAX; i++)
         c->ops[i].slot = i;
+    if (!admin)
+        values_init(s, c);
     for (unsigned i = 0; i < c->parallel && !admin; i++)
         sim_at(s, prng_below(&s->prng, 2000000), (struct sim_event){.kind = SIM_CALLER_OP, .who = entity(c), .replica = i});
 }
@@ -33,7 +35,7 @@ bool caller_quiet(const struct sim_caller *c)
     for (unsigned i = 0; i < SIM_OPS_MAX; i++)
         if (c->ops[i].busy)
             return false;
-    return true;
+    return c->admin || values_quiet(c);
 }
 
 /* ---- links: a connection comes up if the machine is there and can be reached ---- */
@@ -118,6 +120,10 @@ static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const
     o->busy = false;
     c->done++;
     s->counts.ops++;
+    if (o->of_values) {
+        values_done(s, c, o, e);
+        return;
+    }
     if (o->admin) {
         sim_trace(s, "admin: %s %s", rgkv_err_name(e->err), e->why);
         for (unsigned i = 0; i < s->n_groups; i++)
@@ -449,6 +455,10 @@ void caller_event(struct sim *s, const struct sim_event *e)
     case SIM_CALLER_OP:
         if (c->admin)
             admin_something(s);
+        else if (values_event(e)) {
+            values_step(s, c);
+            drain(s, c);
+        }
         else if (!c->idle && !c->ops[e->replica].busy)
             start_op(s, c, &c->ops[e->replica]);
         break;

@@ -95,7 +95,7 @@ static void print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t f
         {"partitions", c->partitions}, {"stalls", c->stalls}, {"directed", c->directed}, {"disk_faults", c->disk_faults}, {"rots", c->rots}, {"rots_found", c->rots_found},
         {"jumps", c->jumps}, {"resets", c->resets}, {"flushes", c->flushes},
         {"installs", c->installs}, {"moves", c->moves}, {"member_changes", c->member_changes}, {"disks_lost", c->wipes},
-        {"operations", c->ops}, {"refused", c->refused}, {"unknown", c->unknown},
+        {"operations", c->ops}, {"renames", c->renames}, {"staged", c->staged}, {"refused", c->refused}, {"unknown", c->unknown},
         {"frames", c->frames},
     };
     printf("%llu seeds, %llu failed: %.0f simulated seconds", (unsigned long long)seeds, (unsigned long long)failed, (double)c->virtual_us / 1e6);

@@ -178,6 +178,7 @@ struct sim_op {
     unsigned slot;
     unsigned history;          /* row in the history */
     bool admin, ballast;
+    bool of_values, piece, commits; /* of values.c */
     uint64_t id;
     unsigned key_number;
     uint64_t version_before;   /* of the key, as known when this began */
@@ -188,6 +189,15 @@ struct sim_op {
     uint64_t gid;
 };
 #define SIM_OPS_MAX 4u
+#define SIM_VALUE_OPS 8u
+struct sim_values {            /* a caller's own keys: values.c */
+    unsigned step, asked, number;
+    unsigned source, target, value; /* numbers that are there; 0: nothing */
+    unsigned maybe;            /* may be the value instead */
+    uint64_t stage;
+    bool broken;
+    struct sim_op ops[SIM_VALUE_OPS];
+};
 struct sim_caller {
     unsigned index;            /* among callers */
     struct client *client;
@@ -195,6 +205,7 @@ struct sim_caller {
     unsigned parallel;
     uint64_t tick_at_us;
     bool links[SIM_MACHINES_MAX], wanted[SIM_MACHINES_MAX];
+    struct sim_values values;
     bool admin, idle;          /* admin: the administrator; idle: starts nothing new */
     unsigned done, element;
 };
@@ -211,6 +222,15 @@ bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of me
 void caller_read_everything(struct sim *s);   /* the last reads of a run */
 bool caller_settled(struct sim *s);
 void caller_unsettled(struct sim *s, char *to, size_t bytes); /* a shard whose placement is not as it is wanted, in words */
+
+/* ---- values.c ---- */
+
+void values_init(struct sim *s, struct sim_caller *c);
+bool values_event(const struct sim_event *e); /* of its own */
+void values_step(struct sim *s, struct sim_caller *c);
+void values_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const struct client_effect *e);
+bool values_quiet(const struct sim_caller *c);
+void values_check_over(struct sim *s);        /* at the end of a run */
 
 /* ---- invariants.c ---- */
 
@@ -299,7 +319,7 @@ void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uin
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused, member_changes, wipes;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
     uint64_t virtual_us;
 };
 struct sim {

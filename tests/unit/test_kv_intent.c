@@ -266,10 +266,10 @@ static void a_rename_that_is_given_up_at_the_target_stays_so(void **state)
     const struct kv_intent *i = open_intent(r);
     assert_int_equal(land_piece(r, i, 0, 70000), RGKV_OK);
     struct kv_request no = {.op = KV_LAND, .client = (uint64_t)i->shard + 1, .seq = i->number, .shard = i->target, .key = i->key2,
-                            .version = RGKV_NO_SPACE};
-    assert_int_equal(between(r, no), RGKV_NO_SPACE);
+                            .version = RGKV_FULL};
+    assert_int_equal(between(r, no), RGKV_FULL);
     carry_out(r);
-    assert_int_equal(rename_again(r, A, B, 0), RGKV_NO_SPACE);
+    assert_int_equal(rename_again(r, A, B, 0), RGKV_FULL);
     assert_noise(r, A);
     assert_int_equal(stat_of(r, B), RGKV_NOT_FOUND);
     clock_to(r, r->time_us + 2 * OLD_VERSION_TTL_US);

@@ -333,9 +333,9 @@ static void attributes_together_are_bounded(void **state)
     struct rig *r = rig_new(1);
     static uint8_t large[XATTR_BYTES_MAX + 1];
     put(r, "f", "v");
-    assert_int_equal(set(r, "f", "user.a", bytes_of(large, sizeof large), 0), RGKV_NO_SPACE);
+    assert_int_equal(set(r, "f", "user.a", bytes_of(large, sizeof large), 0), RGKV_FULL);
     assert_int_equal(set(r, "f", "user.a", bytes_of(large, 40000), 0), RGKV_OK);
-    assert_int_equal(set(r, "f", "user.b", bytes_of(large, 40000), 0), RGKV_NO_SPACE);
+    assert_int_equal(set(r, "f", "user.b", bytes_of(large, 40000), 0), RGKV_FULL);
     assert_int_equal(set(r, "f", "user.b", bytes_of(large, 20000), 0), RGKV_OK);
     assert_int_equal(set(r, "f", "", bytes_str("x"), 0), RGKV_INVALID);
     char name[300];

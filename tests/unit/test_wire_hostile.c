@@ -534,6 +534,7 @@ static void enums_that_travel_keep_their_numbers(void **state)
     assert_int_equal(KV_XATTR_LIST, 37);
     assert_int_equal(RGKV_NO_DATA, 33);
     assert_int_equal(RGKV_PENDING, 34);
+    assert_int_equal(RGKV_FULL, 35);
     assert_int_equal(KV_SETTLE, 17);
     assert_int_equal(KV_DROP, 9);
     assert_int_equal(KV_FROZEN, 4);
