@@ -3,31 +3,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SHARDS_ASKED_MAX 64u /* at once */
+#define PARTS_ASKED_MAX 64u /* at once */
+#define ROOT_ROUND_ENTRIES 65536u /* about what one round over all shards may hold */
+#define ROOT_PAGE_MIN 16u
 
-struct shard_call {
+enum part_state { PART_FRESH, PART_MORE, PART_DONE };
+struct dir_part {
+    enum part_state state;
+    char *after;                   /* the last name that it told; owned */
+};
+
+struct part_call {
     struct call call;              /* nobody's: a part of the waiter's work */
     struct dirhandle *d;
-    uint32_t shard;
+    uint32_t part;
     unsigned generation;
-    char *after;                   /* the last name of the page before; owned */
 };
+
+static bool is_root(const struct dirhandle *d) { return d->node->id == INODE_ROOT; }
 
 struct dirhandle *dirhandle_new(struct mount *m, struct inode *n)
 {
     struct dirhandle *d = mem_zalloc(sizeof *d);
     d->m = m;
     d->node = inode_ref(n);
+    d->n_parts = is_root(d) ? m->nshards : 1;
+    d->parts = mem_zalloc(d->n_parts * sizeof *d->parts);
     return d;
 }
 
 struct dirhandle *dirhandle_of(const struct fuse_file_info *fi) { return (struct dirhandle *)(uintptr_t)fi->fh; }
+
+static void parts_reset(struct dirhandle *d)
+{
+    for (uint32_t i = 0; i < d->n_parts; i++) {
+        mem_free(d->parts[i].after);
+        d->parts[i] = (struct dir_part){0};
+    }
+}
 
 static void collect(struct dirhandle *d)
 {
     if (!d->released || d->asked || d->waiter)
         return;
     inode_unref(&d->m->inodes, d->node);
+    parts_reset(d);
+    mem_free(d->parts);
     buf_release(&d->names);
     mem_free(d->entries);
     mem_free(d);
@@ -42,14 +63,32 @@ void dirhandle_released(struct dirhandle *d)
 void dirhandle_rewind(struct dirhandle *d)
 {
     d->generation++;
-    d->n = 0;
+    d->base = 0;
+    d->n = d->round_at = 0;
     buf_clear(&d->names);
+    parts_reset(d);
     d->complete = false;
-    d->next_shard = 0;
     d->failed = RGKV_OK;
 }
 
 const char *dirhandle_name(const struct dirhandle *d, unsigned i) { return (const char *)d->names.data + d->entries[i].name_at; }
+
+/* Rounds before the last one go: a reader who comes back to them has them listed again. */
+static void forget_old_rounds(struct dirhandle *d)
+{
+    unsigned gone = d->round_at;
+    size_t bytes = gone < d->n ? d->entries[gone].name_at : d->names.len;
+    if (gone) {
+        memmove(d->entries, d->entries + gone, (d->n - gone) * sizeof *d->entries);
+        memmove(d->names.data, d->names.data + bytes, d->names.len - bytes);
+        d->names.len -= bytes;
+        d->n -= gone;
+        d->base += gone;
+        for (unsigned i = 0; i < d->n; i++)
+            d->entries[i].name_at -= bytes;
+    }
+    d->round_at = d->n;
+}
 
 static void add(struct dirhandle *d, const struct kv_dirent *e)
 {
@@ -63,9 +102,8 @@ static void add(struct dirhandle *d, const struct kv_dirent *e)
 }
 
 /* A page's entries; the last name is where the next page begins. PROTOCOL: it makes no sense. */
-MUST_USE static enum rgkv_err add_page(struct shard_call *c, const struct kv_reply *r)
+MUST_USE static enum rgkv_err add_page(struct dirhandle *d, struct dir_part *p, const struct kv_reply *r)
 {
-    struct dirhandle *d = c->d;
     struct reader page = reader_of(r->data);
     struct kv_dirent e;
     unsigned before = d->n;
@@ -74,9 +112,10 @@ MUST_USE static enum rgkv_err add_page(struct shard_call *c, const struct kv_rep
     if (!page.ok || (r->more && d->n == before))
         return RGKV_PROTOCOL;
     if (d->n > before) {
-        mem_free(c->after);
-        c->after = mem_strdup(dirhandle_name(d, d->n - 1));
+        mem_free(p->after);
+        p->after = mem_strdup(dirhandle_name(d, d->n - 1));
     }
+    p->state = r->more ? PART_MORE : PART_DONE;
     return RGKV_OK;
 }
 
@@ -89,80 +128,70 @@ static void tell(struct dirhandle *d, enum rgkv_err err, const char *why)
     collect(d);
 }
 
-static void ask_page(struct shard_call *c);
-
-/* A part of the listing is over: its shard, or the only one. */
-static void part_over(struct shard_call *c, enum rgkv_err err, const char *why)
-{
-    struct dirhandle *d = c->d;
-    d->asked--;
-    if (err && !d->failed) {
-        d->failed = err;
-        snprintf(d->why, sizeof d->why, "%s", why);
-    }
-    call_end(&c->call);
-}
-
 static void ask_parts(struct dirhandle *d);
+
+static void part_failed(struct dirhandle *d, enum rgkv_err err, const char *why)
+{
+    if (d->failed)
+        return;
+    d->failed = err;
+    snprintf(d->why, sizeof d->why, "%s", why);
+}
 
 static void page_done(struct call *call, const struct client_effect *e)
 {
-    struct shard_call *c = (struct shard_call *)call;
+    struct part_call *c = (struct part_call *)call;
     struct dirhandle *d = c->d;
-    if (c->generation != d->generation) {
-        part_over(c, RGKV_OK, "");
-        ask_parts(d);
-        return;
+    d->asked--;
+    if (c->generation == d->generation) {
+        enum rgkv_err err = e->err ? e->err : add_page(d, &d->parts[c->part], e->reply);
+        if (err)
+            part_failed(d, err, e->err ? e->why : "a page of names makes no sense");
     }
-    enum rgkv_err err = e->err ? e->err : add_page(c, e->reply);
-    bool root = d->node->id == INODE_ROOT;
-    if (!err && e->reply->more && root && d->waiter && !d->failed) {
-        ask_page(c); /* the names of other shards may come in between: `after` is taken from this page */
-        return;
-    }
-    if (!root)
-        d->complete = !err && !e->reply->more;
-    part_over(c, err, err && !e->err ? "a page of names makes no sense" : e->why);
+    call_end(call);
     ask_parts(d);
 }
 
-static void ask_page(struct shard_call *c)
+static unsigned page_entries(const struct dirhandle *d)
 {
-    struct dirhandle *d = c->d;
+    return is_root(d) ? MAX(ROOT_ROUND_ENTRIES / d->n_parts, ROOT_PAGE_MIN) : LIST_ENTRIES_MAX;
+}
+
+static void ask_part(struct dirhandle *d, uint32_t part)
+{
+    struct part_call *c = call_begin(d->m, NULL, "readdir", sizeof *c);
     struct key k;
-    struct kv_request q = {.op = KV_LIST, .shard = c->shard, .length = LIST_ENTRIES_MAX};
+    c->d = d;
+    c->part = part;
+    c->generation = d->generation;
+    call_node(&c->call, d->node);
+    struct kv_request q = {.op = KV_LIST, .shard = part, .length = page_entries(d)};
     if (tree_key(d->node, &k))
         k.len = 0;
     q.key = key_bytes_of(&k);
-    q.key2 = bytes_str(c->after ? c->after : "");
+    q.key2 = bytes_str(d->parts[part].after ? d->parts[part].after : "");
+    d->asked++;
     call_ask(&c->call, &q, page_done);
 }
 
-static void part_release(struct call *call) { mem_free(((struct shard_call *)call)->after); }
-
-static void ask_part(struct dirhandle *d, uint32_t shard, const char *after)
+static bool all_done(const struct dirhandle *d)
 {
-    struct shard_call *c = call_begin(d->m, NULL, "readdir", sizeof *c);
-    c->d = d;
-    c->shard = shard;
-    c->generation = d->generation;
-    c->after = after ? mem_strdup(after) : NULL;
-    c->call.release = part_release;
-    call_node(&c->call, d->node);
-    d->asked++;
-    ask_page(c);
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        if (d->parts[i].state != PART_DONE)
+            return false;
+    return true;
 }
 
-/* The root: keeps many shards asked until all were, then tells; after a failure it only waits for the rest. */
+/* Keeps many parts asked until the round is over, then tells; after a failure it only waits for the rest. */
 static void ask_parts(struct dirhandle *d)
 {
-    bool root = d->node->id == INODE_ROOT;
-    while (root && d->waiter && !d->failed && d->next_shard < d->m->nshards && d->asked < SHARDS_ASKED_MAX)
-        ask_part(d, d->next_shard++, NULL);
+    for (; d->waiter && !d->failed && d->next_part < d->n_parts && d->asked < PARTS_ASKED_MAX; d->next_part++)
+        if (d->parts[d->next_part].state != PART_DONE)
+            ask_part(d, d->next_part);
     if (d->asked)
         return;
-    if (root && !d->failed)
-        d->complete = true;
+    if (!d->failed && d->next_part == d->n_parts)
+        d->complete = all_done(d);
     if (d->waiter)
         tell(d, d->failed, d->why);
     else
@@ -181,11 +210,10 @@ void dirhandle_more(struct dirhandle *d, struct dir_call *c, void (*then)(struct
 {
     if (d->failed)
         dirhandle_rewind(d);
+    forget_old_rounds(d);
+    d->next_part = 0;
     d->waiter = &c->call;
     d->then = then;
     c->call.cancel = more_cancelled;
-    if (d->node->id == INODE_ROOT)
-        ask_parts(d);
-    else
-        ask_part(d, 0, d->n ? dirhandle_name(d, d->n - 1) : NULL);
+    ask_parts(d);
 }

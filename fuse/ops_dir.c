@@ -40,8 +40,9 @@ static size_t put_entry(struct readdir_call *c, uint64_t i, char *at, size_t roo
     struct stat st = {.st_mode = S_IFDIR, .st_ino = d->node->st_ino};
     const char *name = i == 0 ? "." : "..";
     if (i >= DOTS) {
-        const struct dir_entry *e = &d->entries[i - DOTS];
-        name = dirhandle_name(d, (unsigned)(i - DOTS));
+        unsigned place = (unsigned)(i - DOTS - d->base);
+        const struct dir_entry *e = &d->entries[place];
+        name = dirhandle_name(d, place);
         struct inode *n = inode_child(&d->m->inodes, d->node, name);
         st.st_mode = type_bits(e->type);
         st.st_ino = n && n->ino == e->ino ? n->st_ino : e->ino;
@@ -54,7 +55,7 @@ static void reply_entries(struct readdir_call *c)
     struct dirhandle *d = c->dir.d;
     char *page = mem_alloc(c->size);
     size_t used = 0;
-    for (uint64_t i = c->off; i < d->n + DOTS; i++) {
+    for (uint64_t i = c->off; i < d->base + d->n + DOTS; i++) {
         size_t bytes = put_entry(c, i, page + used, c->size - used);
         if (bytes > c->size - used)
             break;
@@ -64,13 +65,21 @@ static void reply_entries(struct readdir_call *c)
     mem_free(page);
 }
 
+static bool covered(const struct readdir_call *c)
+{
+    const struct dirhandle *d = c->dir.d;
+    return d->complete || ((d->n || d->base) && c->off < d->base + d->n + DOTS);
+}
+
 static void serve(struct call *call, enum rgkv_err err, const char *why)
 {
     struct readdir_call *c = (struct readdir_call *)call;
     if (err)
         call_reply_err(call, err, why);
-    else
+    else if (covered(c))
         reply_entries(c);
+    else
+        dirhandle_more(c->dir.d, &c->dir, serve);
 }
 
 static void list(struct call *call, enum rgkv_err err, const char *why)
@@ -96,9 +105,10 @@ void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
     call_node(&c->dir.call, d->node);
     c->size = size;
     c->off = (uint64_t)off;
-    if (!off && (d->n || d->complete))
+    bool again = !off && (d->n || d->complete), forgotten = d->base && c->off < d->base + DOTS;
+    if (again || forgotten)
         dirhandle_rewind(d);
-    if (d->complete || (d->n && c->off < d->n + DOTS))
+    if (covered(c))
         serve(&c->dir.call, RGKV_OK, "");
     else
         list(&c->dir.call, RGKV_OK, "");
