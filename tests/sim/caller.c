@@ -1,13 +1,8 @@
-/* One client engine with a few logical clients: appends and reads of lists, puts and reads of registers; one of the callers is the
- * administrator. What they saw goes into the history. */
+/* One client engine with a few logical clients, whose work is work.c's; one of the callers is the administrator. */
 #include "tests/sim/sim.h"
 
 #include <limits.h>
 #include <stdio.h>
-
-#define LIST_KEYS 6u
-#define REGISTER_KEYS 8u
-#define REGISTER_OPS_MAX 56u
 
 static unsigned entity(const struct sim_caller *c) { return SIM_MACHINES_MAX + c->index; }
 
@@ -45,7 +40,6 @@ static void link_later(struct sim *s, struct sim_caller *c, unsigned machine, ui
     sim_at(s, delay_us, (struct sim_event){.kind = SIM_LINK, .who = entity(c), .from = machine});
 }
 
-static void drain(struct sim *s, struct sim_caller *c);
 
 static void link_event(struct sim *s, struct sim_caller *c, unsigned machine)
 {
@@ -58,7 +52,7 @@ static void link_event(struct sim *s, struct sim_caller *c, unsigned machine)
     client_step(c->client, &in);
     if (!up)
         link_later(s, c, machine, prng_between(&s->prng, 10000, 300000));
-    drain(s, c);
+    caller_drain(s, c);
 }
 
 void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine)
@@ -68,7 +62,7 @@ void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine)
     c->links[machine] = false;
     client_step(c->client, &(struct client_input){.kind = CLIENT_LINK_DOWN, .now_us = s->now_us, .addr = s->machines[machine].addr});
     link_later(s, c, machine, prng_between(&s->prng, 10000, 300000));
-    drain(s, c);
+    caller_drain(s, c);
 }
 
 void caller_machine_died(struct sim *s, unsigned machine)
@@ -79,41 +73,6 @@ void caller_machine_died(struct sim *s, unsigned machine)
 
 /* ---- outcomes ---- */
 
-
-static char *text_of(const struct client_effect *e)
-{
-    if (!e->reply || e->err || !e->reply->data.len)
-        return mem_strdup("");
-    char *text = mem_alloc(e->reply->data.len + 1);
-    memcpy(text, e->reply->data.data, e->reply->data.len);
-    text[e->reply->data.len] = 0;
-    char *end = strchr(text, ',');
-    if (end && end[1] == '.' && strspn(end + 1, ".") + (size_t)(end + 1 - text) == e->reply->data.len)
-        end[1] = 0; /* a big value: what follows its name only fills it */
-    return text;
-}
-
-static enum history_outcome outcome_of(enum rgkv_err err)
-{
-    switch (err) {
-    case RGKV_OK: case RGKV_NOT_FOUND: return HISTORY_DONE; /* no such key is an answer to a read */
-    case RGKV_UNREACHABLE: case RGKV_NO_GROUP: case RGKV_VERSION: case RGKV_NO_SPACE: return HISTORY_NOT_DONE;
-    default: return HISTORY_UNKNOWN;
-    }
-}
-
-/* Versions of a key only grow: a change made after another was acknowledged has a higher one, a read sees at least that. */
-static void check_version(struct sim *s, const struct sim_op *o, const struct client_effect *e)
-{
-    uint64_t *newest = &s->versions[o->key_number];
-    if (e->err || !e->reply || !e->reply->has_attr)
-        return;
-    uint64_t version = e->reply->attr.version;
-    if (version < o->version_before || (version == o->version_before && !o->reads))
-        sim_fail(s, "%s: version %llu was acknowledged, and what began later has version %llu", o->key, (unsigned long long)o->version_before,
-                 (unsigned long long)version);
-    *newest = MAX(*newest, version);
-}
 
 static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const struct client_effect *e)
 {
@@ -131,16 +90,8 @@ static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const
                 s->groups[i].joined = o->command.op == CTRL_JOIN;
         return;
     }
-    enum history_outcome outcome = outcome_of(e->err);
-    s->counts.unknown += outcome == HISTORY_UNKNOWN;
-    s->counts.refused += outcome == HISTORY_NOT_DONE;
-    char *text = text_of(e);
-    if (!o->ballast) {
-        check_version(s, o, e);
-        history_end(&s->history, o->history, outcome, text, s->now_us);
-    }
+    work_done(s, o, e);
     sim_trace(s, "caller %u: %s %s %s", c->index, o->key, rgkv_err_name(e->err), o->value);
-    mem_free(text);
     if (!c->idle)
         sim_at(s, prng_below(&s->prng, 300000), (struct sim_event){.kind = SIM_CALLER_OP, .who = entity(c), .replica = o->slot});
 }
@@ -191,126 +142,12 @@ static void tick_at(struct sim *s, struct sim_caller *c)
     sim_at(s, at - s->now_us, (struct sim_event){.kind = SIM_CALLER_TICK, .who = entity(c)});
 }
 
-static void drain(struct sim *s, struct sim_caller *c)
+void caller_drain(struct sim *s, struct sim_caller *c)
 {
     struct client_effect e;
     while (client_next(c->client, &e))
         effect(s, c, &e);
     tick_at(s, c);
-}
-
-/* ---- work ---- */
-
-static uint64_t deadline(struct sim *s)
-{
-    return prng_chance(&s->prng, 1, 3) ? s->now_us + prng_between(&s->prng, 100000, 3000000) : 0;
-}
-
-/* More than a probe of raft's may carry. */
-static struct bytes big_value(const struct sim *s, const char *value, struct buf *out)
-{
-    buf_put(out, bytes_str(value));
-    memset(buf_grow(out, s->big_bytes), '.', s->big_bytes);
-    return buf_bytes(out);
-}
-
-static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct kv_request *q, enum history_kind kind, uint64_t deadline_us)
-{
-    struct buf big = {0};
-    o->busy = true;
-    o->admin = o->ballast = false;
-    o->history = history_begin(&s->history, kind, o->key, kind == HISTORY_GET ? NULL : o->value, s->now_us);
-    q->key = bytes_str(o->key);
-    q->data = kind == HISTORY_GET ? BYTES_EMPTY : bytes_str(o->value);
-    if (s->big_bytes && q->op == KV_PUT && prng_chance(&s->prng, 1, 3))
-        q->data = big_value(s, o->value, &big);
-    o->reads = kind == HISTORY_GET;
-    o->version_before = s->versions[o->key_number];
-    q->mode = 0644;
-    if (kind == HISTORY_GET)
-        q->length = DATA_BYTES_MAX;
-    struct client_request r = {.kind = CLIENT_KV, .deadline_us = deadline_us, .tag = o, .kv = q};
-    o->id = client_submit(c->client, &r, s->now_us);
-    buf_release(&big);
-    drain(s, c);
-}
-
-/* A register is used by two callers only and not often: then its history can be decided. */
-static unsigned register_ops(const struct sim *s, const char *key)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < s->history.n; i++)
-        count += strcmp(s->history.ops[i].key, key) == 0;
-    return count;
-}
-
-static void key_name(struct sim_op *o, unsigned number)
-{
-    o->key_number = number;
-    snprintf(o->key, sizeof(o->key), "%c%u", number < LIST_KEYS ? 'l' : 'r', number < LIST_KEYS ? number : number - LIST_KEYS);
-}
-
-/* Put, put if it still has the version that was seen, or delete: in the history a delete writes "". */
-static void register_change(struct sim *s, struct sim_op *o, struct kv_request *q)
-{
-    q->op = KV_PUT;
-    if (prng_chance(&s->prng, 1, 4)) {
-        q->op = KV_DELETE;
-        o->value[0] = 0;
-    } else if (prng_chance(&s->prng, 1, 3)) {
-        q->flags = KV_IF_VERSION;
-        q->version = s->versions[o->key_number];
-    }
-}
-
-/* Nobody reads it: it only makes logs and messages big. */
-static void start_ballast(struct sim *s, struct sim_caller *c, struct sim_op *o)
-{
-    struct buf big = {0};
-    snprintf(o->key, sizeof(o->key), "b%u", (unsigned)prng_below(&s->prng, 4));
-    o->value[0] = 0;
-    o->busy = o->ballast = true;
-    o->admin = o->reads = false;
-    struct kv_request q = {.op = KV_PUT, .key = bytes_str(o->key), .data = big_value(s, "", &big), .mode = 0644};
-    struct client_request r = {.kind = CLIENT_KV, .deadline_us = deadline(s), .tag = o, .kv = &q};
-    o->id = client_submit(c->client, &r, s->now_us);
-    buf_release(&big);
-    drain(s, c);
-}
-
-static void start_op(struct sim *s, struct sim_caller *c, struct sim_op *o)
-{
-    struct kv_request q = {0};
-    bool write = prng_chance(&s->prng, 1, 2);
-    if (s->big_bytes && prng_chance(&s->prng, 2, 5)) {
-        start_ballast(s, c, o);
-        return;
-    }
-    snprintf(o->value, sizeof(o->value), "%u.%u,", c->index, c->element++);
-    if (prng_chance(&s->prng, 1, 4)) {
-        key_name(o, LIST_KEYS + (unsigned)prng_below(&s->prng, REGISTER_KEYS));
-        if (register_ops(s, o->key) < REGISTER_OPS_MAX - 4) {
-            q.op = KV_GET;
-            if (write)
-                register_change(s, o, &q);
-            submit(s, c, o, &q, write ? HISTORY_PUT : HISTORY_GET, deadline(s));
-            return;
-        }
-    }
-    key_name(o, (unsigned)prng_below(&s->prng, LIST_KEYS));
-    q.op = write ? KV_APPEND : KV_GET;
-    submit(s, c, o, &q, write ? HISTORY_APPEND : HISTORY_GET, deadline(s));
-}
-
-void caller_read_everything(struct sim *s)
-{
-    struct sim_caller *c = &s->callers[1];
-    for (unsigned k = 0; k < LIST_KEYS + REGISTER_KEYS; k++) {
-        struct sim_op *o = &s->last_reads[k];
-        struct kv_request q = {.op = KV_GET};
-        key_name(o, k);
-        submit(s, c, o, &q, HISTORY_GET, 0);
-    }
 }
 
 /* ---- the administrator ---- */
@@ -321,7 +158,7 @@ static void admin_submit(struct sim *s, struct sim_op *o)
     o->busy = o->admin = true;
     struct client_request r = {.kind = CLIENT_ADMIN, .tag = o, .admin = &o->command};
     o->id = client_submit(c->client, &r, s->now_us);
-    drain(s, c);
+    caller_drain(s, c);
 }
 
 static struct sim_op *admin_op(struct sim *s, uint64_t gid)
@@ -438,7 +275,7 @@ void caller_unsettled(struct sim *s, char *to, size_t bytes)
 void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, const struct msg *msg)
 {
     client_step(c->client, &(struct client_input){.kind = CLIENT_RECEIVED, .now_us = s->now_us, .addr = s->machines[from].addr, .message = msg});
-    drain(s, c);
+    caller_drain(s, c);
 }
 
 void caller_event(struct sim *s, const struct sim_event *e)
@@ -449,7 +286,7 @@ void caller_event(struct sim *s, const struct sim_event *e)
     case SIM_CALLER_TICK:
         if (s->now_us == c->tick_at_us) {
             client_step(c->client, &(struct client_input){.kind = CLIENT_TICK, .now_us = s->now_us});
-            drain(s, c);
+            caller_drain(s, c);
         }
         break;
     case SIM_CALLER_OP:
@@ -460,7 +297,7 @@ void caller_event(struct sim *s, const struct sim_event *e)
             drain(s, c);
         }
         else if (!c->idle && !c->ops[e->replica].busy)
-            start_op(s, c, &c->ops[e->replica]);
+            work_start(s, c, &c->ops[e->replica]);
         break;
     default: break;
     }

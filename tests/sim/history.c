@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/sim/linear.h"
+#include "tests/sim/sets.h"
 
 void history_release(struct history *h)
 {
@@ -24,6 +25,13 @@ unsigned history_begin(struct history *h, enum history_kind kind, const char *ke
     return h->n++;
 }
 
+void history_expect(struct history *h, unsigned row, const char *expect)
+{
+    strncpy(h->ops[row].expect, expect, sizeof(h->ops[row].expect) - 1);
+}
+
+void history_missed(struct history *h, unsigned row) { h->ops[row].kind = HISTORY_MISS; }
+
 void history_end(struct history *h, unsigned row, enum history_outcome outcome, const char *read, uint64_t now)
 {
     struct history_op *o = &h->ops[row];
@@ -31,7 +39,7 @@ void history_end(struct history *h, unsigned row, enum history_outcome outcome, 
     o->outcome = outcome;
     if (outcome == HISTORY_DONE)
         o->end = now;
-    if (o->kind == HISTORY_GET)
+    if (o->kind == HISTORY_GET || o->kind == HISTORY_LIST)
         o->value = mem_strdup(read ? read : "");
 }
 
@@ -147,6 +155,11 @@ static const char *kind_name(enum history_kind kind)
     case HISTORY_APPEND: return "append";
     case HISTORY_PUT: return "put";
     case HISTORY_GET: return "get";
+    case HISTORY_MOVE: return "move";
+    case HISTORY_MISS: return "missed move";
+    case HISTORY_ADD: return "add";
+    case HISTORY_LIST: return "list";
+    case HISTORY_PATCH: return "patch";
     }
     return "?";
 }
@@ -179,8 +192,12 @@ static int by_key(const void *a, const void *b)
 static bool check_key(const struct ops *ops, struct buf *why)
 {
     for (unsigned i = 0; i < ops->n; i++)
-        if (ops->at[i]->kind == HISTORY_PUT)
-            return check_by_search(ops, why);
+        switch (ops->at[i]->kind) {
+        case HISTORY_PUT: case HISTORY_MOVE: case HISTORY_MISS: return check_by_search(ops, why);
+        case HISTORY_ADD: case HISTORY_LIST: return sets_check(ops->at, ops->n, why);
+        case HISTORY_PATCH: return slots_check(ops->at, ops->n, why);
+        case HISTORY_APPEND: case HISTORY_GET: break;
+        }
     return check_list(ops, why);
 }
 

@@ -26,7 +26,7 @@ struct entry {
 };
 struct op {
     const struct history_op *from;
-    struct text text;
+    struct text text, expect;
     uint64_t power;            /* BASE^bytes: what appending it multiplies by */
     uint64_t zobrist[2];
 };
@@ -64,11 +64,20 @@ static void text_of(const char *value, struct text *ret_text, uint64_t *ret_powe
     }
 }
 
+static bool text_is(const struct text *a, const struct text *b) { return a->hash == b->hash && a->bytes == b->bytes; }
+
 /* false: a read that cannot have been answered so. */
 static bool text_step(struct text *value, const struct op *o)
 {
     switch (o->from->kind) {
-    case HISTORY_GET: return value->hash == o->text.hash && value->bytes == o->text.bytes;
+    case HISTORY_GET: return text_is(value, &o->text);
+    case HISTORY_MISS: return !text_is(value, &o->expect);
+    case HISTORY_MOVE:
+        if (!text_is(value, &o->expect))
+            return false;
+        *value = o->text;
+        return true;
+    case HISTORY_ADD: case HISTORY_LIST: case HISTORY_PATCH: break; /* not decided by search */
     case HISTORY_PUT: *value = o->text; return true;
     case HISTORY_APPEND:
         value->hash = (times(value->hash, o->power) + o->text.hash) % PRIME;
@@ -204,6 +213,8 @@ static void add_op(struct search *s, const struct history_op *from, struct prng 
 {
     struct op *o = &s->ops[s->n];
     *o = (struct op){.from = from, .zobrist = {prng_next(prng), prng_next(prng)}};
+    uint64_t unused;
+    text_of(from->expect, &o->expect, &unused);
     text_of(from->value, &o->text, &o->power);
     struct entry *call = &s->entries[2 * s->n], *end = &s->entries[2 * s->n + 1];
     *call = (struct entry){.op = s->n, .end = end};

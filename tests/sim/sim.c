@@ -194,7 +194,9 @@ static bool all_quiet(struct sim *s)
 bool sim_found(struct sim *s)
 {
     caller_admin_join(s, s->groups[0].gid);
-    if (sim_until(s, s->now_us + START_US, joined))
+    bool fine = sim_until(s, s->now_us + START_US, joined);
+    work_prepare(s);
+    if (fine && sim_until(s, s->now_us + START_US, work_prepared))
         return true;
     sim_fail(s, "no cluster was founded, or no group joined, within %u s", START_US / 1000000);
     return false;
@@ -235,7 +237,7 @@ static bool calm_down(struct sim *s)
 
 static bool final_reads(struct sim *s)
 {
-    caller_read_everything(s);
+    work_read_everything(s);
     if (sim_until(s, s->now_us + LIVENESS_US, all_quiet))
         return true;
     sim_fail(s, "the last reads were not answered");

@@ -6,6 +6,7 @@
  *
  *   events.c      the heap                      machine.c   one machine: process, node engine, its clock; disk.c its disk work
  *   network.c     frames between them, faults   caller.c    one client engine and its workload
+ *   work.c        what clients do
  *   promises.c    nothing before it is durable  rot.c       bits that turn over
  *   imports.c     a shard's copy is whole
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
@@ -29,7 +30,7 @@
 #define SIM_STORED_MAX 16u
 #define SIM_RING 64u
 #define SIM_NSHARDS_MAX 12u
-#define SIM_KEYS 14u
+#define SIM_KEYS 18u           /* see work.c */
 
 struct sim;
 
@@ -177,8 +178,10 @@ struct sim_op {
     bool busy;
     unsigned slot;
     unsigned history;          /* row in the history */
-    bool admin, ballast;
+    bool admin, ballast, prepares;
     bool of_values, piece, commits; /* of values.c */
+    enum history_kind kind;
+    char target[32];           /* of a rename */
     uint64_t id;
     unsigned key_number;
     uint64_t version_before;   /* of the key, as known when this began */
@@ -207,7 +210,8 @@ struct sim_caller {
     bool links[SIM_MACHINES_MAX], wanted[SIM_MACHINES_MAX];
     struct sim_values values;
     bool admin, idle;          /* admin: the administrator; idle: starts nothing new */
-    unsigned done, element;
+    unsigned done, element, patches;
+    bool patching;             /* its place in the slots is being written */
 };
 void caller_init(struct sim *s, unsigned index, bool admin);
 void caller_release(struct sim_caller *c);
@@ -219,7 +223,7 @@ bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
 void caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid);
 bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of members; false: the administrator is busy */
-void caller_read_everything(struct sim *s);   /* the last reads of a run */
+void caller_drain(struct sim *s, struct sim_caller *c);
 bool caller_settled(struct sim *s);
 void caller_unsettled(struct sim *s, char *to, size_t bytes); /* a shard whose placement is not as it is wanted, in words */
 
@@ -231,6 +235,14 @@ void values_step(struct sim *s, struct sim_caller *c);
 void values_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const struct client_effect *e);
 bool values_quiet(const struct sim_caller *c);
 void values_check_over(struct sim *s);        /* at the end of a run */
+
+/* ---- work.c: what clients do ---- */
+
+void work_prepare(struct sim *s);             /* directories and files that must be there before the work begins */
+bool work_prepared(struct sim *s);
+void work_start(struct sim *s, struct sim_caller *c, struct sim_op *o);
+void work_done(struct sim *s, struct sim_op *o, const struct client_effect *e);
+void work_read_everything(struct sim *s);     /* the last reads of a run */
 
 /* ---- invariants.c ---- */
 
@@ -332,6 +344,7 @@ struct sim {
     struct sim_caller callers[SIM_CALLERS_MAX];
     struct { uint64_t gid; unsigned first, n; bool joined; } groups[4];
     struct history history;
+    unsigned prepared;         /* steps of work_prepare that are done */
     uint64_t versions[SIM_KEYS]; /* newest acknowledged */
     struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
