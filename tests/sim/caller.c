@@ -294,7 +294,7 @@ void caller_event(struct sim *s, const struct sim_event *e)
             admin_something(s);
         else if (values_event(e)) {
             values_step(s, c);
-            drain(s, c);
+            caller_drain(s, c);
         }
         else if (!c->idle && !c->ops[e->replica].busy)
             work_start(s, c, &c->ops[e->replica]);

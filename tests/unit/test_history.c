@@ -242,6 +242,132 @@ static void what_cannot_be_decided_in_bounds_fails(void **state)
     history_release(&h);
 }
 
+/* ---- sets, slots, renames ---- */
+
+#define ADD(h, v, b, e) add(h, HISTORY_ADD, HISTORY_DONE, "d", v, b, e)
+
+static void list(struct history *h, const char *names, uint64_t begin, uint64_t end)
+{
+    history_end(h, history_begin(h, HISTORY_LIST, "d", NULL, begin), HISTORY_DONE, names, end);
+}
+
+static void lists_that_grow_are_linearizable(void **state)
+{
+    struct history h = {0};
+    ADD(&h, "a", 1, 10);
+    list(&h, "a,", 2, 3);
+    ADD(&h, "b", 4, 5);
+    list(&h, "a,b,", 6, 7);
+    check(&h, true);
+}
+
+static void a_list_without_what_was_added_before_is_refused(void **state)
+{
+    struct history h = {0};
+    ADD(&h, "a", 1, 2);
+    list(&h, "", 3, 4);
+    check(&h, false);
+}
+
+static void two_lists_that_see_different_orders_are_refused(void **state)
+{
+    struct history h = {0};
+    ADD(&h, "a", 1, 20);
+    ADD(&h, "b", 1, 20);
+    list(&h, "a,", 2, 10);
+    list(&h, "b,", 3, 11);
+    check(&h, false);
+}
+
+static void a_list_that_shrinks_is_refused(void **state)
+{
+    struct history h = {0};
+    ADD(&h, "a", 1, 20);
+    list(&h, "a,", 2, 3);
+    list(&h, "", 4, 5);
+    check(&h, false);
+}
+
+static void a_list_without_what_was_added_before_what_it_holds_is_refused(void **state)
+{
+    struct history h = {0};
+    ADD(&h, "a", 2, 3);
+    ADD(&h, "b", 4, 9);
+    list(&h, "b,", 1, 10);
+    check(&h, false);
+}
+
+static void rename_once(struct history *h, const char *from, const char *to, bool missed, uint64_t begin, uint64_t end)
+{
+    unsigned row = history_begin(h, HISTORY_MOVE, "m", to, begin);
+    history_expect(h, row, from);
+    if (missed)
+        history_missed(h, row);
+    history_end(h, row, HISTORY_DONE, NULL, end);
+}
+
+static void renames_follow_the_name(void **state)
+{
+    struct history h = {0};
+    add(&h, HISTORY_PUT, HISTORY_DONE, "m", "x", 1, 2);
+    rename_once(&h, "x", "y", false, 3, 10);
+    rename_once(&h, "x", "z", true, 4, 11);
+    add(&h, HISTORY_GET, HISTORY_DONE, "m", "y", 12, 13);
+    check(&h, true);
+}
+
+static void two_renames_of_one_name_are_refused(void **state)
+{
+    struct history h = {0};
+    add(&h, HISTORY_PUT, HISTORY_DONE, "m", "x", 1, 2);
+    rename_once(&h, "x", "y", false, 3, 10);
+    rename_once(&h, "x", "z", false, 4, 11);
+    check(&h, false);
+}
+
+static void a_rename_that_missed_what_was_there_is_refused(void **state)
+{
+    struct history h = {0};
+    add(&h, HISTORY_PUT, HISTORY_DONE, "m", "x", 1, 2);
+    rename_once(&h, "x", "y", true, 3, 4);
+    check(&h, false);
+}
+
+#define PATCH(h, v, b, e) add(h, HISTORY_PATCH, HISTORY_DONE, "p", v, b, e)
+#define READ_SLOTS(h, v, b, e) add(h, HISTORY_GET, HISTORY_DONE, "p", v, b, e)
+
+static void patches_of_all_places_are_comparable(void **state)
+{
+    struct history h = {0};
+    PATCH(&h, "0:1", 1, 10);
+    PATCH(&h, "1:1", 1, 10);
+    READ_SLOTS(&h, "0000001,0000000,", 2, 3);
+    READ_SLOTS(&h, "0000001,0000001,", 4, 5);
+    check(&h, true);
+}
+
+static void reads_that_see_two_patches_in_different_orders_are_refused(void **state)
+{
+    struct history h = {0};
+    PATCH(&h, "0:1", 1, 10);
+    PATCH(&h, "1:1", 1, 10);
+    READ_SLOTS(&h, "0000001,0000000,", 2, 9);
+    READ_SLOTS(&h, "0000000,0000001,", 3, 8);
+    check(&h, false);
+}
+
+static void a_lost_patch_and_one_that_nobody_wrote_are_refused(void **state)
+{
+    struct history h = {0};
+    PATCH(&h, "0:1", 1, 2);
+    READ_SLOTS(&h, "0000000,", 3, 4);
+    check(&h, false);
+    h = (struct history){0};
+    PATCH(&h, "0:1", 1, 2);
+    READ_SLOTS(&h, "0000002,", 3, 4);
+    check(&h, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +392,17 @@ int main(void)
         cmocka_unit_test(a_long_history_of_many_clients_is_decided),
         cmocka_unit_test(one_stale_read_in_a_long_history_is_found),
         cmocka_unit_test(what_cannot_be_decided_in_bounds_fails),
+        cmocka_unit_test(lists_that_grow_are_linearizable),
+        cmocka_unit_test(a_list_without_what_was_added_before_is_refused),
+        cmocka_unit_test(two_lists_that_see_different_orders_are_refused),
+        cmocka_unit_test(a_list_that_shrinks_is_refused),
+        cmocka_unit_test(a_list_without_what_was_added_before_what_it_holds_is_refused),
+        cmocka_unit_test(renames_follow_the_name),
+        cmocka_unit_test(two_renames_of_one_name_are_refused),
+        cmocka_unit_test(a_rename_that_missed_what_was_there_is_refused),
+        cmocka_unit_test(patches_of_all_places_are_comparable),
+        cmocka_unit_test(reads_that_see_two_patches_in_different_orders_are_refused),
+        cmocka_unit_test(a_lost_patch_and_one_that_nobody_wrote_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
