@@ -80,7 +80,14 @@ static void handle_collect(struct handle *h)
     stage_release(&h->stage);
     stage_release(&h->flying);
     pin_release(&h->pin);
+    buf_release(&h->pinned_as);
     mem_free(h);
+}
+
+void handle_pinned(struct handle *h, const struct key *k)
+{
+    buf_clear(&h->pinned_as);
+    buf_put(&h->pinned_as, key_bytes_of(k));
 }
 
 struct handle *handle_hold(struct handle *h)

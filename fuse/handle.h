@@ -38,6 +38,7 @@ struct handle {
     bool released;                 /* the kernel has let go: free when nothing is under way */
     unsigned held;                 /* calls and functions that still need it */
     struct pin pin;
+    struct buf pinned_as;          /* the key that the pin's version was read by: after a rename it is kept under that one */
     bool listed;                   /* in m->staged */
     struct handle *prev, *next;    /* m->staged */
     struct handle *node_prev, *node_next; /* node->handles */
@@ -51,6 +52,8 @@ struct handle *handle_of(const struct fuse_file_info *fi);
 void handle_released(struct handle *h);
 
 /* A call that works on the handle keeps it, whatever the kernel does meanwhile. */
+/* The pin moved to what this key holds. */
+void handle_pinned(struct handle *h, const struct key *k);
 struct handle *handle_hold(struct handle *h);
 void handle_let_go(struct handle *h);
 

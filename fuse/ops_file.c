@@ -39,9 +39,12 @@ static struct handle *open_handle(struct open_call *c, struct inode *n)
 static void open_reply(struct open_call *c, const struct client_effect *e)
 {
     struct handle *h = open_handle(c, c->call.node);
+    struct key k;
     h->known = true;
-    if (opens_for_read(c->fi.flags) && !(c->fi.flags & O_TRUNC))
+    if (opens_for_read(c->fi.flags) && !(c->fi.flags & O_TRUNC) && tree_key(c->call.node, &k) == RGKV_OK) {
         pin_take(&h->pin, &e->reply->attr, 0, e->reply->data, mount_now_us(h->m));
+        handle_pinned(h, &k);
+    }
     h->empty = e->reply->attr.size == 0;
     if (opens_for_write(c->fi.flags) && c->fi.flags & O_TRUNC) {
         stage_clear(&h->stage);

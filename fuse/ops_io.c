@@ -12,6 +12,7 @@ struct io_call {
     uint64_t offset;
     uint32_t size;                 /* read */
     struct pin_plan plan;          /* read */
+    struct key key;                /* read: which was asked */
     struct buf data;               /* write: kept if it has to wait */
 };
 
@@ -58,6 +59,15 @@ static void read_lost(struct io_call *c, const struct client_effect *e)
 
 static struct bytes first_of(struct bytes data, uint32_t size) { return bytes_first(data, MIN(data.len, size)); }
 
+static void read_grown(struct io_call *c, const struct kv_reply *r)
+{
+    struct pin *p = &c->h->pin;
+    struct bytes more = pin_grown(p, &r->attr, c->offset, r->data);
+    if (p->version == r->attr.version)
+        handle_pinned(c->h, &c->key);
+    read_reply(c, first_of(more, c->size));
+}
+
 static void read_done(struct call *call, const struct client_effect *e)
 {
     struct io_call *c = (struct io_call *)call;
@@ -70,9 +80,10 @@ static void read_done(struct call *call, const struct client_effect *e)
     switch (c->plan.ask) {
     case PIN_NEWEST:
         pin_take(p, &r->attr, c->offset, r->data, 0);
+        handle_pinned(c->h, &c->key);
         break;
     case PIN_GROWN:
-        read_reply(c, first_of(pin_grown(p, &r->attr, c->offset, r->data), c->size));
+        read_grown(c, r);
         return;
     case PIN_SAME:
     case PIN_SERVE:
@@ -84,18 +95,18 @@ static void read_done(struct call *call, const struct client_effect *e)
 static void read_ask(struct io_call *c)
 {
     struct pin *p = &c->h->pin;
-    struct key k;
     c->plan = pin_read(p, c->offset, c->size, mount_now_us(c->call.m));
     if (c->plan.ask == PIN_SERVE) {
         read_reply(c, pin_cached(p, c->offset, c->size));
         return;
     }
-    if (tree_key(c->h->node, &k)) {
+    if (tree_key(c->h->node, &c->key)) {
         call_reply_err(&c->call, RGKV_STALE, NULL);
         return;
     }
-    struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&k), .offset = c->plan.offset, .length = c->plan.length};
+    struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&c->key), .offset = c->plan.offset, .length = c->plan.length};
     if (c->plan.ask == PIN_SAME) {
+        q.key = buf_bytes(&c->h->pinned_as);
         q.flags = KV_IF_VERSION;
         q.version = p->version;
     }

@@ -60,6 +60,9 @@ check_same "moved in its top-level directory" "$(cat d/e/uno; ls d)" $'1\ne'
 echo new >d/e/target; mv -f d/e/uno d/e/target
 check_same "a rename replaces" "$(cat d/e/target)" 1
 mv d/e d/ee
+seq 100000 >d/big; exec 3<d/big; head -c 200000 <&3 >"$work/read"; mv d/big d/bigger; cat <&3 >>"$work/read"; exec 3<&-
+check "who is in the middle of reading goes on when the file is renamed" cmp "$work/read" d/bigger
+rm d/bigger
 check_same "a directory moves with all below" "$(cat d/ee/target d/ee/two)" $'1\n2'
 check_errno ENOENT "its old name is gone" cat d/e/two
 check_fails "a directory below itself" mv d/ee d/ee/sub

@@ -11,7 +11,7 @@ handle reads one version from beginning to end. What it leaves to the mount it d
 renames nothing that is open here."""
 import ctypes, errno, os, random, stat, subprocess, sys, time
 
-COMPONENT_MAX, VALUE_MAX, XATTRS_MAX = 255, 4 << 30, 65536
+COMPONENT_MAX, PATH_MAX, VALUE_MAX = 255, 1024, 4 << 30
 NOREPLACE, EXCHANGE = 1, 2
 AT_FDCWD = -100
 libc = ctypes.CDLL(None, use_errno=True)
@@ -40,7 +40,10 @@ class Handle:
         self.whole, self.ranges = False, []
         self.pin, self.pin_version, self.next, self.fresh = None, 0, 0, False
         self.orphan = False
-        self.wrote = self.opened = time.monotonic()
+        self.touched()
+        self.opened, self.opened_at = self.wrote, self.wrote_at
+
+    def touched(self): self.wrote, self.wrote_at = time.monotonic(), Model.operations
 
     def staged(self): return self.whole or bool(self.ranges)
     def writes(self): return self.flags & os.O_ACCMODE != os.O_RDONLY
@@ -61,7 +64,7 @@ class Handle:
         self.whole, self.ranges, self.pin = False, [], None
 
 class Model:
-    clock = 0
+    clock = operations = 0
 
     def __init__(self, shard_of):
         self.root, self.shard_of = Node("d", 0o755), shard_of
@@ -163,15 +166,21 @@ class Model:
         if self.shard_of(path) != self.shard_of(path2):
             if flags & EXCHANGE: raise Fails("EINVAL")
             if node.kind == "d" or not self.cross: raise Fails("EXDEV")
+        if not flags & EXCHANGE and other and other.children: raise Fails("ENOTEMPTY")
+        self.fits(node, path2)
+        if flags & EXCHANGE: self.fits(other, path)
         if flags & EXCHANGE: parent.children[name], parent2.children[name2] = other, node
         else:
-            if other and other.children: raise Fails("ENOTEMPTY")
             del parent.children[name]
             parent2.children[name2] = node
             if other: self.gone(other)
         parent.mtime = parent2.mtime = None
         for n in (node, other):
             if n: Model.clock += 1; n.version = n.base = Model.clock
+
+    def fits(self, node, path):
+        if len(os.fsencode(path)) > PATH_MAX: raise Fails("ENAMETOOLONG")
+        for name, child in node.children.items(): self.fits(child, f"{path}/{name}")
 
     def listdir(self, mount, path):
         node = self.find(path)
@@ -286,7 +295,7 @@ class Model:
         else:
             h.ranges.append((at, data))
             if len(data) < 4096 and (at + len(data)) % 4096: h.commit()
-        h.wrote = time.monotonic()
+        h.touched()
         return len(data)
 
     def read(self, h, at, n):
@@ -318,7 +327,7 @@ class Model:
             data = h.shown()
             h.whole, h.ranges = True, [(0, data[:size].ljust(size, b"\0"))]
             h.commit()
-        h.wrote = time.monotonic()
+        h.touched()
 
 # ---- the driver: the same to the mounts ----
 
@@ -369,7 +378,7 @@ class Real:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (os.O_EXCL if excl else 0)
         self.with_file(m, path, flags, mode, lambda fd: self.write_all(fd, data))
     def append(self, m, path, data):
-        self.with_file(m, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, lambda fd: os.write(fd, data))
+        self.with_file(m, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644, lambda fd: self.write_all(fd, data))
     def patch(self, m, path, at, data): self.with_file(m, path, os.O_WRONLY, 0, lambda fd: os.pwrite(fd, data, at))
     def truncate(self, m, path, size): os.truncate(self.path(m, path), size)
     def write_all(self, fd, data):
@@ -454,12 +463,12 @@ class Driver:
         return node is not None and any(h.mount != mount for n in below(node) for h in n.handles)
 
     def step(self):
-        self.done += 1
+        Model.operations = self.done = self.done + 1
         now = time.monotonic()
         for entry in list(self.open):            # before the mount does so by itself, and before its version is forgotten
             fd, h, path = entry
-            if h.staged() and now - h.wrote > 0.4: self.fsync(entry)
-            if now - h.opened > 20: self.close(entry)
+            if h.staged() and (self.done - h.wrote_at > 20 or now - h.wrote > 0.4): self.fsync(entry)
+            if self.done - h.opened_at > 1000 or now - h.opened > 20: self.close(entry)
         op = self.random.choices(OPS, WEIGHTS)[0]
         getattr(self, "do_" + op)()
 
