@@ -13,6 +13,7 @@ struct contact {
     enum rgkv_err err;
     uint32_t nshards;
     uint64_t config_num;
+    enum kv_type type;             /* of what was asked about */
     struct buf *why;
 };
 
@@ -27,6 +28,8 @@ static void answered(void *arg, const struct client_effect *e)
         buf_clear(c->why);
         buf_printf(c->why, "%s", e->why && *e->why ? e->why : rgkv_err_sentence(c->err));
     }
+    if (e->reply && e->reply->has_attr)
+        c->type = e->reply->attr.type;
     if (e->view) {
         c->nshards = e->view->nshards;
         c->config_num = e->view->config_num;
@@ -104,4 +107,17 @@ enum rgkv_err contact(uv_loop_t *loop, struct net_client *client, struct embedde
     if (!err)
         *ret_nshards = c.nshards;
     return err;
+}
+
+enum rgkv_err contact_directory(uv_loop_t *loop, struct net_client *client, const char *key, uint64_t timeout_us, struct buf *why)
+{
+    struct embedded none = {0};
+    struct contact c = {.loop = loop, .client = client, .embedded = &none, .until_us = now_us() + timeout_us, .why = why};
+    struct kv_request q = {.op = KV_STAT, .key = bytes_str(key)};
+    enum rgkv_err err = ask(&c, &(struct client_request){.kind = CLIENT_KV, .kv = &q});
+    if (err || c.type == KV_DIR)
+        return err;
+    buf_clear(why);
+    buf_printf(why, "it is not a directory");
+    return RGKV_NOT_DIR;
 }

@@ -10,4 +10,7 @@
 MUST_USE enum rgkv_err contact(uv_loop_t *loop, struct net_client *client, struct embedded *e, uint64_t timeout_us, uint32_t *ret_nshards,
                                struct buf *why);
 
+/* Is there such a directory? NOT_FOUND, NOT_DIR and all that a request can end with; a sentence. */
+MUST_USE enum rgkv_err contact_directory(uv_loop_t *loop, struct net_client *client, const char *key, uint64_t timeout_us, struct buf *why);
+
 #endif

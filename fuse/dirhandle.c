@@ -20,7 +20,7 @@ struct part_call {
     unsigned generation;
 };
 
-static bool is_root(const struct dirhandle *d) { return d->node->id == INODE_ROOT; }
+static bool is_root(const struct dirhandle *d) { return inode_is_top(d->node); }
 
 struct dirhandle *dirhandle_new(struct mount *m, struct inode *n)
 {

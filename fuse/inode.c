@@ -78,6 +78,14 @@ void inodes_init(struct inodes *t)
     ASSERT(t->root->id == INODE_ROOT);
 }
 
+void inodes_prefix(struct inodes *t, const char *prefix)
+{
+    if (*prefix)
+        t->root->key = key_new(0, prefix);
+}
+
+bool inode_is_top(const struct inode *n) { return n->id == INODE_ROOT && !n->key; }
+
 void inodes_release(struct inodes *t)
 {
     struct inode *n, *next;

@@ -40,6 +40,8 @@ struct inodes {
 };
 
 void inodes_init(struct inodes *t);
+/* The root stands for this key ("": for the whole cluster). Before anything is looked up. */
+void inodes_prefix(struct inodes *t, const char *prefix);
 void inodes_release(struct inodes *t); /* every node, whatever its counts */
 
 struct inode *inode_find(struct inodes *t, uint64_t id);                              /* or NULL */
@@ -53,7 +55,8 @@ void inode_unref(struct inodes *t, struct inode *n);                            
 void inode_detach(struct inodes *t, struct inode *n);
 /* n is now at (parent, name); what was there is detached. */
 void inode_move(struct inodes *t, struct inode *n, struct inode *parent, const char *name);
-const char *inode_name(const struct inode *n);                                        /* "" for root and detached */
+const char *inode_name(const struct inode *n);                                        /* "" for detached; of the root: its prefix */
+bool inode_is_top(const struct inode *n);                                             /* the root of the whole cluster: it is in all shards */
 bool inode_attached(const struct inode *n);                                           /* it and all above it have a path */
 
 #endif

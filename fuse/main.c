@@ -97,6 +97,19 @@ static void connect_cluster(struct program *p)
     fail(p, EXIT_MOUNT, &sentence);
 }
 
+/* A mount of something that is not there would show an empty directory and take writes to nowhere. */
+static void check_prefix(struct program *p)
+{
+    struct buf why = {0}, sentence = {0};
+    const char *prefix = p->options.prefix;
+    uint64_t timeout_us = p->options.timeout_us ? p->options.timeout_us : TIMEOUT_S_DEFAULT * 1000000u;
+    inodes_prefix(&p->mount.inodes, prefix);
+    if (!*prefix || !contact_directory(&p->loop, p->mount.client, prefix, timeout_us, &why))
+        return;
+    buf_printf(&sentence, "prefix=%s: %.*s", prefix, (int)why.len, (const char *)why.data);
+    fail(p, EXIT_MOUNT, &sentence);
+}
+
 static struct program *program_of(struct mount *m) { return m->loop->data; }
 static void ready(struct mount *m)
 {
@@ -189,6 +202,8 @@ int main(int argc, char **argv)
     struct program *p = mem_zalloc(sizeof *p);
     parse(p, argc, argv);
     check_mountpoint(p);
+    if (p->options.fake)
+        return 0;
     daemon_begin(&p->daemon, p->options.foreground);
     signal(SIGPIPE, SIG_IGN);
     start_embedded(p);
@@ -196,6 +211,7 @@ int main(int argc, char **argv)
     p->loop.data = p;
     init_mount(p);
     connect_cluster(p);
+    check_prefix(p);
     begin_watching(p);
     mount_session(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ctrl/text.h"
+#include "kv/kv.h"
 
 const char options_usage[] =
     "usage: rgkvfs [CONTROLLER,CONTROLLER,...] MOUNTPOINT [-o options] [-f] [-d]\n"
@@ -17,6 +18,7 @@ const char options_usage[] =
     "  -o ro             read only                        -o allow_other    other users too\n"
     "  -o commit=write   send every write at once         -o commit=auto    (default)\n"
     "  -o fsname=NAME    the source shown by df           -o data=DIR       embedded node's data\n"
+    "  -o prefix=DIR     mount only this directory\n"
     "  -o nonempty       mount over a directory that is not empty\n";
 
 /* Known to mount(8), fstab and systemd but of no meaning here. dev and suid are refused by libfuse. */
@@ -76,6 +78,22 @@ MUST_USE static enum rgkv_err parse_commit(struct options *o, const char *text, 
     return RGKV_INVALID;
 }
 
+/* "/a/b/" as well as "a/b". */
+MUST_USE static enum rgkv_err parse_prefix(struct options *o, const char *text, struct buf *why)
+{
+    text += strspn(text, "/");
+    size_t len = strlen(text);
+    while (len && text[len - 1] == '/')
+        len--;
+    if (len && kv_key_check(bytes_of(text, len))) {
+        buf_printf(why, "prefix=%s: that cannot be a directory of the cluster", text);
+        return RGKV_INVALID;
+    }
+    memcpy(o->prefix, text, len);
+    o->prefix[len] = 0;
+    return RGKV_OK;
+}
+
 /* Options that take a value. *ret_known tells whether the word was one. */
 MUST_USE static enum rgkv_err parse_valued(struct options *o, const char *word, bool *ret_known, struct buf *why)
 {
@@ -84,6 +102,8 @@ MUST_USE static enum rgkv_err parse_valued(struct options *o, const char *word, 
         return parse_timeout(o, word + 8, why);
     if (starts(word, "commit="))
         return parse_commit(o, word + 7, why);
+    if (starts(word, "prefix="))
+        return parse_prefix(o, word + 7, why);
     if (starts(word, "fsname="))
         return copy_text(o->fsname, word + 7, "fsname", why);
     if (starts(word, "data="))
@@ -135,6 +155,12 @@ struct words {
     unsigned n;
 };
 
+static bool is_helper(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    return starts(slash ? slash + 1 : program, "mount.");
+}
+
 MUST_USE static enum rgkv_err parse_flag(struct options *o, const char *word, struct buf *why)
 {
     if (!strcmp(word, "-f"))
@@ -180,6 +206,14 @@ MUST_USE static enum rgkv_err parse_word(int argc, char *const *argv, int *i, st
         buf_printf(why, "-o wants a list of options");
         return RGKV_INVALID;
     }
+    if (is_helper(argv[0]) && !strcmp(word, "-f")) {
+        o->fake = true;
+        return RGKV_OK;
+    }
+    if (is_helper(argv[0]) && (!strcmp(word, "-t") || !strcmp(word, "-N"))) {
+        *i += 1; /* its value says nothing that we do not know */
+        return RGKV_OK;
+    }
     return word[0] == '-' && word[1] ? parse_flag(o, word, why) : parse_position(w, word, why);
 }
 
@@ -217,7 +251,7 @@ enum rgkv_err options_parse(int argc, char *const *argv, struct options *ret_o, 
 
 void options_print(const struct options *o, struct buf *out)
 {
-    buf_printf(out, "mountpoint %s\nsource %s\n", o->mountpoint, o->fsname);
+    buf_printf(out, "mountpoint %s\nsource %s\nprefix /%s\n", o->mountpoint, o->fsname, o->prefix);
     if (o->timeout_us)
         buf_printf(out, "timeout %llu\n", (unsigned long long)(o->timeout_us / 1000000u));
     else

@@ -2,8 +2,8 @@
  *
  *     rgkvfs [CONTROLLER,CONTROLLER,…] MOUNTPOINT [-o options] [-f] [-d]
  *
- * mount(8) calls the same program as `mount.rgkvfs SOURCE MOUNTPOINT [-sfnvw] -o options`. A source without a colon names no
- * controllers: the embedded node. */
+ * mount(8) calls the same program as `mount.rgkvfs SOURCE MOUNTPOINT [-sfnvw] [-t type] [-N namespace] -o options`; there -f means: do
+ * everything but the mount. A source without a colon names no controllers: the embedded node. */
 #ifndef RGKV_FUSE_OPTIONS_H
 #define RGKV_FUSE_OPTIONS_H
 
@@ -16,11 +16,13 @@
 struct options {
     bool help, version;            /* nothing else counts then */
     bool foreground, debug;
+    bool fake;                     /* mount -f: nothing is to be mounted */
     unsigned n_controllers;        /* 0: embedded */
     char controllers[MEMBERS_MAX][ADDR_BYTES_MAX];
     char mountpoint[OPTION_BYTES_MAX];
     char fsname[OPTION_BYTES_MAX]; /* what df and /proc/mounts show as the source */
     char data_dir[OPTION_BYTES_MAX]; /* -o data=, "" if not given: of the embedded node */
+    char prefix[KEY_BYTES_MAX + 1]; /* the directory of the cluster that is mounted: a key, "": all of it */
     char kernel[OPTION_BYTES_MAX]; /* the options that the kernel and libfuse understand, comma before each */
     uint64_t timeout_us;           /* 0: hard */
     bool read_only, allow_other, commit_write, nonempty;

@@ -19,7 +19,9 @@ static enum rgkv_err fill(const struct inode *n, struct key *k, size_t *at)
     for (; n->parent; n = n->parent)
         if (!put_front(k, at, inode_name(n)))
             return RGKV_NAME_TOO_LONG;
-    return n->id == INODE_ROOT ? RGKV_OK : RGKV_STALE;
+    if (n->id != INODE_ROOT)
+        return RGKV_STALE;
+    return inode_is_top(n) || put_front(k, at, inode_name(n)) ? RGKV_OK : RGKV_NAME_TOO_LONG;
 }
 
 static void settle(struct key *k, size_t at)

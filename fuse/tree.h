@@ -1,4 +1,4 @@
-/* Paths and keys: a key is the path below the mount point without the leading slash. Pure. */
+/* Paths and keys: a key is the path below the mount point without the leading slash, behind the prefix of the mount. Pure. */
 #ifndef RGKV_FUSE_TREE_H
 #define RGKV_FUSE_TREE_H
 
@@ -10,7 +10,7 @@ struct key {
 };
 static inline struct bytes key_bytes_of(const struct key *k) { return bytes_of(k->text, k->len); }
 
-/* The key of a node. STALE: it, or a directory above it, has no path any more. NAME_TOO_LONG. The root's is empty. */
+/* The key of a node. STALE: it, or a directory above it, has no path any more. NAME_TOO_LONG. The root's is the prefix. */
 MUST_USE enum rgkv_err tree_key(const struct inode *n, struct key *ret_k);
 /* The key of a name in a directory. INVALID, NAME_TOO_LONG by the rules of names; STALE as above (the directory was removed). */
 MUST_USE enum rgkv_err tree_child_key(const struct inode *dir, const char *name, struct key *ret_k);

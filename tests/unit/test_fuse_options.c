@@ -49,6 +49,30 @@ static void a_mount_point_alone_means_the_embedded_node(void **state)
     assert_true(o.foreground);
 }
 
+static void a_prefix_is_a_key_with_or_without_slashes(void **state)
+{
+    struct options o;
+    struct buf why = {0};
+    assert_int_equal(parse(&o, &why, "rgkvfs h:1 /mnt -o prefix=/a/b/"), RGKV_OK);
+    assert_string_equal(o.prefix, "a/b");
+    assert_int_equal(parse(&o, &why, "rgkvfs h:1 /mnt -o prefix=/"), RGKV_OK);
+    assert_string_equal(o.prefix, "");
+    assert_refused("rgkvfs h:1 /mnt -o prefix=a//b", "prefix=a//b");
+    assert_refused("rgkvfs h:1 /mnt -o prefix=a/../b", "prefix=");
+}
+
+static void as_mounts_helper_minus_f_means_not_to_mount(void **state)
+{
+    struct options o;
+    struct buf why = {0};
+    assert_int_equal(parse(&o, &why, "/sbin/mount.rgkvfs h:1 /mnt -sfn -o rw"), RGKV_INVALID); /* mount(8) gives them one by one */
+    assert_int_equal(parse(&o, &why, "/sbin/mount.rgkvfs h:1 /mnt -f -v -t fuse.rgkvfs -o rw"), RGKV_OK);
+    assert_true(o.fake && !o.foreground);
+    assert_string_equal(o.mountpoint, "/mnt");
+    assert_int_equal(parse(&o, &why, "rgkvfs h:1 /mnt -f"), RGKV_OK);
+    assert_true(o.foreground && !o.fake);
+}
+
 static void a_source_without_a_colon_means_the_embedded_node(void **state)
 {
     struct options o;
@@ -112,6 +136,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(controllers_come_before_the_mount_point),
         cmocka_unit_test(a_mount_point_alone_means_the_embedded_node),
+        cmocka_unit_test(a_prefix_is_a_key_with_or_without_slashes),
+        cmocka_unit_test(as_mounts_helper_minus_f_means_not_to_mount),
         cmocka_unit_test(a_source_without_a_colon_means_the_embedded_node),
         cmocka_unit_test(what_mount_and_systemd_add_is_ignored),
         cmocka_unit_test(every_option_has_its_effect),

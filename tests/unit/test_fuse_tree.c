@@ -31,6 +31,32 @@ static void a_key_is_the_path_without_the_leading_slash(void **state)
     inodes_release(&t);
 }
 
+static void below_a_prefix_every_key_begins_with_it(void **state)
+{
+    struct inodes t;
+    struct key k;
+    char long_prefix[1020];
+    inodes_init(&t);
+    inodes_prefix(&t, "p/q");
+    struct inode *a = node(&t, t.root, "a", 10, KV_DIR);
+    assert_false(inode_is_top(t.root));
+    assert_key(t.root, "p/q");
+    assert_key(a, "p/q/a");
+    assert_int_equal(tree_child_key(t.root, "x", &k), RGKV_OK);
+    assert_string_equal(k.text, "p/q/x");
+    inode_detach(&t, a);
+    assert_int_equal(tree_key(a, &k), RGKV_STALE);
+    inodes_release(&t);
+    inodes_init(&t);
+    memset(long_prefix, 'd', sizeof long_prefix);
+    long_prefix[255] = long_prefix[511] = long_prefix[767] = '/';
+    long_prefix[1019] = '\0';
+    inodes_prefix(&t, long_prefix);
+    assert_int_equal(tree_child_key(t.root, "abcd", &k), RGKV_OK); /* 1019 + 1 + 4 */
+    assert_int_equal(tree_child_key(t.root, "abcde", &k), RGKV_NAME_TOO_LONG);
+    inodes_release(&t);
+}
+
 static void names_and_keys_over_their_limits_are_refused(void **state)
 {
     struct inodes t;
@@ -162,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_the_path_without_the_leading_slash),
+        cmocka_unit_test(below_a_prefix_every_key_begins_with_it),
         cmocka_unit_test(names_and_keys_over_their_limits_are_refused),
         cmocka_unit_test(all_below_a_renamed_directory_follow_it),
         cmocka_unit_test(a_rename_detaches_what_it_replaces),
