@@ -26,7 +26,7 @@
 #define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed but uncommitted, per group: beyond, BUSY */
 #define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */
 #define APPLY_BYTES_MAX (1u << 20)                  /* applied in one turn of a loop: heartbeats go out in between */
-#define PULL_CHUNK_BYTES (256u << 10)               /* rows in one answer of a shard's holder */
+#define PULL_CHUNK_BYTES (128u << 10)               /* rows in one answer of a shard's holder */
 #define LIST_BYTES_MAX (256u << 10)
 #define LIST_ENTRIES_MAX 4096u
 

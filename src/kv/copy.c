@@ -3,7 +3,8 @@
  *     KV_COPY e, round 1     from here on each row that changes leaves a row `changed` of round 1
  *       destination          reads all rows, as each is when it is read: round 0
  *     KV_COPY e, round 2     changes are recorded in round 2; round 1 is over and what it names is read: again as it is now
- *       …                    each round is shorter than the one before, until one fits into a single piece:
+ *       …                    each round is shorter than the one before, until one fits into a single piece and the
+ *                            one before took little time (else nobody knows how long the next thing takes):
  *     KV_FREEZE e            the round under way is the last; nothing changes any more
  *       destination          reads it, compares totals, is prepared
  *

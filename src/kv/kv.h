@@ -256,6 +256,7 @@ struct kv_pull {
     uint64_t epoch, round;
     struct bytes after;        /* the cursor of the importing shard */
     size_t bytes_max;          /* of rows; at least one is given */
+    bool calm;                 /* the round before took little time, so a freeze now would, too */
 };
 MUST_USE enum rgkv_err kv_pull(struct kv *k, const struct kv_pull *q, struct buf *out, struct kv_pulled *ret_p);
 /* What the holder must log so that the copy gets on to what `q` asks for (KV_COPY, KV_COPY_SUM, KV_FREEZE); false: nothing now. Does a piece

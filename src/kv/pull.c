@@ -5,7 +5,8 @@
 #include "base/mutant.h"
 #include "kv/machine.h"
 
-#define COPY_ROUNDS_MAX 12u    /* then the last difference is what it is */
+#define COPY_ROUNDS_CALM 16u   /* then it is not waited any longer for a better moment */
+#define COPY_ROUNDS_MAX 32u    /* then the last difference is what it is */
 
 /* ---- one row ---- */
 
@@ -151,7 +152,8 @@ static bool fits_one_piece(struct kv *k, const struct kv_pull *q)
 static struct kv_command round_end(struct kv *k, const struct kv_pull *q)
 {
     struct kv_command c = {.kind = KV_COPY, .shard = q->shard, .epoch = q->epoch, .round = q->round + 1};
-    if (q->round >= COPY_ROUNDS_MAX || fits_one_piece(k, q))
+    bool calm = q->calm || q->round >= COPY_ROUNDS_CALM;
+    if (q->round >= COPY_ROUNDS_MAX || (calm && fits_one_piece(k, q)))
         c = (struct kv_command){.kind = KV_FREEZE, .shard = q->shard, .epoch = q->epoch};
     return c;
 }

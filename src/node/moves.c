@@ -17,7 +17,9 @@
 #define NUDGE_US 300000u       /* a command that had no effect is proposed again after this */
 #define PULL_TIMEOUT_US 1000000u
 #define PULL_RETRY_US 3000u
-#define REST_US_MAX 200000u
+#define REST_FACTOR 2u
+#define REST_US_MAX 500000u
+#define CALM_US 30000u         /* a round of a copy that took no longer says that nothing is held up */
 #define PULLS_PER_NODE_MAX 8u  /* under way at once in all replicas of a node; those whose source is silent do not count … */
 #define PULLS_MAX 64u          /* … but there are never more in one replica */
 #define SILENCES_MAX 2u
@@ -40,7 +42,7 @@ static bool nudged(struct node *n, struct replica *r, const struct kv_command *c
     uint64_t place = place_of(c->round, c->after);
     if (g->kind == c->kind && g->epoch == c->epoch && g->place == place && n->now_us < g->until_us)
         return true;
-    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .place = place};
+    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .place = place, .round_us = n->now_us};
     return false;
 }
 
@@ -247,6 +249,12 @@ static bool move_is_known(const struct node *n, const struct replica *r, const s
     return view_is_of(n, r) && n->view.shards[q->shard].epoch == q->epoch && n->view.shards[q->shard].target;
 }
 
+static bool calm(const struct node *n, const struct replica *r, uint32_t shard)
+{
+    const struct nudge *g = r->nudges ? &r->nudges[shard] : NULL;
+    return g && g->kind == KV_COPY && n->now_us < g->round_us + CALM_US;
+}
+
 static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct msg_pull *q, struct msg_pull_reply *a)
 {
     struct kv_command next;
@@ -256,7 +264,7 @@ static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct
     if (!replica_is_leader(r))
         return RGKV_NOT_LEADER;
     struct kv_pull pull = {.shard = q->shard, .epoch = q->epoch, .round = q->round, .after = q->after,
-                           .bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : PULL_CHUNK_BYTES};
+                           .bytes_max = n->options.chunk_bytes ? n->options.chunk_bytes : PULL_CHUNK_BYTES, .calm = calm(n, r, q->shard)};
     if (move_is_known(n, r, q) && kv_copy_next(r->kv, &pull, &next, &steps))
         log_command(n, r, &next);
     buf_clear(&n->scratch);
@@ -283,10 +291,11 @@ void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m)
 /* ---- time, applies, new views ---- */
 
 /* While the shard is served nobody waits for its copy, and everybody else for the disks and processors that it uses: after each
- * piece it rests as long as the piece took. */
+ * piece it rests, longer the longer the piece took (they are busy) and the more shards are on their way to this node. */
 static uint64_t rest_us(const struct node *n, const struct pulling *p, const struct kv_shard_status *st)
 {
-    return st->import_round == 0 ? MIN(n->now_us - p->sent_us, REST_US_MAX) : 0;
+    uint64_t took_us = n->now_us - p->sent_us;
+    return st->import_round == 0 ? MIN(REST_FACTOR * took_us * pulls_of_node(n), REST_US_MAX) : 0;
 }
 
 static void cursor_moved(struct node *n, struct replica *r)

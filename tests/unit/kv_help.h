@@ -129,7 +129,7 @@ static inline void rig_copy_piece(struct rig *from, struct rig *to, uint64_t epo
     struct buf rows = {0}, after = {0};
     kv_shard_status(to->kv, 0, &s);
     buf_put(&after, kv_import_cursor(to->kv, 0));
-    struct kv_pull q = {.epoch = epoch, .round = s.import_round, .after = buf_bytes(&after), .bytes_max = bytes_max};
+    struct kv_pull q = {.epoch = epoch, .round = s.import_round, .after = buf_bytes(&after), .bytes_max = bytes_max, .calm = true};
     rig_copy_advance(from, &q);
     enum rgkv_err err = kv_pull(from->kv, &q, &rows, &p);
     struct kv_command piece = {.kind = KV_CHUNK, .epoch = epoch, .round = q.round, .after = q.after, .rows = buf_bytes(&rows), .done = p.done};

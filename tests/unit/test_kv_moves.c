@@ -58,7 +58,7 @@ static struct bytes cursor_copy(struct rig *r, struct buf *b)
 
 static void advance(struct rig *from, uint64_t epoch, uint64_t round, struct bytes after)
 {
-    rig_copy_advance(from, &(struct kv_pull){.epoch = epoch, .round = round, .after = after, .bytes_max = PIECE});
+    rig_copy_advance(from, &(struct kv_pull){.epoch = epoch, .round = round, .after = after, .bytes_max = PIECE, .calm = true});
 }
 
 static void copy_piece(struct rig *from, struct rig *to, uint64_t epoch) { rig_copy_piece(from, to, epoch, PIECE); }
