@@ -198,7 +198,7 @@ static void apply_run(struct node *n, struct replica *r, const struct raft_entry
     mem_free(answers);
 }
 
-#define APPLY_RUN_MAX 512u
+#define APPLY_RUN_MAX 64u /* of rows that nobody read lately each may cost a millisecond of disk */
 
 static void queue_room(struct apply_queue *q, unsigned n)
 {

@@ -5,6 +5,7 @@
  *   small write buffers      a process has many replicas; and a flush, which compaction of the raft log waits for, is short
  *   writers may be held up   when memtables fill faster than they are flushed: that is the back-pressure that is wanted. Not
  *                            for a full disk, though: with an error in the background RocksDB gives up waiting and says so
+ *   compactions yield        to the loop, with the lowest priority; flushes do not, for writers would wait for them
  *   bloom filters            most reads are of one key, many of keys that are not there (sessions, new files)
  *
  * RocksDB reports errors as text: the first words are its status code. */
@@ -92,6 +93,7 @@ struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes)
     s->env = rocksdb_create_default_env();
     rocksdb_env_set_background_threads(s->env, BACKGROUND_JOBS);
     rocksdb_env_set_high_priority_background_threads(s->env, 1);
+    rocksdb_env_lower_thread_pool_cpu_priority(s->env);
     s->write_buffer_bytes = MIN(MAX(budget_bytes / 16, WRITE_BUFFER_BYTES_MIN), WRITE_BUFFER_BYTES_MAX);
     return s;
 }

@@ -268,7 +268,8 @@ static void bench_init(struct bench *b)
     uv_loop_init(&b->loop);
     prng_init(&b->prng, 1);
     b->value = mem_alloc(b->o.value_bytes);
-    memset(b->value, 'x', b->o.value_bytes);
+    for (size_t i = 0; i < b->o.value_bytes; i++)
+        b->value[i] = (uint8_t)prng_next(&b->prng); /* what cannot be compressed */
     b->workers = mem_zalloc(b->o.clients * sizeof(*b->workers));
     if (net_client_new(&b->loop, &b->o.client, &b->client))
         usage("the controllers are malformed");

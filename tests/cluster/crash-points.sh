@@ -2,9 +2,10 @@
 # Crash points (B8, B14, B15, B18, B26, B32): a node is killed at the Nth of its system calls that change files, for many N, over
 # a scripted run: founding, join, puts and appends with compactions, a move of half of the shards, more writes. It is started
 # again at once and the run goes on; in the end everything acknowledged is there, once, also after one more kill and restart.
-# The node is alone in its groups: nobody else has what it would lose. Then the same for a member that installs snapshots.
+# The node is alone in its groups: nobody else has what it would lose. The same for calls that fail, once, with EIO or ENOSPC (B19,
+# B20): the node goes on, or ends with a sentence and is started again.
 #
-#     crash-points.sh [FIRST STEP LAST]     every STEP-th call from FIRST on (0: LAST is the run's last call)
+#     crash-points.sh [FIRST STEP LAST [kill|eio|enospc]]     every STEP-th call from FIRST on (LAST 0: the run's last call)
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
 limit "$([ -n "$full" ] && echo 14400 || echo 240)"
 node_options=(--snapshot-bytes 60000)
@@ -14,6 +15,7 @@ n_points=0
 keeper() {
     while [ ! -e "$work/over" ]; do
         if node_gone 1 && [ ! -e "$work/restarted" ]; then
+            cp "$work/node1.log" "$work/last-words"
             node_again 1
             echo "${node_pid[1]}" >"$work/restarted"
         fi
@@ -44,6 +46,7 @@ point() {
     ledger_check one
     ledger_check two
     node_kill 1
+    check_fails "nothing that cannot be happened" grep -h "bug:" "$work"/logs/* "$work/node1.log"
     n_points=$((n_points + 1))
     if [ "$failures" != 0 ]; then
         echo "at: $*"
@@ -64,8 +67,21 @@ else
     first=3 step=$((total / 12)) last=0
 fi
 [ "$last" != 0 ] || last=$total
-for ((n = first; n <= last; n += step)); do
-    point RGKV_FAULT_KILL="$n" RGKV_FAULT_TORN=$((n % 2))
+# Short, of the failing calls only a few are taken.
+sparser=$([ $# -gt 0 ] || [ -n "$full" ] && echo 1 || echo 3)
+for kind in ${4:-kill eio enospc}; do
+    n_points=0 n_ended=0
+    every=$step
+    [ "$kind" = kill ] || every=$((step * sparser))
+    for ((n = first; n <= last; n += every)); do
+        case $kind in
+        kill) point RGKV_FAULT_KILL="$n" RGKV_FAULT_TORN=$((n % 2)) ;;
+        eio) point RGKV_FAULT_ERROR=5 RGKV_FAULT_FROM="$n" ;;
+        enospc) point RGKV_FAULT_ERROR=28 RGKV_FAULT_FROM="$n" ;;
+        esac
+        [ ! -e "$work/restarted" ] || n_ended=$((n_ended + 1))
+        [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || check "it ended with a sentence" grep -q "rgkvd: ." "$work/last-words"
+    done
+    echo "$kind: $n_points runs, at every $every. call from $first to $last of $total; the process ended in $n_ended"
 done
-echo "$n_points runs, killed at every $step. call from $first to $last of $total"
 done_testing
