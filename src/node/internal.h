@@ -80,7 +80,7 @@ struct nudge {                 /* the last command proposed for a shard: not aga
     uint64_t epoch, until_us;
     enum kv_command_kind kind;
     uint64_t place;            /* KV_CHUNK, KV_IMPORT_END, KV_COPY: in the copy */
-    uint64_t round_us;         /* KV_COPY: when the round began */
+    uint64_t round_us;         /* when the last round of a copy began here */
 };
 
 struct crossing {              /* a rename to another shard that this leader carries out (intents.c) */

@@ -42,7 +42,8 @@ static bool nudged(struct node *n, struct replica *r, const struct kv_command *c
     uint64_t place = place_of(c->round, c->after);
     if (g->kind == c->kind && g->epoch == c->epoch && g->place == place && n->now_us < g->until_us)
         return true;
-    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .place = place, .round_us = n->now_us};
+    *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .place = place,
+                         .round_us = c->kind == KV_COPY ? n->now_us : g->round_us};
     return false;
 }
 
@@ -252,7 +253,7 @@ static bool move_is_known(const struct node *n, const struct replica *r, const s
 static bool calm(const struct node *n, const struct replica *r, uint32_t shard)
 {
     const struct nudge *g = r->nudges ? &r->nudges[shard] : NULL;
-    return g && g->kind == KV_COPY && n->now_us < g->round_us + CALM_US;
+    return g && n->now_us < g->round_us + CALM_US;
 }
 
 static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct msg_pull *q, struct msg_pull_reply *a)
