@@ -30,6 +30,7 @@ struct call {
     uint64_t ticket;               /* of net_client; 0: nothing is asked */
     void (*cancel)(struct call *c); /* ends a wait that is not a ticket, by answering EINTR; or NULL */
     void (*release)(struct call *c); /* or NULL */
+    bool appends;                  /* an Append of it is under way */
     void *waits;                   /* what it waits for: of whoever set `cancel` */
     int number;                    /* errno of the answer */
     bool aborted;                  /* by mount/abort: ECANCELED, for EINTR without a signal makes programs ask again */

@@ -5,6 +5,7 @@
 
 #include "fuse/attr.h"
 #include "fuse/orphan.h"
+#include "fuse/park.h"
 #include "fuse/spill.h"
 
 #define SILENCE_US 1000000u
@@ -47,7 +48,7 @@ struct handle *handle_of(const struct fuse_file_info *fi) { return (struct handl
 bool handle_staged(const struct handle *h) { return h->commit || !stage_empty(&h->stage); }
 
 /* Its name may be going: see handles_leave. */
-static bool held_back(const struct handle *h) { return h->node->leaving && !stage_empty(&h->stage); }
+static bool held_back(const struct handle *h) { return handles_leaving(h->node) && !stage_empty(&h->stage); }
 
 static void idle_look(uv_timer_t *timer);
 
@@ -278,7 +279,9 @@ static void commit_over(struct handle *h, enum rgkv_err err, const char *why)
         commit_start(h);
     } else if (!h->commit) /* what the queue waited for is gone: the file was unlinked here */
         wait_end_all(h, false, err, why);
+    struct mount *m = h->m;
     handle_let_go(h);
+    park_look(m);
 }
 
 static void commit_send(struct handle *h);
@@ -534,23 +537,40 @@ void handles_leave(struct mount *m, struct inode *n)
     n->leaving++;
 }
 
-static struct handle *first_flying(const struct inode *n)
+bool handles_leaving(const struct inode *n)
 {
-    for (struct handle *h = n->handles; h; h = h->node_next)
-        if (h->commit)
-            return h;
-    return NULL;
+    while (n && !n->leaving)
+        n = n->parent;
+    return n != NULL;
 }
 
-/* Only for what flies: behind it something may be staged, and that is held back until the caller is done. */
+/* Neither a commit nor an Append of anything there is on its way. */
+static bool flown(const struct mount *m, const struct inode *top)
+{
+    const struct handle *h;
+    const struct call *c;
+    DL_FOREACH(m->staged, h)
+        if (h->commit && inode_below(h->node, top))
+            return false;
+    DL_FOREACH(m->calls, c)
+        if (c->appends && inode_below(c->node, top))
+            return false;
+    return true;
+}
+
 void handles_flown(struct inode *n, struct call *c, handle_then *then)
 {
     ASSERT(n->leaving);
-    struct handle *h = first_flying(n);
-    if (h)
-        wait_add(h, c, then, true);
-    else
-        then(c, RGKV_OK, "");
+    park(c, n, flown, then);
+}
+
+struct handle *handle_created_below(const struct mount *m, const struct inode *dir)
+{
+    struct handle *h;
+    DL_FOREACH(m->staged, h)
+        if (h->created && !h->failed && h->node != dir && inode_below(h->node, dir))
+            return h;
+    return NULL;
 }
 
 static void go_on(struct handle *h)
@@ -563,15 +583,45 @@ static void go_on(struct handle *h)
         wait_end_all(h, false, handle_take_failure(h), "");
 }
 
+/* Those below n that have something held back, each held. */
+static unsigned hold_below(struct mount *m, const struct inode *n, struct handle ***ret_held)
+{
+    struct handle *h;
+    unsigned count = 0;
+    DL_COUNT(m->staged, h, count);
+    struct handle **held = mem_alloc((count + 1) * sizeof *held);
+    count = 0;
+    DL_FOREACH(m->staged, h)
+        if (h->node != n && inode_below(h->node, n))
+            held[count++] = handle_hold(h);
+    *ret_held = held;
+    return count;
+}
+
+static void go_on_below(struct mount *m, const struct inode *n)
+{
+    struct handle **held;
+    unsigned count = n->type == KV_DIR ? hold_below(m, n, &held) : 0;
+    for (unsigned i = 0; i < count; i++) {
+        go_on(held[i]);
+        handle_let_go(held[i]);
+    }
+    if (n->type == KV_DIR)
+        mem_free(held);
+}
+
 void handles_stay(struct mount *m, struct inode *n)
 {
     ASSERT(n->leaving && m->background);
-    if (!--n->leaving)
+    if (!--n->leaving) {
         for (struct handle *h = n->handles, *next; h; h = next) {
             handle_hold(h);
             go_on(h);
             next = h->node_next; /* only now: the one behind h may be gone, h is held */
             handle_let_go(h);
         }
+        go_on_below(m, n);
+    }
     m->background -= 1;
+    park_look(m);
 }

@@ -85,11 +85,15 @@ bool handles_unsettled(const struct inode *n);
  * handles is; ask again. */
 bool handles_spilled(const struct inode *n);
 void handles_unspill(struct inode *n, struct call *c, handle_then *then);
-/* From handles_leave to handles_stay the node's name may go. No commit starts meanwhile: it could reach the store behind the removal and
- * bring the name back. handles_flown waits for those that were under way before. After handles_stay, whose caller holds a reference, the
- * commits that were held back go wherever the node is now: to its name, its new name, or the orphan. */
+/* From handles_leave to handles_stay the node's name may go, and with a directory's all names below. No commit and no Append starts there
+ * meanwhile: it could reach the store behind the removal and bring the name back. handles_flown waits for those that were under way
+ * before. After handles_stay, whose caller holds a reference, what was held back goes wherever the node is now: to its name, its new
+ * name, or the orphan. */
 void handles_leave(struct mount *m, struct inode *n);
 void handles_flown(struct inode *n, struct call *c, handle_then *then);
+bool handles_leaving(const struct inode *n);       /* its name, or that of a directory above it */
+/* A file below the directory whose creation is staged here; NULL: none. */
+struct handle *handle_created_below(const struct mount *m, const struct inode *dir);
 void handles_stay(struct mount *m, struct inode *n);
 /* The kernel does not wait for releases, so `: > f; stat f` would race with the Put of the empty value: who asks about a
  * file on this mount waits until its closed handles have committed. */

@@ -181,6 +181,13 @@ void inode_move(struct inodes *t, struct inode *n, struct inode *parent, const c
 
 const char *inode_name(const struct inode *n) { return n->key ? n->key->name : ""; }
 
+bool inode_below(const struct inode *n, const struct inode *top)
+{
+    while (n && n != top)
+        n = n->parent;
+    return n != NULL;
+}
+
 bool inode_attached(const struct inode *n)
 {
     while (n->parent)

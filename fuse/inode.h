@@ -57,6 +57,7 @@ void inode_detach(struct inodes *t, struct inode *n);
 void inode_move(struct inodes *t, struct inode *n, struct inode *parent, const char *name);
 const char *inode_name(const struct inode *n);                                        /* "" for detached; of the root: its prefix */
 bool inode_is_top(const struct inode *n);                                             /* the root of the whole cluster: it is in all shards */
+bool inode_below(const struct inode *n, const struct inode *top);                     /* n is top, or in it */
 bool inode_attached(const struct inode *n);                                           /* it and all above it have a path */
 
 #endif

@@ -19,6 +19,7 @@ struct events;
 struct handle;
 struct health;
 struct interrupts;
+struct parked;
 struct session;
 
 struct mount_stats {
@@ -45,6 +46,7 @@ struct mount {
     struct call *calls;            /* under way; a list by call.h */
     uint64_t last_call;
     struct interrupts *interrupts;
+    struct parked *parked;         /* calls that wait for what others do (park.h) */
     struct handle *staged;         /* open files with something staged or being sent; a list by handle.h */
     uv_timer_t *idle;              /* runs while `staged` is not empty */
     uint64_t spilled_bytes;        /* in pieces of values that are being sent (spill.h) */

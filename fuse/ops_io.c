@@ -5,6 +5,7 @@
 #include "fuse/handle.h"
 #include "fuse/ops.h"
 #include "fuse/orphan.h"
+#include "fuse/park.h"
 
 struct io_call {
     struct call call;              /* node: the file */
@@ -155,9 +156,9 @@ static void write_committed(struct call *call, enum rgkv_err err, const char *wh
         write_reply((struct io_call *)call);
 }
 
-static void write_append_done(struct call *call, const struct client_effect *e)
+static void append_answer(struct io_call *c, const struct client_effect *e)
 {
-    struct io_call *c = (struct io_call *)call;
+    struct call *call = &c->call;
     if (e->err) {
         bool removed = e->err == RGKV_NOT_FOUND && c->h->known;
         c->h->failed = e->err; /* a staged creation must not be sent by the close then */
@@ -171,11 +172,33 @@ static void write_append_done(struct call *call, const struct client_effect *e)
     write_reply(c);
 }
 
-/* One write, one Append: exactly once, never staged, the offset is the store's. */
+static void write_append_done(struct call *call, const struct client_effect *e)
+{
+    struct io_call *c = (struct io_call *)call;
+    struct mount *m = call->m;
+    call->appends = false;
+    append_answer(c, e);
+    park_look(m); /* a removal may wait for it */
+}
+
+static void write_orphan(struct io_call *c);
+
+static bool stays(const struct mount *m, const struct inode *n) { return !handles_leaving(n); }
+
+/* One write, one Append: exactly once, never staged, the offset is the store's. Beside a removal or a rename it waits, and goes to the
+ * orphan or to the new name. */
 static void write_append(struct call *call, enum rgkv_err err, const char *why)
 {
     struct io_call *c = (struct io_call *)call;
     struct key k;
+    if (!err && handles_leaving(c->h->node)) {
+        park(call, c->h->node, stays, write_append);
+        return;
+    }
+    if (!err && c->h->node->orphan) {
+        write_orphan(c);
+        return;
+    }
     if (!err)
         err = tree_key(c->h->node, &k);
     if (err) {
@@ -184,6 +207,7 @@ static void write_append(struct call *call, enum rgkv_err err, const char *why)
     }
     struct kv_request q = {.op = KV_APPEND, .key = key_bytes_of(&k), .data = data_of(c), .mode = c->h->mode, .uid = c->h->uid, .gid = c->h->gid};
     q.flags = (c->h->known ? KV_MUST_EXIST : 0) | (fuse_req_ctx(call->req)->uid ? KV_CLEAR_SUID : 0);
+    call->appends = true;
     call_ask(call, &q, write_append_done);
 }
 

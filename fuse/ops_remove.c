@@ -39,14 +39,6 @@ static void flown(struct inode *n, struct call *c, handle_then *then)
         then(c, RGKV_OK, "");
 }
 
-static bool flying(const struct inode *n)
-{
-    for (const struct handle *h = n ? n->handles : NULL; h; h = h->node_next)
-        if (h->commit)
-            return true;
-    return false;
-}
-
 /* ---- unlink, rmdir ---- */
 
 static void remove_release(struct call *c)
@@ -97,8 +89,6 @@ static void remove_flown(struct call *call, enum rgkv_err err, const char *why)
     struct remove_call *c = (struct remove_call *)call;
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
-    else if (flying(call->node2))
-        handles_flown(call->node2, call, remove_flown); /* of another open file */
     else
         orphan_fetch(&c->orphan, call->node2, remove_send);
 }
@@ -112,6 +102,8 @@ static void remove_begin(struct call *call, enum rgkv_err err, const char *why)
         call_reply_err(call, err, why);
     else if (n && handles_spilled(n))
         handles_unspill(n, call, remove_begin);
+    else if (n && c->op == KV_RMDIR && handle_created_below(call->m, n))
+        handle_commit(handle_created_below(call->m, n), call, remove_begin); /* then the directory is not empty */
     else {
         if (n)
             call_node2(call, n);
@@ -246,10 +238,16 @@ static void rename_flown(struct call *call, enum rgkv_err err, const char *why)
     bool replaces = c->target && !(c->flags & (RENAME_EXCHANGE | RENAME_NOREPLACE));
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
-    else if (flying(c->source) || flying(c->target))
-        handles_flown(flying(c->source) ? c->source : c->target, call, rename_flown);
     else
         orphan_fetch(&c->orphan, replaces ? c->target : NULL, rename_send);
+}
+
+static void source_flown(struct call *call, enum rgkv_err err, const char *why)
+{
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else
+        flown(((struct rename_call *)call)->target, call, rename_flown);
 }
 
 static void source_settled(struct call *call, enum rgkv_err err, const char *why)
@@ -270,7 +268,7 @@ static void source_settled(struct call *call, enum rgkv_err err, const char *why
     leave(call, c->source);
     leave(call, c->target);
     c->left = true;
-    flown(c->source, call, rename_flown);
+    flown(c->source, call, source_flown);
 }
 
 static bool crosses(const struct mount *m, const struct key *from, const struct key *to)
