@@ -80,9 +80,10 @@ static void read_done(struct call *call, const struct client_effect *e)
     const struct kv_reply *r = e->reply;
     switch (c->plan.ask) {
     case PIN_NEWEST:
-        pin_take(p, &r->attr, c->offset, r->data, 0);
+        pin_take(p, &r->attr, c->plan.offset, r->data, 0);
         handle_pinned(c->h, &c->key);
-        break;
+        read_reply(c, first_of(bytes_from(r->data, MIN(r->data.len, c->offset - c->plan.offset)), c->size));
+        return;
     case PIN_GROWN:
         read_grown(c, r);
         return;

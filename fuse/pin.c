@@ -18,13 +18,22 @@ static bool in_head(const struct pin *p, uint64_t offset, uint32_t size)
     return offset + MIN(size, p->size - offset) <= p->head.len;
 }
 
+/* A short read of a small value takes all of it: such a value leaves nothing behind in the store when it is replaced, and who
+ * reads it in pieces is to get all pieces of one version. */
+static struct pin_plan ask_newest(uint64_t offset, uint32_t size)
+{
+    if (offset < VALUE_INLINE_BYTES && size < VALUE_INLINE_BYTES)
+        return (struct pin_plan){PIN_NEWEST, 0, 2 * VALUE_INLINE_BYTES};
+    return (struct pin_plan){PIN_NEWEST, offset, size};
+}
+
 struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t now_us)
 {
     bool fresh = p->set && p->since_us && now_us - p->since_us <= PIN_FRESH_US;
     p->since_us = 0; /* counts for one read only */
     bool moves_on = !offset || (p->roams && offset != p->next);
     if (!p->set || (moves_on && !fresh))
-        return (struct pin_plan){PIN_NEWEST, offset, size};
+        return ask_newest(offset, size);
     if (offset >= p->size && (offset || !fresh))
         return (struct pin_plan){PIN_GROWN, offset, size};
     if (in_head(p, offset, size))

@@ -28,7 +28,7 @@ void pin_drop(struct pin *p);      /* the next read takes the newest version */
 enum pin_ask { PIN_SERVE, PIN_NEWEST, PIN_SAME, PIN_GROWN };
 struct pin_plan {
     enum pin_ask ask;
-    uint64_t offset, length;       /* what to Get; PIN_SERVE: nothing, pin_cached has it */
+    uint64_t offset, length;       /* what to Get (it may begin before what is read); PIN_SERVE: nothing, pin_cached has it */
 };
 struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t now_us);
 struct bytes pin_cached(const struct pin *p, uint64_t offset, uint32_t size);

@@ -294,7 +294,7 @@ run_all() {
     # The same names at the top: in different shards on a mount.
     echo "== at the top"
     for i in 1 2 3 4 5 6 7 8; do echo "$i" >"top$i"; done
-    mv top1 top9 && mv top2 top3 && cp -a top4 top10; ln -s top5 top11 && mkdir topdir && mv top7 topdir/ && mv topdir/top7 top12; mv topdir topdir2
+    mv top1 top9 && mv top2 top3 && cp -a top4 top10; ln -s top5 top11; sed -i s/6/six/ top6; mkdir topdir && mv top7 topdir/ && mv topdir/top7 top12; mv topdir topdir2
     for i in 3 4 5 6 8 9 10 11 12; do echo "$i $(cat "top$i")"; done
     ls -d top*
 }

@@ -136,6 +136,21 @@ static void the_end_of_an_unchanged_value_is_the_end(void **state)
     pin_release(&p);
 }
 
+static void a_small_value_that_is_read_in_pieces_is_taken_whole(void **state)
+{
+    struct pin p = {0};
+    struct pin_plan plan = pin_read(&p, 0, 1, 1000);
+    assert_int_equal(plan.ask, PIN_NEWEST);
+    assert_true(plan.offset == 0 && plan.length >= VALUE_INLINE_BYTES);
+    take(&p, 7, "in pieces", 0);
+    pin_gave(&p, 0, bytes_str("i"));
+    assert_int_equal(pin_read(&p, 1, 1, 1001).ask, PIN_SERVE);
+    pin_drop(&p);
+    plan = pin_read(&p, 1, 1, 1002);
+    assert_true(plan.ask == PIN_NEWEST && plan.offset == 0);
+    pin_release(&p);
+}
+
 static void a_handle_that_may_write_reads_the_newest_wherever_it_does_not_go_on(void **state)
 {
     struct pin p = {.roams = true};
@@ -279,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_value_that_only_grew_goes_on),
         cmocka_unit_test(another_longer_value_is_not_read_on_in_even_if_it_has_the_same_bytes),
         cmocka_unit_test(the_end_of_an_unchanged_value_is_the_end),
+        cmocka_unit_test(a_small_value_that_is_read_in_pieces_is_taken_whole),
         cmocka_unit_test(a_handle_that_may_write_reads_the_newest_wherever_it_does_not_go_on),
         cmocka_unit_test(only_a_signal_that_will_be_acted_upon_ends_a_wait),
         cmocka_unit_test(an_exiting_task_is_told_by_its_flags_whatever_its_name),
