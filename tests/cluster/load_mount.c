@@ -52,6 +52,7 @@ static void do_one(struct load_client *c, struct buf *read)
     case HISTORY_GET: outcome = get(path, read); break;
     case HISTORY_PUT: outcome = change(path, O_TRUNC, c->value); break;
     case HISTORY_APPEND: outcome = change(path, O_APPEND, c->value); break;
+    case HISTORY_MOVE: case HISTORY_MISS: case HISTORY_ADD: case HISTORY_LIST: case HISTORY_PATCH: break; /* never drawn */
     }
     buf_put_u8(read, 0);
     load_record(c, outcome, (const char *)read->data);
