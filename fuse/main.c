@@ -111,11 +111,8 @@ static void check_prefix(struct program *p)
 }
 
 static struct program *program_of(struct mount *m) { return m->loop->data; }
-static void ready(struct mount *m)
-{
-    kernel_learn_names(m);
-    daemon_ready(&program_of(m)->daemon);
-}
+static void tell_ready(struct mount *m) { daemon_ready(&program_of(m)->daemon); }
+static void ready(struct mount *m) { kernel_learn_names(m, tell_ready); }
 
 static void tell_event(struct mount *m, const char *line) { events_add(m->events, line); }
 

@@ -89,7 +89,7 @@ enum rgkv_err kernel_check_mountpoint(const struct options *o, struct buf *why)
     return RGKV_INVALID;
 }
 
-/* A grandchild asks, for this process answers; nobody waits for it. */
+/* A grandchild asks, for this process answers. Until it has ended it would keep an umount away: that the mount is ready is told then. */
 static void look_up_names(const char *mountpoint)
 {
     static const char *const names[] = {"error", "events", "health", "metrics", "version", "mount/options", "mount/stats", "mount/inflight", "mount/abort"};
@@ -102,16 +102,55 @@ static void look_up_names(const char *mountpoint)
     }
 }
 
-void kernel_learn_names(const struct mount *m)
+struct learning {
+    uv_poll_t poll;
+    struct mount *m;
+    void (*done)(struct mount *m);
+    int fd;
+};
+
+static void learning_closed(uv_handle_t *h)
 {
-    pid_t pid = fork();
-    if (!pid) {
-        if (!fork())
-            look_up_names(m->options->mountpoint);
+    struct learning *l = h->data;
+    close(l->fd);
+    mem_free(l);
+}
+
+/* The other end was closed, by the end of who asked. */
+static void learned(uv_poll_t *poll, int status, int events)
+{
+    struct learning *l = poll->data;
+    uv_close((uv_handle_t *)poll, learning_closed);
+    l->done(l->m);
+}
+
+static void ask_in_child(const char *mountpoint)
+{
+    if (!fork()) {
+        look_up_names(mountpoint);
         _exit(0);
     }
+    _exit(0);
+}
+
+void kernel_learn_names(struct mount *m, void (*done)(struct mount *m))
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC)) {
+        done(m);
+        return;
+    }
+    pid_t pid = fork();
+    if (!pid)
+        ask_in_child(m->options->mountpoint);
     if (pid > 0)
         waitpid(pid, NULL, 0);
+    close(fds[1]);
+    struct learning *l = mem_zalloc(sizeof *l);
+    *l = (struct learning){.m = m, .done = done, .fd = fds[0]};
+    l->poll.data = l;
+    uv_poll_init(m->loop, &l->poll, l->fd);
+    uv_poll_start(&l->poll, UV_READABLE | UV_DISCONNECT, learned);
 }
 
 /* ---- the end ---- */

@@ -14,8 +14,8 @@ MUST_USE enum rgkv_err kernel_check_mountpoint(const struct options *o, struct b
 /* `ready` is called when the kernel has opened the session, `ended` when nothing is left to do. IO with a sentence: not mounted. */
 MUST_USE enum rgkv_err kernel_mount(struct mount *m, void (*ready)(struct mount *), void (*ended)(struct mount *), struct session **ret_s,
                                      struct buf *why);
-/* Lets the kernel learn the names of the local control files, so that they are reached later whatever hangs. */
-void kernel_learn_names(const struct mount *m);
+/* Lets the kernel learn the names of the local control files, so that they are reached later whatever hangs. `done` follows. */
+void kernel_learn_names(struct mount *m, void (*done)(struct mount *m));
 void kernel_stop(struct session *s);  /* a signal; a second one does not wait for the cluster */
 void kernel_free(struct session *s);  /* after `ended` */
 

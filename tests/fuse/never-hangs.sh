@@ -122,6 +122,12 @@ hard_end() {
     rm -f "$work/hard.read" "$work/hard.write"
 }
 
+# what begins a mount does not keep it busy
+mkdir "$work/brief"
+for i in 1 2 3; do
+    "$rgkvfs" "$controllers" "$work/brief" && check "umount at once ($i)" umount "$work/brief"
+done
+
 # ---- every node stopped ----
 for i in 1 2 3; do node_stop "$i"; done
 dead
