@@ -188,7 +188,7 @@ void call_reply_err(struct call *c, enum rgkv_err err, const char *why)
 
 void call_reply_attr(struct call *c, const struct stat *st)
 {
-    fuse_reply_attr(c->req, st, 0);
+    fuse_reply_attr(c->req, st, c->m->options->cache_s);
     call_end(c);
 }
 
@@ -204,9 +204,11 @@ void call_reply_data(struct call *c, struct bytes data)
     call_end(c);
 }
 
-static struct fuse_entry_param entry_of(const struct inode *n, const struct stat *st)
+/* Timeouts are 0 unless the mount may cache: never from a cache. What the store does not have yet is asked for again in any case. */
+static struct fuse_entry_param entry_of(const struct call *c, const struct inode *n, const struct stat *st)
 {
-    return (struct fuse_entry_param){.ino = n->id, .generation = 1, .attr = *st}; /* timeouts 0: never from a cache */
+    double keep_s = n->ino ? c->m->options->cache_s : 0;
+    return (struct fuse_entry_param){.ino = n->id, .generation = 1, .attr = *st, .attr_timeout = keep_s, .entry_timeout = keep_s};
 }
 
 /* ENOENT: the caller is gone and the kernel threw the answer away, and the lookup that it counted with it. */
@@ -221,7 +223,7 @@ static bool taken(struct call *c, struct inode *n, int reply)
 
 void call_reply_entry(struct call *c, struct inode *n, const struct stat *st)
 {
-    struct fuse_entry_param entry = entry_of(n, st);
+    struct fuse_entry_param entry = entry_of(c, n, st);
     (void)taken(c, n, fuse_reply_entry(c->req, &entry));
 }
 
@@ -232,7 +234,7 @@ bool call_reply_open(struct call *c, const struct fuse_file_info *fi)
 
 bool call_reply_create(struct call *c, struct inode *n, const struct stat *st, const struct fuse_file_info *fi)
 {
-    struct fuse_entry_param entry = entry_of(n, st);
+    struct fuse_entry_param entry = entry_of(c, n, st);
     return taken(c, n, fuse_reply_create(c->req, &entry, fi));
 }
 

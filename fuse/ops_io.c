@@ -15,6 +15,7 @@ struct io_call {
     struct pin_plan plan;          /* read */
     struct key key;                /* read: which was asked */
     struct buf data;               /* write: kept if it has to wait */
+    bool of_map;                   /* write: the kernel's pages of a shared map, whatever the file was opened with */
 };
 
 static void io_release(struct call *call)
@@ -141,6 +142,8 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 
 /* ---- write ---- */
 
+static bool appends(const struct io_call *c) { return c->h->flags & O_APPEND && !c->of_map; }
+
 static struct bytes data_of(const struct io_call *c) { return buf_bytes(&c->data); }
 
 static void write_reply(struct io_call *c)
@@ -216,7 +219,7 @@ static void write_stage(struct call *call, enum rgkv_err err, const char *why);
 
 static bool commits_at_once(const struct io_call *c, uint64_t offset)
 {
-    return c->call.m->options->commit_write || (c->h->flags & O_APPEND) || stage_commits(offset, c->data.len);
+    return c->call.m->options->commit_write || appends(c) || stage_commits(offset, c->data.len);
 }
 
 static void write_staged(struct io_call *c, uint64_t offset)
@@ -234,7 +237,7 @@ static void write_staged(struct io_call *c, uint64_t offset)
 /* O_APPEND behind a truncation that is staged: both are one Put. */
 static uint64_t stage_offset(const struct io_call *c)
 {
-    return c->h->flags & O_APPEND ? handle_size(c->h, 0) : c->offset;
+    return appends(c) ? handle_size(c->h, 0) : c->offset;
 }
 
 static void write_stage(struct call *call, enum rgkv_err err, const char *why)
@@ -263,7 +266,7 @@ static void write_stage(struct call *call, enum rgkv_err err, const char *why)
 
 static void write_orphan(struct io_call *c)
 {
-    enum rgkv_err err = orphan_write(c->h->node, c->offset, data_of(c), c->h->flags & O_APPEND);
+    enum rgkv_err err = orphan_write(c->h->node, c->offset, data_of(c), appends(c));
     if (err)
         call_reply_err(&c->call, err, "an unlinked file is kept in memory and is bounded");
     else
@@ -278,7 +281,7 @@ static void write_begin(struct io_call *c)
         call_reply_errno(&c->call, rgkv_err_errno(err)); /* of a commit that ran when nobody waited: recorded then */
     else if (h->node->orphan)
         write_orphan(c);
-    else if (!(h->flags & O_APPEND) || ((h->stage.whole || h->stage.spilled) && !h->stage.fresh))
+    else if (!appends(c) || ((h->stage.whole || h->stage.spilled) && !h->stage.fresh))
         write_stage(&c->call, RGKV_OK, "");
     else if (handle_staged(h) && !handle_only_creates(h))
         handle_commit(h, &c->call, write_append);
@@ -294,6 +297,7 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
     }
     struct io_call *c = io_begin(req, "write", fi, off);
     buf_put(&c->data, bytes_of(buf, size));
+    c->of_map = fi->writepage;
     c->call.m->stats.writes++;
     write_begin(c);
 }

@@ -18,7 +18,7 @@ const char options_usage[] =
     "  -o ro             read only                        -o allow_other    other users too\n"
     "  -o commit=write   send every write at once         -o commit=auto    (default)\n"
     "  -o fsname=NAME    the source shown by df           -o data=DIR       embedded node's data\n"
-    "  -o prefix=DIR     mount only this directory\n"
+    "  -o prefix=DIR     mount only this directory        -o cache=S        what was read may be S seconds old\n"
     "  -o nonempty       mount over a directory that is not empty\n";
 
 /* Known to mount(8), fstab and systemd but of no meaning here. dev and suid are refused by libfuse. */
@@ -69,6 +69,18 @@ MUST_USE static enum rgkv_err parse_timeout(struct options *o, const char *text,
     return RGKV_OK;
 }
 
+MUST_USE static enum rgkv_err parse_cache(struct options *o, const char *text, struct buf *why)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (*text < '0' || *text > '9' || *end || !(seconds <= TIMEOUT_S_MAX)) {
+        buf_printf(why, "cache=%s: a number of seconds from 0 to %u is wanted", text, TIMEOUT_S_MAX);
+        return RGKV_INVALID;
+    }
+    o->cache_s = seconds;
+    return RGKV_OK;
+}
+
 MUST_USE static enum rgkv_err parse_commit(struct options *o, const char *text, struct buf *why)
 {
     o->commit_write = !strcmp(text, "write");
@@ -100,6 +112,8 @@ MUST_USE static enum rgkv_err parse_valued(struct options *o, const char *word, 
     *ret_known = true;
     if (starts(word, "timeout="))
         return parse_timeout(o, word + 8, why);
+    if (starts(word, "cache="))
+        return parse_cache(o, word + 6, why);
     if (starts(word, "commit="))
         return parse_commit(o, word + 7, why);
     if (starts(word, "prefix="))
@@ -256,6 +270,7 @@ void options_print(const struct options *o, struct buf *out)
         buf_printf(out, "timeout %llu\n", (unsigned long long)(o->timeout_us / 1000000u));
     else
         buf_printf(out, "timeout hard\n");
+    buf_printf(out, "cache %g\n", o->cache_s);
     buf_printf(out, "commit %s\nro %d\nallow_other %d\n", o->commit_write ? "write" : "auto", o->read_only, o->allow_other);
     for (unsigned i = 0; i < o->n_controllers; i++)
         buf_printf(out, "controller %s\n", o->controllers[i]);

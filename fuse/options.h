@@ -25,6 +25,7 @@ struct options {
     char prefix[KEY_BYTES_MAX + 1]; /* the directory of the cluster that is mounted: a key, "": all of it */
     char kernel[OPTION_BYTES_MAX]; /* the options that the kernel and libfuse understand, comma before each */
     uint64_t timeout_us;           /* 0: hard */
+    double cache_s;                /* how long the kernel may keep names and attributes, and contents while open; 0: never */
     bool read_only, allow_other, commit_write, nonempty;
 };
 
