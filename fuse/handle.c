@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <utlist.h>
 
+#include "fuse/ahead.h"
 #include "fuse/attr.h"
 #include "fuse/orphan.h"
 #include "fuse/park.h"
@@ -81,6 +82,7 @@ static void handle_collect(struct handle *h)
     stage_release(&h->stage);
     stage_release(&h->flying);
     pin_release(&h->pin);
+    ahead_release(h);
     buf_release(&h->pinned_as);
     mem_free(h);
 }

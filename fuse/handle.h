@@ -11,6 +11,7 @@
 #include "fuse/pin.h"
 #include "fuse/stage.h"
 
+struct ahead;
 struct handle_wait;
 struct spill;
 
@@ -38,6 +39,9 @@ struct handle {
     bool released;                 /* the kernel has let go: free when nothing is under way */
     unsigned held;                 /* calls and functions that still need it */
     struct pin pin;
+    struct ahead *ahead;           /* or NULL (ahead.h) */
+    uint64_t ahead_next;           /* where the last read ended */
+    unsigned ahead_run;            /* reads in a row */
     struct buf pinned_as;          /* the key that the pin's version was read by: after a rename it is kept under that one */
     bool listed;                   /* in m->staged */
     struct handle *prev, *next;    /* m->staged */

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 
+#include "fuse/ahead.h"
 #include "fuse/attr.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
@@ -95,14 +96,37 @@ static void read_done(struct call *call, const struct client_effect *e)
     read_reply(c, first_of(r->data, c->size));
 }
 
+static void read_direct(struct io_call *c);
+
+static void ahead_came(struct call *call, enum rgkv_err err, struct bytes data)
+{
+    struct io_call *c = (struct io_call *)call;
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, rgkv_err_sentence(err));
+    else if (err)
+        read_direct(c);
+    else
+        read_reply(c, data);
+}
+
 static void read_ask(struct io_call *c)
 {
     struct pin *p = &c->h->pin;
+    bool row = ahead_serves(c->h, c->offset, c->size);
     c->plan = pin_read(p, c->offset, c->size, mount_now_us(c->call.m));
     if (c->plan.ask == PIN_SERVE) {
         read_reply(c, pin_cached(p, c->offset, c->size));
         return;
     }
+    if (c->plan.ask == PIN_SAME && row)
+        ahead_read(c->h, &c->call, c->plan.offset, (uint32_t)c->plan.length, ahead_came);
+    else
+        read_direct(c);
+}
+
+static void read_direct(struct io_call *c)
+{
+    struct pin *p = &c->h->pin;
     if (tree_key(c->h->node, &c->key)) {
         call_reply_err(&c->call, RGKV_STALE, NULL);
         return;

@@ -3,7 +3,8 @@
  * source tells it for ever (the change waits for the lock, and its floor refuses what comes late); what was put in pieces is one of two
  * values, whole.
  *
- *     source ─▶ rename ──▶ (unknown: probe) ─▶ look at the target ─▶ target put ─▶ open ─▶ pieces ─▶ commit ─▶ look at the value ─▶ …
+ *     source ─▶ rename ──▶ (unknown: probe) ─▶ look at the target ─▶ target put ─▶ open ─▶ pieces ─▶ commit ─▶ look at the value and
+ *     at the target once more ─▶ …
  */
 #include "tests/sim/sim.h"
 
@@ -13,7 +14,7 @@
 #define PIECE_BYTES 8u
 #define SLOT_VALUES 1000u
 
-enum step { STEP_SOURCE, STEP_RENAME, STEP_PROBE, STEP_LOOK_TARGET, STEP_TARGET, STEP_OPEN, STEP_PIECES, STEP_COMMIT, STEP_FENCE, STEP_LOOK_VALUE };
+enum step { STEP_SOURCE, STEP_RENAME, STEP_PROBE, STEP_LOOK_TARGET, STEP_TARGET, STEP_OPEN, STEP_PIECES, STEP_COMMIT, STEP_FENCE, STEP_LOOK_VALUE, STEP_LOOK_LAST };
 
 static unsigned entity(const struct sim_caller *c) { return SIM_MACHINES_MAX + c->index; }
 
@@ -168,7 +169,7 @@ static void target_seen(struct sim *s, struct sim_caller *c, enum rgkv_err err, 
     unsigned seen = err ? 0 : (unsigned)strtoul(text, NULL, 10);
     if (seen != v->target)
         sim_fail(s, "caller %u: its target holds %u, it must be %u", c->index, seen, v->target);
-    v->step = STEP_TARGET;
+    v->step = v->step == STEP_LOOK_LAST ? STEP_SOURCE : STEP_TARGET;
 }
 
 static void value_seen(struct sim *s, struct sim_caller *c, enum rgkv_err err, struct bytes data)
@@ -182,7 +183,7 @@ static void value_seen(struct sim *s, struct sim_caller *c, enum rgkv_err err, s
     if (new)
         v->value = v->maybe;
     v->maybe = 0;
-    v->step = STEP_SOURCE;
+    v->step = STEP_LOOK_LAST;
 }
 
 static void commit_ended(struct sim *s, struct sim_caller *c, enum rgkv_err err)
@@ -208,7 +209,8 @@ static void ended(struct sim *s, struct sim_caller *c, enum kv_op op, enum rgkv_
         break;
     case STEP_RENAME: rename_ended(s, c, err); break;
     case STEP_PROBE: probe_ended(s, c, err); break;
-    case STEP_LOOK_TARGET: target_seen(s, c, err, data); break;
+    case STEP_LOOK_TARGET:
+    case STEP_LOOK_LAST: target_seen(s, c, err, data); break;
     case STEP_TARGET:
         if (!err)
             v->target = v->number;
@@ -295,7 +297,8 @@ void values_step(struct sim *s, struct sim_caller *c)
     case STEP_SOURCE: put_number(s, c, 's'); break;
     case STEP_RENAME: ask_rename(s, c); break;
     case STEP_PROBE: ask(s, c, &(struct kv_request){.op = KV_SETATTR, .set = KV_SET_MODE}, 's', 0); break;
-    case STEP_LOOK_TARGET: ask(s, c, &(struct kv_request){.op = KV_GET}, 't', 0); break;
+    case STEP_LOOK_TARGET:
+    case STEP_LOOK_LAST: ask(s, c, &(struct kv_request){.op = KV_GET}, 't', 0); break;
     case STEP_TARGET: put_number(s, c, 't'); break;
     case STEP_OPEN: ask(s, c, &(struct kv_request){.op = KV_STAGE_OPEN}, 'v', 0); break;
     case STEP_PIECES: pieces_begin(s, c); break;
