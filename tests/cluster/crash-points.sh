@@ -77,9 +77,10 @@ for kind in ${4:-kill eio enospc}; do
         case $kind in
         kill) point RGKV_FAULT_KILL="$n" RGKV_FAULT_TORN=$((n % 2)) ;;
         eio) point RGKV_FAULT_ERROR=5 RGKV_FAULT_FROM="$n" ;;
-        enospc) point RGKV_FAULT_ERROR=28 RGKV_FAULT_FROM="$n" ;;
+        enospc) point RGKV_FAULT_ERROR=28 RGKV_FAULT_CALLS=wct RGKV_FAULT_FROM="$n" ;;
         esac
         [ ! -e "$work/restarted" ] || n_ended=$((n_ended + 1))
+        [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || tail -n 1 "$work/last-words"
         [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || check "it ended with a sentence" grep -q "rgkvd: ." "$work/last-words"
     done
     echo "$kind: $n_points runs, at every $every. call from $first to $last of $total; the process ended in $n_ended"
