@@ -195,14 +195,27 @@ static struct job *job_new(struct store *s, struct job with)
 
 static void job_start(struct store *s, struct job with) { disk_run(&s->lane, &job_new(s, with)->disk); }
 
+/* The node refuses writes while a commit waits; a replica that is not open yet only keeps silent, and somebody may wonder why. */
+static void tell_full(struct job *j)
+{
+    char text[256];
+    if (j->row->effect == NODE_COMMIT) {
+        tell(j);
+        return;
+    }
+    snprintf(text, sizeof(text), "%s: opening it waits for space on the disk", strrchr(j->store->files.dir, '/') + 1);
+    j->store->set->options.line(j->store->set->options.arg, text);
+}
+
 /* Not done, and nothing written: the same again as long as it takes (the node knows, and tells who asks). */
 static bool wait_for_space(struct job *j)
 {
     struct store *s = j->store;
-    if (j->row->effect != NODE_COMMIT || j->err != RGKV_NO_SPACE || s->set->closing)
+    bool again = j->row->effect == NODE_COMMIT || j->row->effect == NODE_OPEN_REPLICA;
+    if (!again || j->err != RGKV_NO_SPACE || s->set->closing)
         return false;
     if (!j->told_full)
-        tell(j);
+        tell_full(j);
     j->told_full = true;
     buf_clear(&j->why);
     s->retry_us = clock_now_us() + REPLICA_STORE_RETRY_US;

@@ -21,6 +21,7 @@ struct replica_stores_options {
     uint64_t table_budget_bytes;        /* cache and write buffers of all tables */
     uint64_t segment_bytes;             /* of the logs */
     void (*step)(void *arg, struct node_input *i); /* an effect's outcome; its time is to be filled in */
+    void (*line)(void *arg, const char *text);     /* for the program's log */
     void *arg;
 };
 /* Makes the directory if need be and clears away what deletions left. IO, NO_SPACE with a sentence. Blocks. */

@@ -48,7 +48,7 @@ struct server {
     struct buf manifest;
     enum rgkv_err save_err, space_err;
     uint64_t space_free, space_total;
-    bool asking_space;
+    bool asking_space, save_waits, save_runs;
 };
 
 /* ---- inputs ---- */
@@ -63,6 +63,11 @@ static void step(struct server *s, struct node_input *in)
 }
 
 static void on_stored(void *arg, struct node_input *in) { step(arg, in); }
+static void on_store_line(void *arg, const char *text)
+{
+    struct server *s = arg;
+    s->events.line(s->arg, text);
+}
 static void on_tick(void *arg) { step(arg, &(struct node_input){.kind = NODE_TICK}); }
 
 static void received(struct server *s, struct conn *c, const struct msg *m)
@@ -138,14 +143,28 @@ static void save_work(struct disk_job *j)
 static void save_done(struct disk_job *j)
 {
     struct server *s = (struct server *)((char *)j - offsetof(struct server, save));
+    s->save_runs = false;
+    if (s->save_err == RGKV_NO_SPACE && !s->closing) {
+        if (!s->save_waits)
+            s->events.line(s->arg, "the manifest waits for space on the disk");
+        s->save_waits = true;
+        return; /* the next sweep tries again; the node waits for its answer meanwhile */
+    }
+    s->save_waits = false;
     step(s, &(struct node_input){.kind = NODE_MANIFEST_SAVED, .err = s->save_err, .why = rgkv_err_sentence(s->save_err)});
+}
+
+static void save_run(struct server *s)
+{
+    s->save_runs = true;
+    disk_run(&s->lane, &s->save);
 }
 
 static void save_manifest(struct server *s, const struct manifest *m)
 {
     buf_clear(&s->manifest);
     manifest_encode(m, &s->manifest);
-    disk_run(&s->lane, &s->save);
+    save_run(s);
 }
 
 static void space_work(struct disk_job *j)
@@ -297,6 +316,8 @@ static void on_sweep(uv_timer_t *timer)
     links_sweep(s->links, now);
     replica_stores_sweep(s->stores, now);
     ask_space(s);
+    if (s->save_waits && !s->save_runs)
+        save_run(s);
     tell_vitals(s);
 }
 
@@ -324,7 +345,8 @@ static enum rgkv_err start_stores(struct server *s, const struct server_options 
     char dir[PATH_BYTES];
     path_of(dir, s->data_dir, "replicas");
     return replica_stores_new(&(struct replica_stores_options){.loop = s->loop, .vfs = s->vfs, .dir = dir,
-        .table_budget_bytes = o->table_budget_bytes, .segment_bytes = segment_bytes(o->node.snapshot_bytes), .step = on_stored, .arg = s}, &s->stores, why);
+        .table_budget_bytes = o->table_budget_bytes, .segment_bytes = segment_bytes(o->node.snapshot_bytes), .step = on_stored,
+        .line = on_store_line, .arg = s}, &s->stores, why);
 }
 
 static enum rgkv_err start_listener(struct server *s, const struct server_options *o, struct buf *why)

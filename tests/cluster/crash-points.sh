@@ -83,6 +83,7 @@ for kind in ${4:-kill eio enospc}; do
         [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || tail -n 1 "$work/last-words"
         [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || check "it ended with a sentence" grep -q "rgkvd: ." "$work/last-words"
     done
+    [ "$kind" != enospc ] || check_same "processes that a full disk ended" "$n_ended" 0
     echo "$kind: $n_points runs, at every $every. call from $first to $last of $total; the process ended in $n_ended"
 done
 done_testing

@@ -4,6 +4,8 @@
 # (its journal replayed) and the node started. One node in turn, and all three at once, under load: everything acknowledged is there.
 #
 #     power-cut.sh [ROUNDS]     RGKVFS_FULL=1: 24
+# In a mount namespace of its own: whoever makes one meanwhile would keep a copy of a file system that is to be shut down and gone.
+[ -n "${RGKV_OWN_MOUNTS:-}" ] || [ "$(id -u)" != 0 ] || RGKV_OWN_MOUNTS=1 exec unshare --mount --propagation private bash "$0" "$@"
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
 limit "$([ -n "$full" ] && echo 1200 || echo 150)"
 rounds=${1:-${full:+24}}
