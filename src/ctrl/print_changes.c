@@ -9,16 +9,41 @@ static void print_members(const struct ctrl_group *g, struct buf *out)
 
 static bool same_group(const struct ctrl_group *a, const struct ctrl_group *b) { return b && a->incarnation == b->incarnation; }
 
+static const struct ctrl_member *member_in(const struct ctrl_group *g, uint64_t id)
+{
+    for (unsigned i = 0; g && i < g->n; i++)
+        if (g->members[i].id == id)
+            return &g->members[i];
+    return NULL;
+}
+
+static void print_member(const struct ctrl_group *g, const struct ctrl_member *m, const char *state, struct buf *out)
+{
+    buf_printf(out, "member group=");
+    if (g->gid)
+        buf_printf(out, "%lu", g->gid);
+    else
+        buf_printf(out, "ctl");
+    buf_printf(out, " id=%lu state=%s addr=%s\n", m->id, state, m->addr);
+}
+
+static void compare_member(const struct ctrl_group *g, const struct ctrl_member *was, const struct ctrl_member *now, struct buf *out)
+{
+    static const char *const words[] = {[CTRL_MEMBER_IN] = "in", [CTRL_MEMBER_JOINING] = "joining", [CTRL_MEMBER_LEAVING] = "leaving"};
+    enum ctrl_member_state before = was ? was->state : CTRL_MEMBER_IN;
+    if (now->state != before)
+        print_member(g, now, before == CTRL_MEMBER_LEAVING ? "kept" : words[now->state], out);
+    if (now->node && (!was || was->node != now->node))
+        print_member(g, now, "bound", out);
+}
+
 static void compare_members(const struct ctrl_group *before, const struct ctrl_group *after, struct buf *out)
 {
-    for (unsigned i = 0; i < after->n; i++) {
-        const struct ctrl_member *now = &after->members[i], *was = NULL;
-        for (unsigned k = 0; before && k < before->n; k++)
-            if (before->members[k].id == now->id)
-                was = &before->members[k];
-        if (now->node && (!was || was->node != now->node))
-            buf_printf(out, "member group=%lu id=%lu state=bound addr=%s\n", after->gid, now->id, now->addr);
-    }
+    for (unsigned i = 0; i < after->n; i++)
+        compare_member(after, member_in(before, after->members[i].id), &after->members[i], out);
+    for (unsigned i = 0; before && i < before->n; i++)
+        if (!member_in(after, before->members[i].id))
+            print_member(before, &before->members[i], "gone", out);
 }
 
 static void compare_group(const struct ctrl_group *before, const struct ctrl_group *after, struct buf *out)
@@ -38,6 +63,10 @@ static void compare_group(const struct ctrl_group *before, const struct ctrl_gro
 
 static void compare_groups(const struct ctrl_view *before, const struct ctrl_view *after, struct buf *out)
 {
+    struct ctrl_group ctl_before, ctl_after;
+    ctrl_view_controllers(before, &ctl_before);
+    ctrl_view_controllers(after, &ctl_after);
+    compare_members(&ctl_before, &ctl_after, out);
     for (unsigned i = 0; i < after->n_groups; i++)
         compare_group(ctrl_view_group(before, after->groups[i].gid), &after->groups[i], out);
     for (unsigned i = 0; i < before->n_groups; i++)

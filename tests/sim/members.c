@@ -131,7 +131,7 @@ static void change(struct sim *s, const struct ctrl_view *v)
     struct ctrl_group g;
     group_number(v, (unsigned)prng_below(&s->members.prng, v->n_groups + 1), &g);
     const struct ctrl_member *joining = in_state(&g, CTRL_MEMBER_JOINING), *leaving = in_state(&g, CTRL_MEMBER_LEAVING);
-    uint64_t dice = prng_below(&s->members.prng, 4);
+    uint64_t dice = prng_below(&s->members.prng, 5);
     if (g.n == 0 || !g.founded)
         return;
     if (leaving && dice == 0)
@@ -144,6 +144,8 @@ static void change(struct sim *s, const struct ctrl_view *v)
         say(s, CTRL_REMOVE_MEMBER, g.gid, any(s, &g)->id, NULL);
     else if (dice == 3)
         replace(s, &g, any(s, &g));
+    else if (dice == 4)
+        say(s, CTRL_TRANSFER, g.gid, any(s, &g)->id, NULL);
 }
 
 /* ---- a machine loses its disk ---- */

@@ -439,6 +439,32 @@ static void who_comes_or_goes_is_told_with_what_is_waited_for(void **state)
     world_release(&w);
 }
 
+static void events_tell_who_comes_and_goes(void **state)
+{
+    struct world w;
+    struct ctrl_view before;
+    world_init(&w, 1);
+    world_join(&w, 7, "a:1 b:1 c:1");
+    world_bind(&w, 7, 0x50);
+    const struct { struct ctrl_command k; const char *line; } steps[] = {
+        {{.op = CTRL_ADD_MEMBER, .gid = 7, .addr = "d:1"}, "member group=7 id=1003 state=joining addr=d:1\n"},
+        {{.op = CTRL_BIND, .gid = 7, .incarnation = 1, .member = 1003, .node = 0x99, .addr = "d:1"}, "member group=7 id=1003 state=bound addr=d:1\n"},
+        {{.op = CTRL_PROMOTED, .gid = 7, .incarnation = 1, .member = 1003}, "member group=7 id=1003 state=in addr=d:1\n"},
+        {{.op = CTRL_REMOVE_MEMBER, .gid = 7, .member = 1000}, "member group=7 id=1000 state=leaving addr=a:1\n"},
+        {{.op = CTRL_KEEP_MEMBER, .gid = 7, .member = 1000}, "member group=7 id=1000 state=kept addr=a:1\n"},
+        {{.op = CTRL_REMOVE_MEMBER, .gid = 7, .member = 1000}, "member group=7 id=1000 state=leaving addr=a:1\n"},
+        {{.op = CTRL_REMOVED, .gid = 7, .incarnation = 1, .member = 1000}, "member group=7 id=1000 state=gone addr=a:1\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        ctrl_view_copy(ctrl_view(w.c), &before);
+        assert_int_equal(world_do(&w, steps[i].k).err, RGKV_OK);
+        ctrl_print_changes(&before, ctrl_view(w.c), &out);
+        assert_non_null(strstr(printed(), steps[i].line));
+        ctrl_view_release(&before);
+    }
+    world_release(&w);
+}
+
 static int buffers_release(void **state)
 {
     buf_release(&out);
@@ -468,6 +494,7 @@ int main(void)
         cmocka_unit_test(nodes_and_members_are_listed_heard_of_or_not),
         cmocka_unit_test(members_are_added_removed_kept_and_replaced_by_words),
         cmocka_unit_test(a_leader_is_named_by_its_member_id),
+        cmocka_unit_test(events_tell_who_comes_and_goes),
         cmocka_unit_test(who_comes_or_goes_is_told_with_what_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, buffers_release);
