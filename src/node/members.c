@@ -161,11 +161,11 @@ static bool fulfilled(const struct wish *w, const struct raft_config *c)
 void members_tick(struct node *n, struct replica *r)
 {
     struct wish w;
-    if (n->now_us < r->members_next_us || !replica_is_leader(r) || n->stopping)
+    if (n->now_us < r->members_next_us || !replica_is_leader(r))
         return;
     r->members_next_us = UINT64_MAX; /* a new view or role looks again */
     const struct raft_config *now = raft_config(r->raft);
-    if (!wish_of(n, r, &w) || (w.version < now->wish && !MUTANT(config_old_wish)) || fulfilled(&w, now))
+    if (n->stopping || !wish_of(n, r, &w) || (w.version < now->wish && !MUTANT(config_old_wish)) || fulfilled(&w, now))
         return;
     r->members_next_us = n->now_us + LOOK_US;
     struct raft_config next = *now;
