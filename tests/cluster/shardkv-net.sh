@@ -18,6 +18,7 @@ S8() {
     join 100
     keys_choose 1
     keys_put
+    history_start others --mount "$work/a" --clients 5 --keys 5 --append 40 --put 10 --prefix other
     join 101 102
     leave 100
     for round in 1 2; do keys_check_append "round $round"; done
@@ -26,7 +27,9 @@ S8() {
     for round in 1 2; do keys_check "round $round, back"; done
     settled a
     keys_check "when settled"
+    history_stop
     check "the network was bad" net_was_bad
+    check_linearizable
 }
 
 # The changes of S9 and S10. What the original does by the clock is done here by progress.
@@ -53,12 +56,15 @@ S9() {
     keys_choose 1
     keys_put
     appenders_start 0
+    history_start engine --controllers "$controllers" --clients 10 --keys 5 --append 40 --put 10 --prefix other
     changes appenders_progress
     reliable
     settled a
     appenders_progress 50
     appenders_stop
+    history_stop
     check "the network was bad" net_was_bad
+    check_linearizable
 }
 
 scenario S10 Unreliable3 150
