@@ -11,7 +11,7 @@
 #include "fuse/call.h"
 #include "fuse/stage.h"
 
-#define SPILL_PIECES_MAX 8u                /* of one value, not acknowledged yet */
+#define SPILL_PIECES_MAX 4u                /* of one value, not acknowledged yet */
 #define SPILL_BYTES_MAX (64u << 20)        /* of all of a mount; beyond, one piece at a time each */
 
 struct spill;

@@ -362,7 +362,7 @@ static void message_fill(struct client *c, const struct request *r)
 static uint64_t patience_us(struct client *c, const struct request *r)
 {
     uint64_t us = (uint64_t)CLIENT_ANSWER_US << MIN(r->silences, 3);
-    us += r->kind == CLIENT_KV ? r->kv.data.len * 3 / 2 : 0; /* a megabyte behind others takes its time; another copy would make it worse */
+    us += r->kind == CLIENT_KV ? r->kv.data.len * 4 : 0; /* a megabyte behind others takes its time; another copy would make it worse */
     return r->hold_us + us + prng_below(&c->prng, us / 4);
 }
 

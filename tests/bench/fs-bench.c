@@ -4,6 +4,13 @@
  * its own files, spread over the top level of DIR. An operation is what a program does: open, read or write, close. One line each:
  *
  *     op=create threads=1 ops_per_s=1234 p50_us=700 p99_us=1500 p999_us=9000 errors=0
+ *
+ * fs-bench --large DIR LOCAL [MIB]: one file of MIB (1024) mebibytes, written to LOCAL (a directory of the machine's own disk) and to DIR, each with an
+ * fsync at the end, then read from DIR. What three members on one disk allow is a sixth of what the disk does:
+ *
+ *     op=write dir=LOCAL mb_per_s=640.0
+ *     op=write dir=DIR mb_per_s=120.0 of_sixth=1.13
+ *     op=read dir=DIR mb_per_s=450.0
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -194,14 +201,61 @@ static bool prepare(const char *dir, unsigned threads, size_t bytes)
     return ok;
 }
 
+/* ---- one large file ---- */
+
+#define LARGE_BLOCK (1u << 20)
+
+/* A pass over the file, block after block; seconds, or -1. */
+static double pass(const char *path, int flags, unsigned mib)
+{
+    static uint8_t block[LARGE_BLOCK];
+    int fd = open(path, flags, 0644);
+    bool writes = (flags & O_ACCMODE) == O_WRONLY, good = fd >= 0;
+    uint64_t begin = now_us(), noise = begin;
+    for (unsigned i = 0; good && i < mib; i++) {
+        for (size_t k = 0; writes && k + 8 <= sizeof block; k += 8) { /* nothing that compresses */
+            noise = noise * 6364136223846793005u + 1442695040888963407u;
+            memcpy(block + k, &noise, 8);
+        }
+        good = (writes ? write(fd, block, sizeof block) : read(fd, block, sizeof block)) == (ssize_t)sizeof block;
+    }
+    if (good && writes)
+        good = fsync(fd) == 0;
+    if (fd >= 0)
+        good = close(fd) == 0 && good;
+    if (!good)
+        fprintf(stderr, "fs-bench: %s: %s\n", path, strerror(errno));
+    return good ? (double)(now_us() - begin) / 1e6 : -1;
+}
+
+static int large(const char *dir, const char *local, unsigned mib)
+{
+    char here[4096], there[4096];
+    double mb = mib * (LARGE_BLOCK / 1e6);
+    snprintf(here, sizeof here, "%s/fs-bench-large", local);
+    snprintf(there, sizeof there, "%s/fs-bench-large", dir);
+    double raw = pass(here, O_WRONLY | O_CREAT | O_TRUNC, mib);
+    unlink(here);
+    double written = pass(there, O_WRONLY | O_CREAT | O_TRUNC, mib), back = pass(there, O_RDONLY, mib);
+    unlink(there);
+    if (raw <= 0 || written <= 0 || back <= 0)
+        return 1;
+    printf("op=write dir=%s mb_per_s=%.1f\n", local, mb / raw);
+    printf("op=write dir=%s mb_per_s=%.1f of_sixth=%.2f\n", dir, mb / written, raw * 6 / written);
+    printf("op=read dir=%s mb_per_s=%.1f\n", dir, mb / back);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if ((argc == 4 || argc == 5) && !strcmp(argv[1], "--large"))
+        return large(argv[2], argv[3], argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 1024);
     const unsigned counts[] = {1, THREADS_MAX};
     double seconds = argc > 2 ? atof(argv[2]) : 2;
     size_t bytes = argc > 3 ? strtoul(argv[3], NULL, 10) : 100;
     uint64_t errors = 0;
     if (argc < 2 || argc > 4 || seconds <= 0 || !bytes || bytes > BYTES_MAX) {
-        fprintf(stderr, "usage: fs-bench DIR [SECONDS [BYTES]]\n");
+        fprintf(stderr, "usage: fs-bench DIR [SECONDS [BYTES]] | fs-bench --large DIR LOCAL [MIB]\n");
         return 1;
     }
     if (!prepare(argv[1], THREADS_MAX, bytes)) {
