@@ -48,6 +48,7 @@ point() {
     node_kill 1
     check_fails "nothing that cannot be happened" grep -h "bug:" "$work"/logs/* "$work/node1.log"
     n_points=$((n_points + 1))
+    [ $((n_points % 50)) != 0 ] || echo "… $n_points runs, the last with $*"
     if [ "$failures" != 0 ]; then
         echo "at: $*"
         tail -n 5 "$work"/logs/* "$work/node1.log"
