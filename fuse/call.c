@@ -74,6 +74,7 @@ void call_ask_any(struct call *c, const struct client_request *q, call_done *don
 {
     ASSERT(!c->ticket);
     c->done = done;
+    c->m->stats.round_trips++;
     c->ticket = net_client_submit(c->m->client, q, time_left_us(c), answered, c);
 }
 

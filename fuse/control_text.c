@@ -11,6 +11,7 @@ static void print_stats(const struct mount *m, struct buf *out)
     put_count(out, "replies", m->stats.replies);
     put_count(out, "errors", m->stats.errors);
     put_count(out, "interrupted", m->stats.interrupted);
+    put_count(out, "round_trips", m->stats.round_trips);
     put_count(out, "reads", m->stats.reads);
     put_count(out, "read_bytes", m->stats.read_bytes);
     put_count(out, "writes", m->stats.writes);

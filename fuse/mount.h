@@ -24,6 +24,7 @@ struct session;
 
 struct mount_stats {
     uint64_t requests, replies, errors, interrupted;
+    uint64_t round_trips;          /* questions to the cluster on behalf of operations */
     uint64_t reads, read_bytes, writes, write_bytes, commits, commit_failures;
 };
 

@@ -8,6 +8,7 @@
 #include "fuse/errlog.h"
 #include "fuse/pin.h"
 #include "fuse/proc.h"
+#include "fuse/opstats.h"
 #include "fuse/recent.h"
 #include "fuse/space.h"
 
@@ -231,6 +232,38 @@ static void a_failed_lookup_fails_at_once_when_it_is_asked_again(void **state)
     assert_int_equal(recent_take_failed(&r, 7, 1, "f", 1001 + RECENT_FAILED_US), RGKV_OK);
 }
 
+/* ---- opstats ---- */
+
+static void an_answer_is_counted_in_every_bucket_that_it_is_within(void **state)
+{
+    static struct opstats s;
+    struct buf out = {0};
+    opstats_answered(&s, "read", 50, false);
+    opstats_answered(&s, "read", 51, true);
+    opstats_answered(&s, "read", 99000000, false);
+    opstats_print(&s, &out);
+    buf_put_u8(&out, 0);
+    const char *text = (const char *)out.data;
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"50\"} 1\n"));
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"100\"} 2\n"));
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"30000000\"} 2\n"));
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"+Inf\"} 3\n"));
+    assert_non_null(strstr(text, "_sum{op=\"read\"} 99000101\n"));
+    assert_non_null(strstr(text, "failures_total{op=\"read\"} 1\n"));
+    buf_release(&out);
+}
+
+static void operations_beyond_the_table_are_left_out(void **state)
+{
+    static struct opstats s;
+    static char names[OPSTATS_OPS_MAX + 5][8];
+    for (unsigned i = 0; i < OPSTATS_OPS_MAX + 5; i++) {
+        snprintf(names[i], sizeof names[i], "op%u", i);
+        opstats_answered(&s, names[i], 1, false);
+    }
+    assert_int_equal(s.n, OPSTATS_OPS_MAX);
+}
+
 /* ---- the control tree ---- */
 
 static void every_control_file_is_found_by_the_name_that_it_shows(void **state)
@@ -300,6 +333,8 @@ int main(void)
         cmocka_unit_test(an_exiting_task_is_told_by_its_flags_whatever_its_name),
         cmocka_unit_test(a_lookup_answers_one_getattr_of_the_same_thread_at_once),
         cmocka_unit_test(a_failed_lookup_fails_at_once_when_it_is_asked_again),
+        cmocka_unit_test(an_answer_is_counted_in_every_bucket_that_it_is_within),
+        cmocka_unit_test(operations_beyond_the_table_are_left_out),
         cmocka_unit_test(every_control_file_is_found_by_the_name_that_it_shows),
         cmocka_unit_test(numbers_are_names_only_in_their_one_form),
     };
