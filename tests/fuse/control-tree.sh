@@ -83,11 +83,12 @@ check "metrics are Prometheus text" bash -c "python3 '$top_srcdir/tests/fuse/pro
 if command -v promtool >/dev/null; then check "and promtool agrees" bash -c "promtool check metrics <'$c/metrics'"; fi
 nodes_are_up() { [ "$(metric 'rgkv_node_up{' | tr '\n' ' ')" = "1 1 1 1 1 1 " ]; }
 check "all nodes are up" wait_until 10 nodes_are_up
+has_metric() { [ -n "$(metric "$1")" ]; }
 for name in rgkv_raft_term rgkv_raft_commit_index rgkv_raft_applied_index rgkv_raft_log_bytes rgkv_raft_snapshot_index \
     rgkv_raft_elections_won_total rgkv_node_requests_total rgkv_node_replies_total rgkv_node_refused_total \
     rgkv_node_loop_lag_microseconds rgkv_node_table_memory_bytes rgkv_node_disk_free_bytes rgkv_mount_operation_microseconds_count \
     rgkv_mount_operation_failures_total rgkv_shards; do
-    check "metrics have $name" test -n "$(metric "$name")"
+    check "metrics have $name" wait_until 10 has_metric "$name"
 done
 put_counted() { [ "$(metric 'rgkv_node_requests_total{' >/dev/null; grep 'op="put"' "$c/metrics" | awk '{ n += $2 } END { print n }')" -ge 5 ]; }
 check "five puts were counted" wait_until 10 put_counted
