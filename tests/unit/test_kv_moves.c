@@ -863,9 +863,9 @@ static unsigned world_run(uint64_t seed, unsigned steps)
 static void P17_never_two_serve_and_nothing_is_lost_doubled_or_brought_back(void **state)
 {
     unsigned moves = 0;
-    for (uint64_t seed = 1; seed <= 250; seed++)
+    for (uint64_t seed = 1; seed <= 100; seed++)
         moves += world_run(seed, 3000);
-    assert_true(moves > 1000);
+    assert_true(moves > 300);
 }
 
 int main(void)
