@@ -23,6 +23,7 @@ void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info 
 void control_write(fuse_req_t req, fuse_ino_t ino, struct bytes text, struct fuse_file_info *fi);
 void control_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void control_release(struct fuse_file_info *fi);
+void control_release_all(struct mount *m); /* at the end: the kernel releases no more; calls were ended before */
 
 /* control_text.c: false if the file is not local */
 bool control_local_text(const struct mount *m, enum control_kind kind, struct buf *out);

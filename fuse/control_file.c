@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "fuse/control.h"
 #include "fuse/events.h"
@@ -20,6 +21,7 @@ struct control_file {
     struct event_reader *events;   /* of the file `events` */
     unsigned held;
     bool released;
+    struct control_file *prev, *next; /* of the mount's */
 };
 
 struct file_call {
@@ -38,6 +40,7 @@ static void file_collect(struct control_file *f)
 {
     if (f->held || !f->released)
         return;
+    DL_DELETE(f->m->control_files, f);
     buf_release(&f->text);
     event_reader_free(f->events);
     mem_free(f);
@@ -89,6 +92,7 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct control_file *f = mem_zalloc(sizeof *f);
     f->m = m;
     f->id = ino;
+    DL_APPEND(m->control_files, f);
     fi->fh = (uint64_t)(uintptr_t)f;
     fi->direct_io = 1; /* so that st_size does not matter */
     if (kind_of(f) == CONTROL_EVENTS) {
@@ -106,6 +110,15 @@ void control_release(struct fuse_file_info *fi)
     struct control_file *f = file_of(fi);
     f->released = true;
     file_collect(f);
+}
+
+void control_release_all(struct mount *m)
+{
+    struct control_file *f, *next;
+    DL_FOREACH_SAFE(m->control_files, f, next) {
+        f->released = true;
+        file_collect(f);
+    }
 }
 
 /* ---- read ---- */

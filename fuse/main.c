@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "fuse/contact.h"
+#include "fuse/control.h"
 #include "fuse/daemon.h"
 #include "fuse/events.h"
 #include "fuse/health.h"
@@ -129,9 +130,10 @@ static void ended(struct mount *m)
 {
     struct program *p = program_of(m);
     call_abort_all(m);
-    events_close(m->events);
     health_close(m->health);
     net_client_close(m->client, NULL, NULL);
+    control_release_all(m);
+    events_close(m->events);
     interrupts_close(m->interrupts);
     uv_close((uv_handle_t *)m->idle, NULL);
     for (size_t i = 0; i < ARRAY_LEN(p->signals); i++)

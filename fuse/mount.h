@@ -15,6 +15,7 @@
 #include "net/net_client.h"
 
 struct call;
+struct control_file;
 struct events;
 struct handle;
 struct health;
@@ -45,6 +46,7 @@ struct mount {
     uint64_t started_us;
     struct stat root;              /* the root's attributes are this mount's own */
     struct call *calls;            /* under way; a list by call.h */
+    struct control_file *control_files; /* open ones; a list by control_file.c */
     uint64_t last_call;
     struct interrupts *interrupts;
     struct parked *parked;         /* calls that wait for what others do (park.h) */
