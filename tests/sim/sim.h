@@ -200,6 +200,7 @@ struct sim_values {            /* a caller's own keys: values.c */
     uint64_t stage;
     bool broken;
     struct sim_op ops[SIM_VALUE_OPS];
+    uint64_t fence_id;         /* requests of the caller up to this one must have ended first */
 };
 struct sim_caller {
     unsigned index;            /* among callers */

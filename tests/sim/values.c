@@ -132,6 +132,25 @@ static bool is_whole(struct bytes data, unsigned number)
 
 static bool settled_error(enum rgkv_err err) { return err == RGKV_OK || err == RGKV_NOT_FOUND; }
 
+/* A later change refuses what comes late only once its floor has passed it: when nothing of this client is open that may have a lower
+ * number in the shard. */
+static void fence(struct sim_caller *c, enum step step)
+{
+    c->values.step = step;
+    c->values.fence_id = 0;
+    for (unsigned i = 0; i < SIM_OPS_MAX; i++)
+        if (c->ops[i].busy)
+            c->values.fence_id = MAX(c->values.fence_id, c->ops[i].id);
+}
+
+static bool fence_passed(const struct sim_caller *c)
+{
+    for (unsigned i = 0; i < SIM_OPS_MAX; i++)
+        if (c->ops[i].busy && c->ops[i].id <= c->values.fence_id)
+            return false;
+    return true;
+}
+
 static void rename_ended(struct sim *s, struct sim_caller *c, enum rgkv_err err)
 {
     struct sim_values *v = &c->values;
@@ -142,7 +161,7 @@ static void rename_ended(struct sim *s, struct sim_caller *c, enum rgkv_err err)
         v->step = STEP_LOOK_TARGET;
         s->counts.renames++;
     } else {
-        v->step = STEP_PROBE;
+        fence(c, STEP_PROBE);
     }
 }
 
@@ -195,7 +214,10 @@ static void commit_ended(struct sim *s, struct sim_caller *c, enum rgkv_err err)
     } else {
         v->maybe = v->number;
     }
-    v->step = err == RGKV_OK ? STEP_LOOK_VALUE : STEP_FENCE;
+    if (err == RGKV_OK)
+        v->step = STEP_LOOK_VALUE;
+    else
+        fence(c, STEP_FENCE);
 }
 
 static void ended(struct sim *s, struct sim_caller *c, enum kv_op op, enum rgkv_err err, const struct kv_reply *r)
@@ -293,6 +315,10 @@ void values_step(struct sim *s, struct sim_caller *c)
     struct sim_values *v = &c->values;
     if (v->asked || (v->step == STEP_SOURCE && c->idle))
         return;
+    if ((v->step == STEP_PROBE || v->step == STEP_FENCE) && !fence_passed(c)) {
+        step_later(s, c, 20000);
+        return;
+    }
     switch ((enum step)v->step) {
     case STEP_SOURCE: put_number(s, c, 's'); break;
     case STEP_RENAME: ask_rename(s, c); break;
