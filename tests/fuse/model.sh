@@ -12,8 +12,8 @@ if [ $# = 0 ] && [ -n "${RGKVFS_FULL:-}" ]; then
 fi
 limit $((120 + ${operations} / 5))
 cluster_start 3
-mount_start a || exit 1
-mount_start b || exit 1
+mount_start a hard || exit 1
+mount_start b hard || exit 1
 join_all 101 || exit 1
 key_shard=$(realpath "$builddir/key_shard")
 empty() { (cd "$work/a" && find . -mindepth 1 -delete); }
