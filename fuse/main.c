@@ -125,13 +125,16 @@ static void begin_watching(struct program *p)
 
 /* ---- the end: in the order of who needs whom, until the loop has nothing left ---- */
 
+/* What may be left on the loop then (timers of files that were open) is closed by release. */
+static void client_gone(void *loop) { uv_stop(loop); }
+
 /* The kernel's side is over: what still waits is answered to nobody. */
 static void ended(struct mount *m)
 {
     struct program *p = program_of(m);
     call_abort_all(m);
     health_close(m->health);
-    net_client_close(m->client, NULL, NULL);
+    net_client_close(m->client, client_gone, m->loop);
     control_release_all(m);
     events_close(m->events);
     interrupts_close(m->interrupts);
