@@ -212,6 +212,14 @@ static struct flush_call *begin_flush(fuse_req_t req, const char *op, struct han
     return c;
 }
 
+/* Who was interrupted knows it since then; EINTR now would be without a signal. What is staged is lost by the close, though. */
+static int flush_errno(const struct handle *h)
+{
+    if (h->failed != RGKV_CANCELLED)
+        return rgkv_err_errno(h->failed);
+    return stage_empty(&h->stage) ? 0 : rgkv_err_errno(RGKV_UNKNOWN);
+}
+
 /* A truncation alone is not sent by a flush: shells flush between opening and writing, and others would see an
  * empty value. A process that is exiting cannot be interrupted any more: its flush never waits. */
 void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -221,7 +229,7 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, 0);
     else if (h->failed) {
         h->reported = true;
-        fuse_reply_err(req, rgkv_err_errno(h->failed));
+        fuse_reply_err(req, flush_errno(h));
     } else if ((!h->commit && !h->stage.written) || task_exiting(fuse_req_ctx(req)->pid))
         fuse_reply_err(req, 0);
     else
