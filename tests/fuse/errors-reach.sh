@@ -91,12 +91,11 @@ check_same "without trouble none fails" "$(cat "$work"/well.*.result | grep -vc 
 # ---- no quorum: B47 ----
 node_kill 2; node_kill 3
 trouble quorum $((timeout * 2000 + 1500)) EHOSTDOWN ETIMEDOUT
-start=$SECONDS
-check_errno EHOSTDOWN "B47 a read" cat "$a/bash/well"
-check_errno EHOSTDOWN "B47 a listing" ls "$a"
-check_errno EHOSTDOWN "B47 stat of what is not there" stat "$a/nothing"
-check_errno EHOSTDOWN "B47 mkdir" mkdir "$a/dir"
-check "B47 within the deadline" test $((SECONDS - start)) -le 14
+# each within its timeout of 2 s, with some room for a busy machine
+check_errno EHOSTDOWN "B47 a read" timeout 5 cat "$a/bash/well"
+check_errno EHOSTDOWN "B47 a listing" timeout 5 ls "$a"
+check_errno EHOSTDOWN "B47 stat of what is not there" timeout 5 stat "$a/nothing"
+check_errno EHOSTDOWN "B47 mkdir" timeout 5 mkdir "$a/dir"
 # a caught signal ends a wait with EINTR; signals that do nothing do not
 check "EINTR only for a signal that is caught" python3 - "$a/quorum.x" "$c/mount/inflight" <<'PY'
 import errno, os, signal, sys, threading, time
