@@ -300,7 +300,7 @@ void spill_abandon(struct spill *s)
     while (s->waiters)
         waiter_end(s->waiters, RGKV_OK, ""); /* who waits for room looks again at what is staged now */
     s->over = s->dropped = true;
-    if (s->staged.id)
+    if (s->staged.id && !s->m->stopping) /* a mount that ends asks for nothing new: what is left goes by time */
         drop(s);
     else
         collect(s); /* opened() comes back here */
