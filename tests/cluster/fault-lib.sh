@@ -41,6 +41,7 @@ ledger_start() {
     : >"$work/$name"
     "$tools/ledger" run --controllers "$controllers" --journal "$work/$name" "$@" >"$work/$name.out" 2>&1 &
     ledger_pid[$name]=$!
+    mount_pids+=($!) # killed at the end, whatever happens
 }
 
 ledger_size() { wc -l <"$work/$1"; }
