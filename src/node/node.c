@@ -426,6 +426,7 @@ static void stop(struct node *n)
 static void dispatch(struct node *n, const struct node_input *i)
 {
     struct replica *r = i->replica ? node_replica(n, i->replica) : NULL;
+    ASSERT(!i->replica || r);
     switch (i->kind) {
     case NODE_TICK: tick(n); break;
     case NODE_RECEIVED: receive(n, i); break;

@@ -269,7 +269,8 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
         return;
     }
     if (e->kind == SIM_TRIMMED) {
-        if (disk_stored(m, e->replica))
+        struct sim_stored *trimmed = disk_stored(m, e->replica);
+        if (trimmed && trimmed->table) /* else it was deleted, which the daemon does after the trim */
             machine_step(s, m, &(struct node_input){.kind = NODE_TRIMMED, .replica = e->replica});
         return;
     }
