@@ -9,8 +9,8 @@ limit 100
 
 # ---- make install ----
 dest=$work/dest
-check "make install" make -s -C "$builddir" install DESTDIR="$dest" >"$work/install.log" 2>&1
-variable() { make -s -C "$builddir" -f Makefile -f - print <<<"print: ; @echo \$($1)" 2>/dev/null; }
+check "make install" make -s --no-print-directory -C "$builddir" install DESTDIR="$dest" >"$work/install.log" 2>&1
+variable() { make -s --no-print-directory -C "$builddir" -f Makefile -f - print <<<"print: ; @echo \$($1)" 2>/dev/null; }
 sbindir=$(variable sbindir) helperdir=$(variable mounthelperdir) units=$(variable systemdsystemunitdir) comp=$(variable bashcompdir) mandir=$(variable mandir)
 for file in "$sbindir/rgkvd" "$sbindir/rgkvfs" "$helperdir/mount.rgkvfs" "$helperdir/mount.fuse.rgkvfs" "$units/rgkvd.service" \
     "$units/rgkvfs@.service" "$comp/rgkvd" "$comp/rgkvfs" "$mandir/man8/rgkvfs.8" "$mandir/man8/rgkvd.8" "$mandir/man5/rgkvfs-ctrl.5" \
