@@ -114,7 +114,7 @@ void raft_vote_persisted(struct raft *r, uint64_t term)
 
 void raft_election_tick(struct raft *r)
 {
-    if (r->now_us < r->election_deadline_us || !raft_is_voter(r, r->options.id))
+    if (r->now_us < r->election_deadline_us || !raft_may_campaign(r))
         return;
     if (!raft_is_only_voter(r))
         pre_campaign(r);

@@ -156,6 +156,7 @@ void raft_members_reset(struct raft *r, uint64_t index, uint64_t term, const str
 void raft_members_refresh(struct raft *r);
 struct raft_peer *raft_peer(struct raft *r, uint64_t id); /* or NULL */
 bool raft_is_voter(const struct raft *r, uint64_t id);
+bool raft_may_campaign(const struct raft *r);
 bool raft_is_only_voter(const struct raft *r);
 /* The largest value that a quorum of the voters has reached. */
 uint64_t raft_quorum(const struct raft *r, uint64_t (*value)(const struct raft *, const struct raft_peer *));

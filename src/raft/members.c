@@ -120,6 +120,24 @@ bool raft_is_voter(const struct raft *r, uint64_t id)
     return m && m->voter;
 }
 
+static bool was_voter_before_newest(const struct raft *r)
+{
+    size_t n = r->n_config_indexes;
+    struct raft_config before = r->base_config;
+    if (n >= 2)
+        config_load(r, r->config_indexes[n - 2], &before);
+    const struct raft_member *m = raft_config_member(&before, r->options.id);
+    return m && m->voter;
+}
+
+/* Section 4.2.2: a leader that takes itself out leads until that is committed, and if it loses its office before, it must be
+ * able to get it back. Perhaps it alone has that entry: then the others cannot go on without it, for it is a voter to them and
+ * knows more than they do. Its own vote does not count. */
+bool raft_may_campaign(const struct raft *r)
+{
+    return raft_is_voter(r, r->options.id) || (r->config_index > r->hard.commit && was_voter_before_newest(r));
+}
+
 bool raft_is_only_voter(const struct raft *r)
 {
     return raft_config_voters(&r->config) == 1 && raft_is_voter(r, r->options.id);

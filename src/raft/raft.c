@@ -327,7 +327,7 @@ static bool is_alone(const struct raft *r) { return r->n_peers == 1 && r->peers[
 uint64_t raft_deadline_us(const struct raft *r)
 {
     if (r->role != RAFT_LEADER)
-        return raft_is_voter(r, r->options.id) ? r->election_deadline_us : UINT64_MAX;
+        return raft_may_campaign(r) ? r->election_deadline_us : UINT64_MAX;
     if (is_alone(r))
         return UINT64_MAX;
     uint64_t lost_us = raft_quorum_contact_us(r) + r->options.election_us;

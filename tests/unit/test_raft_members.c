@@ -172,6 +172,59 @@ TEST(a_removed_leader_names_a_successor_and_steps_down_when_that_is_committed)
     raft_free(o.r);
 }
 
+/* Of two, the first led and took itself out; the second has not heard of it. */
+static struct one out_but_not_committed(void)
+{
+    struct raft_config two = one_config(2, 0), second = one_config(2, 0);
+    struct buf bytes = {0};
+    second.members[0] = second.members[--second.n];
+    raft_config_encode(&second, &bytes);
+    struct raft_entry entries[] = {{1, 1, RAFT_NOOP, NULL}, {2, 1, RAFT_CONFIG, blob_new(buf_bytes(&bytes))}};
+    struct raft_restored from = {.config = two, .hard_state = {.term = 1, .vote = 1, .commit = 1}, .n_entries = 2, .entries = entries};
+    struct one o = one_restored(&from, false);
+    blob_unref(entries[1].payload);
+    buf_release(&bytes);
+    return o;
+}
+
+TEST(a_leader_that_took_itself_out_leads_again_if_only_it_knows_that_and_then_goes)
+{
+    struct one o = out_but_not_committed();
+    assert_false(raft_is_voter(o.r, 1));
+    one_time_out(&o);
+    assert_non_null(one_said(&o, RAFT_PRE_VOTE, 2));
+    assert_int_equal(one_status(&o).role, RAFT_PRE_CANDIDATE); /* its own vote does not count */
+    one_hear(&o, (struct raft_message){.kind = RAFT_PRE_VOTE_REPLY, .from = 2, .term = 2});
+    assert_non_null(one_said_after_sync(&o, RAFT_VOTE, 2));
+    one_hear(&o, (struct raft_message){.kind = RAFT_VOTE_REPLY, .from = 2, .term = 2});
+    assert_int_equal(one_status(&o).role, RAFT_LEADER);
+    one_persisted(&o, 3, 2);
+    assert_int_equal(one_status(&o).commit, 1);
+    one_ack(&o, 2, 3, 2);
+    assert_int_equal(one_status(&o).commit, 3);
+    assert_int_equal(one_status(&o).role, RAFT_FOLLOWER);
+    assert_true(raft_deadline_us(o.r) == UINT64_MAX);
+    raft_free(o.r);
+}
+
+TEST(who_was_never_a_voter_does_not_campaign_because_a_change_is_under_way)
+{
+    struct raft_config learner = one_config(3, 0), more = one_config(4, 0);
+    struct buf bytes = {0};
+    learner.members[0].voter = more.members[0].voter = false;
+    raft_config_encode(&more, &bytes);
+    struct raft_entry entries[] = {{1, 1, RAFT_NOOP, NULL}, {2, 1, RAFT_CONFIG, blob_new(buf_bytes(&bytes))}};
+    struct raft_restored from = {.config = learner, .hard_state = {.term = 1, .commit = 1}, .n_entries = 2, .entries = entries};
+    struct one o = one_restored(&from, false);
+    assert_true(raft_config_index(o.r) > one_status(&o).commit);
+    assert_true(raft_deadline_us(o.r) == UINT64_MAX);
+    one_tick(&o, 10 * ELECTION_US);
+    assert_int_equal(one_status(&o).role, RAFT_FOLLOWER);
+    blob_unref(entries[1].payload);
+    buf_release(&bytes);
+    raft_free(o.r);
+}
+
 TEST(learners_replicate_and_count_for_nothing)
 {
     struct one o = one_new(3, 1);
@@ -369,6 +422,8 @@ int main(void)
         T(a_learner_that_is_not_in_the_configuration_any_more_is_sent_nothing),
         T(who_has_just_begun_to_lead_does_not_know_who_is_there),
         T(a_removed_leader_names_a_successor_and_steps_down_when_that_is_committed),
+        T(a_leader_that_took_itself_out_leads_again_if_only_it_knows_that_and_then_goes),
+        T(who_was_never_a_voter_does_not_campaign_because_a_change_is_under_way),
         T(learners_replicate_and_count_for_nothing),
         T(reads_share_one_round_that_goes_out_at_once),
         T(P24_a_read_never_joins_a_round_that_is_already_out),
