@@ -50,14 +50,16 @@ static bool nudged(struct node *n, struct replica *r, const struct kv_command *c
 /* What a full disk has no place for (P29); it is asked for again as long as the move lasts. */
 static bool grows(const struct kv_command *c) { return c->kind == KV_CHUNK || (c->kind == KV_IMPORT && c->from); }
 
-static void log_command(struct node *n, struct replica *r, struct kv_command *c)
+/* True: it was proposed now. False: it cannot be, or was not long ago. */
+static bool log_command(struct node *n, struct replica *r, struct kv_command *c)
 {
     if ((grows(c) && serve_disk_full(n, r)) || nudged(n, r, c))
-        return;
+        return false;
     c->time_us = replica_time_us(n, r);
     enum rgkv_err err = replica_propose(n, r, kv_command_encode(c), 0, 0);
     if (err)
         r->nudges[c->shard].until_us = n->now_us;
+    return !err;
 }
 
 static void log_shard(struct node *n, struct replica *r, enum kv_command_kind kind, uint32_t shard, uint64_t epoch, uint64_t from)
@@ -197,7 +199,8 @@ static void pulls_prune(struct replica *r)
     }
 }
 
-/* Both at once, if it was the last: they are applied one after the other. */
+/* Both at once, if it was the last: they are applied one after the other. An end without the rows that it ends says nothing:
+ * it comes with them when they are asked for again. */
 static void log_pulled(struct node *n, struct replica *r, const struct msg_pull_reply *a)
 {
     bool lost = MUTANT(chunk_lost) && a->pulled.last;
@@ -206,8 +209,7 @@ static void log_pulled(struct node *n, struct replica *r, const struct msg_pull_
     struct kv_command end = {.kind = KV_IMPORT_END, .shard = a->shard, .epoch = a->epoch, .round = a->round + 1,
                              .count = a->pulled.count, .hash = a->pulled.hash, .revision = a->pulled.revision,
                              .clock_us = a->pulled.clock_us};
-    log_command(n, r, &c);
-    if (a->pulled.last)
+    if (log_command(n, r, &c) && a->pulled.last)
         log_command(n, r, &end);
 }
 

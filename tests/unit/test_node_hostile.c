@@ -372,6 +372,54 @@ static void a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ord
     stop(&w);
 }
 
+static void disk_has(struct outside *w, uint64_t free)
+{
+    step(w, (struct node_input){.kind = NODE_DISK_SPACE, .disk_free = free, .disk_total = 64ull << 30});
+    collect(w);
+}
+
+static uint64_t last_index(struct outside *w)
+{
+    struct raft_status st;
+    raft_status(w->n->replicas[0]->raft, &st);
+    return st.last_index;
+}
+
+/* The import of shard 0, which is blank, asks; the source has nothing more. */
+static void answer_pull(struct outside *w, uint64_t round, bool last)
+{
+    struct msg m = {.kind = MSG_PULL_REPLY, .cluster = CLUSTER, .pull_reply = {.epoch = 2, .round = round, .pulled = {.done = true, .last = last}}};
+    w->now_us += 2000000; /* also after an answer of which nothing came */
+    step(w, (struct node_input){.kind = NODE_TICK});
+    collect(w);
+    assert_int_equal(w->n->replicas[0]->n_pulls, 1);
+    m.id = w->n->replicas[0]->pulls[0].request_id;
+    receive(w, &m);
+}
+
+static void the_end_of_an_import_is_logged_only_behind_its_last_rows(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{.holder = 4, .epoch = 2, .target = 3}};
+    struct ctrl_group groups[2] = {{.gid = 3, .incarnation = 1, .founded = true, .n = 1, .members = {{.id = 1, .node = NODE, .founding = true, .addr = ME}}},
+                                   {.gid = 4, .incarnation = 2, .founded = true, .n = 1, .members = {{.id = 9, .node = 6, .founding = true, .addr = OTHER}}}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = 2, .groups = groups};
+    w.manifest.replicas[0].founding.n = 1; /* alone, hence the leader */
+    start(&w);
+    answer_poll(&w, v);
+    answer_pull(&w, 0, false);
+    assert_true(status_of(&w, 0).state == KV_IMPORTING && status_of(&w, 0).import_round == 1);
+    disk_has(&w, 1);
+    uint64_t before = last_index(&w);
+    answer_pull(&w, 1, true);
+    assert_int_equal(last_index(&w), before);
+    disk_has(&w, 32ull << 30);
+    answer_pull(&w, 1, true);
+    assert_int_equal(last_index(&w), before + 2);
+    assert_int_equal(status_of(&w, 0).state, KV_PREPARED);
+    stop(&w);
+}
+
 /* ---- waiters ---- */
 
 static void other_says(struct outside *w, struct raft_message m)
@@ -428,6 +476,7 @@ int main(void)
         cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
         cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
+        cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
