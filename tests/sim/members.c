@@ -151,11 +151,13 @@ static void change(struct sim *s, const struct ctrl_view *v)
 /* ---- a machine loses its disk ---- */
 
 /* Nobody else is missing anywhere, everybody has voters enough without this one, and it is not the whole list of those who
- * would found a cluster anew. */
+ * would found a cluster anew. Nor is a command under way that could make one leave whom a group needs then: its leader may have
+ * heard just before from the one that is lost, and what it then writes cannot be taken back. */
 static bool may_wipe(const struct sim *s, const struct ctrl_view *v, const struct sim_machine *m)
 {
     struct ctrl_group g;
-    if (!m->node || s->members.n_wiped == SIM_WIPES_MAX || (m->index < s->n_controllers && s->n_controllers < 3))
+    if (!m->node || s->members.n_wiped == SIM_WIPES_MAX || !caller_quiet(&s->callers[0]) ||
+        (m->index < s->n_controllers && s->n_controllers < 3))
         return false;
     for (unsigned i = 0; group_number(v, i, &g); i++)
         if (!quiet(&g) || lost_in(s, &g) || (with_node(&g, node_id(m->node)) && g.n < 3))
