@@ -59,13 +59,16 @@ bool raft_is_sticky(const struct raft *r)
     return r->leader && r->now_us < r->leader_contact_us + r->options.election_us;
 }
 
+/* Whoever has not granted it yet. A question or its answer may have been lost, say to a peer that came back a moment ago: they
+ * are asked again with each heartbeat interval (section 5.1 of the paper: RPCs are retried). */
 static void votes_ask(struct raft *r, struct raft_message m)
 {
     m.log_index = raft_log_last(&r->log);
     m.log_term = raft_log_last_term(&r->log);
+    r->ask_again_us = r->now_us + r->options.heartbeat_us;
     for (unsigned i = 0; i < r->n_peers; i++) {
         m.to = r->peers[i].id;
-        if (!r->peers[i].voter || m.to == r->options.id)
+        if (!r->peers[i].voter || r->peers[i].granted || m.to == r->options.id)
             continue;
         if (m.kind == RAFT_VOTE)
             raft_send_after_sync(r, &m, true);
@@ -80,15 +83,27 @@ static void votes_forget(struct raft *r)
         r->peers[i].granted = r->peers[i].id == r->options.id;
 }
 
+static void pre_votes_ask(struct raft *r)
+{
+    struct raft_message m = raft_message_new(r, RAFT_PRE_VOTE, 0);
+    m.term = r->hard.term + 1;
+    votes_ask(r, m);
+}
+
+static void real_votes_ask(struct raft *r)
+{
+    struct raft_message m = raft_message_new(r, RAFT_VOTE, 0);
+    m.transfer = r->campaign_transfer;
+    votes_ask(r, m);
+}
+
 static void pre_campaign(struct raft *r)
 {
     r->role = RAFT_PRE_CANDIDATE;
     r->leader = 0;
     votes_forget(r);
     raft_election_timer_reset(r);
-    struct raft_message m = raft_message_new(r, RAFT_PRE_VOTE, 0);
-    m.term = r->hard.term + 1;
-    votes_ask(r, m);
+    pre_votes_ask(r);
 }
 
 void raft_campaign(struct raft *r, bool transfer)
@@ -101,9 +116,23 @@ void raft_campaign(struct raft *r, bool transfer)
         raft_append_own(r, RAFT_NOOP, NULL);
         return;
     }
-    struct raft_message m = raft_message_new(r, RAFT_VOTE, 0);
-    m.transfer = transfer;
-    votes_ask(r, m);
+    r->campaign_transfer = transfer;
+    real_votes_ask(r);
+}
+
+bool raft_asks_for_votes(const struct raft *r)
+{
+    return (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE) && !raft_is_only_voter(r);
+}
+
+static void ask_again(struct raft *r)
+{
+    if (!raft_asks_for_votes(r) || r->now_us < r->ask_again_us)
+        return;
+    if (r->role == RAFT_CANDIDATE)
+        real_votes_ask(r);
+    else
+        pre_votes_ask(r);
 }
 
 void raft_vote_persisted(struct raft *r, uint64_t term)
@@ -114,8 +143,10 @@ void raft_vote_persisted(struct raft *r, uint64_t term)
 
 void raft_election_tick(struct raft *r)
 {
-    if (r->now_us < r->election_deadline_us || !raft_may_campaign(r))
+    if (r->now_us < r->election_deadline_us || !raft_may_campaign(r)) {
+        ask_again(r);
         return;
+    }
     if (!raft_is_only_voter(r))
         pre_campaign(r);
     else if (r->role == RAFT_CANDIDATE) /* its own disk is slow: a higher term would not help */

@@ -113,6 +113,8 @@ struct raft {
     uint64_t leader, leader_given;
     uint64_t leader_contact_us;
     uint64_t election_deadline_us;
+    uint64_t ask_again_us;     /* a candidate asks for missing votes once more */
+    bool campaign_transfer;
     uint64_t verified;           /* follower: last index known to equal this term's leader's */
     uint64_t sure;               /* last durable entry of this very term: cannot be a truncated namesake */
 
@@ -157,6 +159,7 @@ void raft_members_refresh(struct raft *r);
 struct raft_peer *raft_peer(struct raft *r, uint64_t id); /* or NULL */
 bool raft_is_voter(const struct raft *r, uint64_t id);
 bool raft_may_campaign(const struct raft *r);
+bool raft_asks_for_votes(const struct raft *r);
 bool raft_is_only_voter(const struct raft *r);
 /* The largest value that a quorum of the voters has reached. */
 uint64_t raft_quorum(const struct raft *r, uint64_t (*value)(const struct raft *, const struct raft_peer *));

@@ -327,7 +327,8 @@ static bool is_alone(const struct raft *r) { return r->n_peers == 1 && r->peers[
 uint64_t raft_deadline_us(const struct raft *r)
 {
     if (r->role != RAFT_LEADER)
-        return raft_may_campaign(r) ? r->election_deadline_us : UINT64_MAX;
+        return !raft_may_campaign(r) ? UINT64_MAX
+               : raft_asks_for_votes(r) ? MIN(r->election_deadline_us, r->ask_again_us) : r->election_deadline_us;
     if (is_alone(r))
         return UINT64_MAX;
     uint64_t lost_us = raft_quorum_contact_us(r) + r->options.election_us;

@@ -21,7 +21,7 @@ TEST(timeouts_lie_between_one_and_two_election_times_and_differ)
     struct one o = one_new(3, 0);
     bool differ = false;
     for (uint64_t last = 0, i = 0; i < 50; i++) {
-        one_time_out(&o);
+        one_heartbeat(&o, 2, i + 1, 0, 0);
         uint64_t wait = raft_deadline_us(o.r) - o.now_us;
         assert_true(wait >= ELECTION_US && wait < 2 * ELECTION_US);
         differ |= last && wait != last;
@@ -42,6 +42,28 @@ TEST(vote_requests_wait_until_the_own_term_and_vote_are_durable)
     assert_int_equal(o.ready.hard_state.vote, 1);
     assert_null(one_said(&o, RAFT_VOTE, 2));
     assert_non_null(one_said_after_sync(&o, RAFT_VOTE, 2));
+    raft_free(o.r);
+}
+
+TEST(a_candidate_asks_again_who_has_not_answered_and_nobody_else)
+{
+    struct one o = one_new(5, 0);
+    one_time_out(&o);
+    one_hear(&o, (struct raft_message){.kind = RAFT_PRE_VOTE_REPLY, .from = 2, .term = 1});
+    one_time_out(&o);
+    assert_int_equal(one_status(&o).role, RAFT_PRE_CANDIDATE);
+    assert_null(one_said(&o, RAFT_PRE_VOTE, 2));
+    assert_non_null(one_said(&o, RAFT_PRE_VOTE, 3));
+    one_hear(&o, (struct raft_message){.kind = RAFT_PRE_VOTE_REPLY, .from = 3, .term = 1});
+    one_hear(&o, (struct raft_message){.kind = RAFT_VOTE_REPLY, .from = 2, .term = 1});
+    uint64_t asked_us = o.now_us;
+    one_time_out(&o);
+    assert_true(o.now_us - asked_us < ELECTION_US);
+    assert_int_equal(one_status(&o).role, RAFT_CANDIDATE);
+    assert_int_equal(one_status(&o).term, 1);
+    assert_null(one_said_after_sync(&o, RAFT_VOTE, 2));
+    assert_non_null(one_said_after_sync(&o, RAFT_VOTE, 3));
+    assert_null(one_said(&o, RAFT_VOTE, 3));
     raft_free(o.r);
 }
 
@@ -310,6 +332,7 @@ int main(void)
         T(a_follower_that_hears_nothing_asks_for_pre_votes_and_keeps_its_term),
         T(timeouts_lie_between_one_and_two_election_times_and_differ),
         T(vote_requests_wait_until_the_own_term_and_vote_are_durable),
+        T(a_candidate_asks_again_who_has_not_answered_and_nobody_else),
         T(one_vote_of_three_makes_no_leader_and_a_doubled_one_counts_once),
         T(B14_a_vote_is_given_once_a_term_and_answered_after_the_sync),
         T(B14_a_vote_remembered_over_a_restart_is_not_given_twice),
