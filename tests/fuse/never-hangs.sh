@@ -18,8 +18,10 @@ mkdir "$work/a/dir"
 
 now_ms() { date +%s%3N; }
 # within MS WHAT COMMAND…: the command ends, with whatever status, before so many milliseconds.
+# A busy machine that runs all tests has its own delays: three times as long is not "hangs" yet (RGKVFS_FULL=1: as promised).
+slack=$([ -n "${RGKVFS_FULL:-}" ] && echo 1 || echo 3)
 within() {
-    local ms=$1 what=$2 start took
+    local ms=$(($1 * slack)) what=$2 start took
     shift 2
     start=$(now_ms)
     "$@" >/dev/null 2>&1
@@ -64,7 +66,7 @@ dead() {
         start=$(now_ms)
         kill -"$signal" "$reader"
         wait "$reader" 2>/dev/null
-        check "$signal ends a waiting cat at once ($(($(now_ms) - start)) ms)" test $(($(now_ms) - start)) -le 300
+        check "$signal ends a waiting cat at once ($(($(now_ms) - start)) ms)" test $(($(now_ms) - start)) -le $((300 * slack))
     done
     check "health answers at once" quick "$c/health"
     check "inflight answers at once" quick "$c/mount/inflight"
@@ -96,7 +98,7 @@ hold_root() {
     local writer=$! start
     start=$(now_ms)
     wait_until 5 grep -q 'path=/new' "$work/$1/.ctrl/mount/inflight" || fail "the creation does not wait"
-    check "the control files are reached beside a creation that waits" test $(($(now_ms) - start)) -le 1000
+    check "the control files are reached beside a creation that waits" test $(($(now_ms) - start)) -le $((1000 * slack))
     check "health, too" quick "$work/$1/.ctrl/health"
     check "abort ends it" bash -c "echo all > '$work/$1/.ctrl/mount/abort'"
     wait "$writer"
@@ -116,7 +118,7 @@ hard_end() {
     start=$(now_ms)
     wait_until 10 hard_over || fail "hard calls do not go on"
     echo "hard calls went on after $(($(now_ms) - start)) ms"
-    check "hard calls go on within 2 s" test $(($(now_ms) - start)) -le 2000
+    check "hard calls go on within $((2 * slack)) s" test $(($(now_ms) - start)) -le $((2000 * slack))
     check_same "what was read" "$(cat "$work/hard.read")" value
     check_same "what was written" "$(cat "$work/a/later$1")" again
     rm -f "$work/hard.read" "$work/hard.write"
