@@ -120,8 +120,10 @@ enum rgkv_err ctrl_query(struct ctrl *c, uint64_t num, struct ctrl_config *ret_c
 {
     if (!ctrl_initialised(c))
         return RGKV_NOT_FOUND;
-    if (num != UINT64_MAX && num != c->config.num)
-        return ctrl_rows_load_config(c, num, ret_config);
+    if (num != UINT64_MAX && num != c->config.num) {
+        enum rgkv_err err = ctrl_rows_load_config(c, num, ret_config);
+        return err == RGKV_NOT_FOUND && num < c->config.num && c->batch.n ? RGKV_NO_SPACE : err;
+    }
     ctrl_config_copy(&c->config, ret_config);
     return RGKV_OK;
 }

@@ -157,13 +157,13 @@ void ctrl_free(struct ctrl *c);
 /* As kv_apply / kv_finish: an error is the disk's. What the command was answered is in the result: commands of the
  * controller itself that do not fit the state (any more) change nothing and give STALE, BUSY, NOT_FOUND or CONFLICT. */
 MUST_USE enum rgkv_err ctrl_apply(struct ctrl *c, const struct ctrl_command *command, struct ctrl_result *ret_r);
-MUST_USE enum rgkv_err ctrl_finish(struct ctrl *c, struct bytes applied);
+MUST_USE enum rgkv_err ctrl_finish(struct ctrl *c, struct bytes applied); /* again with the same row: tries again after NO_SPACE */
 
 bool ctrl_initialised(const struct ctrl *c);
 uint64_t ctrl_time_us(const struct ctrl *c);
 /* Of the state as applied (finished or not: call after ctrl_finish). Borrowed until the next apply. */
 const struct ctrl_view *ctrl_view(const struct ctrl *c);
-/* num UINT64_MAX = newest. NOT_FOUND. Given to the caller. */
+/* num UINT64_MAX = newest. NOT_FOUND; NO_SPACE: it may be among what the table does not take. Given to the caller. */
 MUST_USE enum rgkv_err ctrl_query(struct ctrl *c, uint64_t num, struct ctrl_config *ret_config);
 /* Pending drops: (gid, shard, epoch). */
 struct ctrl_drop {

@@ -122,9 +122,23 @@ static void record_shard(struct kv *k, uint32_t shard)
 
 void copy_record(struct kv *k)
 {
-    for (uint32_t s = 0; k->n_copying && s < k->nshards; s++)
-        if (k->shards[s].copying.epoch)
+    for (uint32_t s = 0; k->n_copying && s < k->nshards; s++) {
+        struct copying *g = &k->shards[s].copying;
+        g->saved_count = g->count;
+        g->saved_hash = g->hash;
+        if (g->epoch)
             record_shard(k, s);
+    }
+}
+
+/* The names stay: the next save records the same rows once more. */
+void copy_unrecord(struct kv *k)
+{
+    for (uint32_t s = 0; k->n_copying && s < k->nshards; s++) {
+        struct copying *g = &k->shards[s].copying;
+        g->count = g->saved_count;
+        g->hash = g->saved_hash;
+    }
 }
 
 /* ---- the sum ---- */

@@ -277,7 +277,10 @@ static enum rgkv_err command_apply(struct kv *k, const struct kv_command *c, str
 
 #define DIRTY_FULL 1024u
 
-static bool kv_full(const struct kv *k) { return overlay_full(&k->rows) || k->n_dirty + k->n_dirty_sessions >= DIRTY_FULL; }
+static bool kv_full(const struct kv *k)
+{
+    return !k->held && (overlay_full(&k->rows) || k->n_dirty + k->n_dirty_sessions >= DIRTY_FULL);
+}
 
 static void shards_write(struct kv *k)
 {
@@ -306,6 +309,9 @@ enum rgkv_err kv_save(struct kv *k)
     if (k->applied.len)
         memcpy(to, k->applied.data, k->applied.len);
     enum rgkv_err err = overlay_write(&k->rows);
+    k->held = err == RGKV_NO_SPACE;
+    if (k->held)
+        copy_unrecord(k);
     if (err)
         return err;
     k->unsaved = false;
@@ -317,6 +323,8 @@ enum rgkv_err kv_save(struct kv *k)
 enum rgkv_err kv_finish(struct kv *k, struct bytes applied)
 {
     applied_note(k, applied);
+    if (k->held && !k->rows.err)
+        return RGKV_NO_SPACE;
     return kv_full(k) || k->n_copying ? kv_save(k) : k->rows.err;
 }
 
@@ -325,11 +333,13 @@ static bool begins_round(const struct kv_command *c) { return c->kind == KV_COPY
 
 static enum rgkv_err save_before(struct kv *k, const struct kv_command *c, struct bytes applied_before)
 {
-    if (!kv_full(k) && !begins_round(c))
+    bool must = begins_round(c) || overlay_swollen(&k->rows);
+    if (!kv_full(k) && !must)
         return k->rows.err;
     if (!k->finished)
         applied_note(k, applied_before);
-    return kv_save(k);
+    enum rgkv_err err = kv_save(k);
+    return err == RGKV_NO_SPACE && !must ? RGKV_OK : err;
 }
 
 enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r)

@@ -207,11 +207,12 @@ void kv_free(struct kv *k);
 
 /* Applies one command. An error is the disk's (the result has the command's own): the machine must then be closed, nothing
  * since the last write counts. May write all up to this command with the previous `applied` row: `applied_before` is
- * that row's value. */
+ * that row's value. NO_SPACE: the command was not applied and nothing is lost; the same one again, once a save has succeeded. */
 MUST_USE enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r);
-/* The run ends; the row `applied` goes with it (even if nothing else is in it). Writes if there is enough to write. */
+/* The run ends; the row `applied` goes with it (even if nothing else is in it). Writes if there is enough to write. NO_SPACE:
+ * the run has ended and counts, but the table takes nothing: all stays in memory, boundedly, until a save succeeds. */
 MUST_USE enum rgkv_err kv_finish(struct kv *k, struct bytes applied);
-/* Puts all that was finished into the table. */
+/* Puts all that was finished into the table. NO_SPACE: it is not there yet, nothing is lost, try again. */
 MUST_USE enum rgkv_err kv_save(struct kv *k);
 /* The row `applied` as last written (appended to out), NOT_FOUND on a blank table. Works on any table (ctrl's too). */
 MUST_USE enum rgkv_err kv_applied_row(struct table *t, struct buf *out);

@@ -27,6 +27,7 @@ struct copying {
     uint64_t epoch, round;     /* 0: it is not */
     bool summed;               /* count and hash are those of all rows; else only what changed of them since the copy began */
     uint64_t count, hash;
+    uint64_t saved_count, saved_hash; /* not in the row: what a save that fails goes back to */
 };
 struct copy_scan;
 
@@ -72,6 +73,7 @@ struct kv {
     struct overlay rows;       /* what changed since the last save, over the table */
     bool finished;             /* no command was applied since kv_finish */
     bool unsaved;              /* something was finished since the last save */
+    bool held;                 /* the table had no space for the last save */
     struct buf applied;        /* the row of that name as last finished */
     struct shard *shards;
     unsigned n_copying;
@@ -197,6 +199,7 @@ enum rgkv_err copy_command(struct kv *k, const struct kv_command *c); /* KV_COPY
 void copy_begin(struct kv *k, uint32_t shard, uint64_t epoch);
 void copy_end(struct kv *k, uint32_t shard);           /* thawed, dropped: what was recorded is forgotten */
 void copy_record(struct kv *k);                        /* what is about to be saved of shards that are being copied */
+void copy_unrecord(struct kv *k);                      /* … and was not saved */
 uint64_t copy_row_hash(struct bytes key, struct bytes value); /* an image's hash is the sum over its rows */
 /* Counts some rows of the shard as it was at a moment since the copy began. True: done, and ret_c says it to the log. */
 bool copy_sum(struct kv *k, uint32_t shard, struct kv_command *ret_c);

@@ -13,6 +13,7 @@
 #define ROWS_FULL 2048u
 #define RANGES_FULL 16u
 #define BYTES_FULL (4u << 20)
+#define SWOLLEN 8u             /* times full */
 
 struct overlay_block {
     struct overlay_block *older;
@@ -74,6 +75,11 @@ bool overlay_full(const struct overlay *o)
     return o->n_rows >= ROWS_FULL || o->n_ranges >= RANGES_FULL || o->bytes >= BYTES_FULL;
 }
 
+bool overlay_swollen(const struct overlay *o)
+{
+    return o->n_rows >= SWOLLEN * ROWS_FULL || o->n_ranges >= SWOLLEN * RANGES_FULL || o->bytes >= SWOLLEN * BYTES_FULL;
+}
+
 unsigned overlay_place(const struct overlay *o, struct bytes key)
 {
     unsigned lo = 0, hi = o->n_rows;
@@ -122,10 +128,11 @@ static bool range_deleted(const struct overlay *o, struct bytes key)
     return false;
 }
 
+/* Reading needs no space: whatever a disk means by that, the row cannot be read. */
 static void note_error(struct overlay *o, enum rgkv_err err)
 {
     if (err && err != RGKV_NOT_FOUND && !o->err)
-        o->err = err;
+        o->err = err == RGKV_NO_SPACE ? RGKV_IO : err;
 }
 
 static bool table_row(struct overlay *o, struct bytes key, struct buf *out)
@@ -244,7 +251,8 @@ enum rgkv_err overlay_write(struct overlay *o)
     changes_fill(o, changes);
     enum rgkv_err err = table_write(o->table, changes, n);
     mem_free(changes);
-    note_error(o, err);
+    if (err != RGKV_NO_SPACE)
+        note_error(o, err);
     if (!err) {
         cache_update(o);
         overlay_clear(o);

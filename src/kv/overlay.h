@@ -4,8 +4,8 @@
  * empty.
  *
  * A disk's error does not stop a read here: it counts as "nothing there", is kept in `err` and must be looked at
- * before anything that was read is believed (kv_apply and kv_read do so at their end). After a failed write the overlay
- * must not be used any more. */
+ * before anything that was read is believed (kv_apply and kv_read do so at their end). A write for which the table has no
+ * space changes nothing and may be tried again; after one that failed otherwise the overlay must not be used any more. */
 #ifndef RGKV_KV_OVERLAY_H
 #define RGKV_KV_OVERLAY_H
 
@@ -40,6 +40,7 @@ void overlay_release(struct overlay *o);
 bool overlay_empty(const struct overlay *o);
 unsigned overlay_place(const struct overlay *o, struct bytes key); /* index of the first row that is not before key */
 bool overlay_full(const struct overlay *o);            /* time to write it */
+bool overlay_swollen(const struct overlay *o);         /* the table has refused for long: no more may come */
 /* The row's value takes the place of what is in out. False: none, or see err. */
 bool overlay_get(struct overlay *o, struct bytes key, struct buf *out);
 /* As the table has it, without what changed since. */

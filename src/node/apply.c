@@ -160,28 +160,56 @@ static enum rgkv_err finish(struct replica *r)
     return r->kv ? kv_finish(r->kv, buf_bytes(&r->applied_row)) : ctrl_finish(r->ctrl, buf_bytes(&r->applied_row));
 }
 
+/* What is applied stays in memory until there is space; what can be kept there is bounded. Others lead meanwhile. */
+static void table_is_full(struct node *n, struct replica *r)
+{
+    if (!r->table_full)
+        node_event(n, "group %llu: the table's disk is full: writes are refused until there is space", (unsigned long long)r->desc.gid);
+    r->table_full = true;
+}
+
 static void table_failed(struct node *n, struct replica *r, enum rgkv_err err)
 {
-    node_fail(n, "group %llu: the table cannot be written: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
+    if (err == RGKV_NO_SPACE)
+        table_is_full(n, r);
+    else
+        node_fail(n, "group %llu: the table cannot be written: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
 }
 
 bool apply_write(struct node *n, struct replica *r)
 {
-    enum rgkv_err err = r->kv ? kv_save(r->kv) : RGKV_OK;
+    enum rgkv_err err = r->kv ? kv_save(r->kv) : ctrl_finish(r->ctrl, buf_bytes(&r->applied_row));
     if (err)
         table_failed(n, r, err);
+    else
+        r->table_full = r->apply_held = false;
     return !err;
 }
 
-/* Whoever waits for an entry of the run is answered after its end. */
-static void apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count)
+#define TABLE_RETRY_US 500000u
+
+void apply_tick(struct node *n, struct replica *r)
+{
+    if (!r->table_full || n->now_us < r->table_retry_us)
+        return;
+    r->table_retry_us = n->now_us + TABLE_RETRY_US;
+    if (!apply_write(n, r))
+        pipeline_yield(n, r);
+}
+
+/* Whoever waits for an entry of the run is answered after its end. Returns how many were applied: less than all when the table
+ * is full or the node has failed. */
+static unsigned apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count)
 {
     struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
-    unsigned n_answers = 0;
+    unsigned n_answers = 0, done = 0;
     enum rgkv_err err = RGKV_OK;
-    for (unsigned i = 0; i < count && !err; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct answer outcome = {0};
         err = apply_entry(n, r, &entries[i], &outcome);
+        if (err)
+            break;
+        done++;
         for (const struct waiter *w; (w = waiter_at(r, entries[i].index));) {
             outcome.waiter = *w;
             /* Another leader's entry stands where ours would be: ours can never be committed. */
@@ -189,13 +217,15 @@ static void apply_run(struct node *n, struct replica *r, const struct raft_entry
             answers[n_answers++] = outcome;
         }
     }
-    if (!err)
+    r->apply_held = err == RGKV_NO_SPACE;
+    if (!err || r->apply_held)
         err = finish(r);
     if (err)
         table_failed(n, r, err);
-    for (unsigned i = 0; i < n_answers && !err; i++)
+    for (unsigned i = 0; i < n_answers && !n->failed; i++)
         tell(n, r, &answers[i]);
     mem_free(answers);
+    return done;
 }
 
 #define APPLY_RUN_MAX 64u /* of rows that nobody read lately each may cost a millisecond of disk */
@@ -250,9 +280,10 @@ static void apply_queued(struct node *n, struct replica *r)
     struct apply_queue *q = &r->to_apply;
     unsigned count = turn_length(q, n->options.chunk_bytes ? n->options.chunk_bytes : APPLY_BYTES_MAX);
     if (count)
-        apply_run(n, r, q->entries + q->head, count);
-    queue_drop(q, count);
+        queue_drop(q, apply_run(n, r, q->entries + q->head, count));
 }
+
+bool apply_ready(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held; }
 
 void replica_apply(struct node *n, struct replica *r)
 {

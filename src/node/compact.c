@@ -14,7 +14,7 @@ static bool flush_due(const struct node *n, const struct replica *r, const struc
 void compact_tick(struct node *n, struct replica *r)
 {
     struct raft_status s;
-    if (r->flushing || n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING)
+    if (r->flushing || r->table_full || n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING)
         return;
     raft_status(r->raft, &s);
     if (!flush_due(n, r, &s) || r->applied < s.first_index || s.persisted < r->applied)

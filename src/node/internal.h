@@ -122,6 +122,8 @@ struct replica {
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
     struct raft_config applied_config;
+    bool table_full, apply_held; /* the table's disk has no space; nothing can be applied until it has */
+    uint64_t table_retry_us;
     bool trimming;
     uint64_t trim_next_us;
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
@@ -239,14 +241,17 @@ void pipeline_take(struct node *n, struct replica *r, const struct raft_ready *r
 void pipeline_commit(struct node *n, struct replica *r);  /* the filling batch, unless another one is under way */
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
 bool replica_idle_on_disk(const struct replica *r);      /* nothing written or about to be */
+void pipeline_yield(struct node *n, struct replica *r);   /* somebody else should lead: this disk is full */
 void pipeline_release(struct replica *r);
 
 /* apply.c */
 enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* table -> kv or ctrl, applied row */
 void apply_wait(struct replica *r, struct waiter w);     /* is answered when its index is applied */
 void apply_queue(struct replica *r, const struct raft_ready *ready);
+bool apply_ready(const struct replica *r);               /* there is something to apply, and it can be */
 void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
-bool apply_write(struct node *n, struct replica *r);     /* all that is applied is in the table; false: the node has failed */
+bool apply_write(struct node *n, struct replica *r);     /* all that is applied is in the table; false: the node has failed, or no space */
+void apply_tick(struct node *n, struct replica *r);      /* a table that was full is tried again */
 void replica_drop_waiters(struct replica *r);
 void apply_release(struct replica *r);
 void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);

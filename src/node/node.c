@@ -348,6 +348,7 @@ static void tick_replica(struct node *n, struct replica *r)
         moves_tick(n, r);
         intents_tick(n, r);
     }
+    apply_tick(n, r);
     trim_tick(n, r);
 }
 
@@ -485,14 +486,14 @@ static bool collect_dirty(struct node *n)
 static void apply_all(struct node *n)
 {
     for (unsigned i = 0; i < n->n_replicas && !n->failed; i++)
-        if (n->replicas[i]->state == REPLICA_RUNNING && n->replicas[i]->to_apply.n)
+        if (apply_ready(n->replicas[i]))
             replica_apply(n, n->replicas[i]);
 }
 
 static bool something_to_apply(const struct node *n)
 {
     for (unsigned i = 0; i < n->n_replicas; i++)
-        if (n->replicas[i]->state == REPLICA_RUNNING && n->replicas[i]->to_apply.n)
+        if (apply_ready(n->replicas[i]))
             return true;
     return false;
 }

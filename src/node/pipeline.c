@@ -112,7 +112,7 @@ static void persisted(struct node *n, struct replica *r, struct batch *b)
     ASSERT(err == RGKV_OK);
 }
 
-static void give_leadership_away(struct node *n, struct replica *r)
+void pipeline_yield(struct node *n, struct replica *r)
 {
     struct raft_input in = {.kind = RAFT_TRANSFER};
     enum rgkv_err err = replica_step(n, r, &in);
@@ -127,7 +127,7 @@ void replica_committed(struct node *n, struct replica *r, const struct node_inpu
                        (unsigned long long)r->desc.gid);
         r->disk_full = true;
         if (r->raft)
-            give_leadership_away(n, r);
+            pipeline_yield(n, r);
         return;
     }
     if (i->err) {

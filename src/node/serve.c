@@ -24,7 +24,7 @@ static bool grows(const struct kv_request *q)
 
 bool serve_disk_full(const struct node *n, const struct replica *r)
 {
-    return r->disk_full || (n->disk_total && n->disk_free < DISK_LOW_WATER_BYTES);
+    return r->disk_full || r->table_full || (n->disk_total && n->disk_free < DISK_LOW_WATER_BYTES);
 }
 
 static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)

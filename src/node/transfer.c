@@ -101,10 +101,12 @@ static struct outgoing *outgoing_to(struct replica *r, uint64_t peer)
     return o;
 }
 
-static void give_up(struct node *n, struct replica *r, struct outgoing *o)
+static void give_up(struct node *n, struct replica *r, uint64_t peer)
 {
-    struct raft_input in = {.kind = RAFT_SNAPSHOT_FAILED, .peer = o->peer};
-    outgoing_free(r, o);
+    struct raft_input in = {.kind = RAFT_SNAPSHOT_FAILED, .peer = peer};
+    struct outgoing *o = outgoing_to(r, peer);
+    if (o)
+        outgoing_free(r, o);
     enum rgkv_err err = replica_step(n, r, &in);
     (void)err; /* not leading any more */
 }
@@ -114,8 +116,10 @@ void transfer_start(struct node *n, struct replica *r, uint64_t peer)
     struct outgoing *o = outgoing_to(r, peer);
     if (o)
         outgoing_free(r, o);
-    if (!apply_write(n, r))
+    if (!apply_write(n, r)) {
+        give_up(n, r, peer);
         return;
+    }
     o = mem_zalloc(sizeof(*o));
     o->next = r->outgoing;
     r->outgoing = o;
@@ -144,7 +148,7 @@ void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
         enum rgkv_err err = replica_step(n, r, &in);
         (void)err;
     } else if (a->refused) {
-        give_up(n, r, o);
+        give_up(n, r, o->peer);
     } else if (a->next == o->number + 1 && !o->done) {
         o->number++;
         o->progress_us = n->now_us;
@@ -160,7 +164,7 @@ static void tick_outgoing(struct node *n, struct replica *r, struct outgoing *o)
     if (!replica_is_leader(r))
         outgoing_free(r, o);
     else if (n->now_us >= o->progress_us + GIVE_UP_US)
-        give_up(n, r, o);
+        give_up(n, r, o->peer);
     else if (n->now_us >= o->sent_us + CHUNK_TIMEOUT_US)
         chunk_send(n, r, o);
 }

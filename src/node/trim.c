@@ -6,7 +6,7 @@
 void trim_tick(struct node *n, struct replica *r)
 {
     struct buf from = {0}, to = {0};
-    if (!r->kv || r->trimming || n->stopping || n->now_us < r->trim_next_us)
+    if (!r->kv || r->trimming || r->table_full || n->stopping || n->now_us < r->trim_next_us)
         return;
     r->trimming = kv_trim_next(r->kv, &from, &to) && apply_write(n, r);
     if (r->trimming)

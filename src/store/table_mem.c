@@ -28,6 +28,7 @@ struct table_mem {
     struct table table;
     struct node *root, *flushed;
     uint64_t bytes, flushed_bytes;
+    bool refuse;
 };
 
 struct table_iter {
@@ -237,6 +238,8 @@ static enum rgkv_err mem_get(struct table *t, const struct table_snapshot *s, st
 
 static enum rgkv_err mem_write(struct table *t, const struct table_change *changes, size_t n)
 {
+    if (of(t)->refuse)
+        return RGKV_NO_SPACE;
     for (size_t i = 0; i < n; i++)
         change(of(t), &changes[i]);
     return RGKV_OK;
@@ -359,3 +362,5 @@ void table_mem_crash(struct table *t)
     m->root = node_ref(m->flushed);
     m->bytes = m->flushed_bytes;
 }
+
+void table_mem_refuse(struct table *t, bool refuse) { of(t)->refuse = refuse; }

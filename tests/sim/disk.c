@@ -117,12 +117,20 @@ static void job_add(struct sim *s, struct sim_machine *m, struct sim_stored *st,
 /* Durable is what the table held when the flush began, or any time until it has ended. */
 static void flush_begin(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
-    bool before = prng_chance(&s->prng, 2, 3);
+    bool before = !m->tables_full && prng_chance(&s->prng, 2, 3);
     if (before)
         table_mem_flush(st->table);
     s->counts.flushes++;
     uint64_t us = prng_chance(&s->prng, 1, 4) ? prng_below(&s->prng, 100000) : disk_time(s, m);
     sim_at(s, us, (struct sim_event){.kind = SIM_FLUSHED, .who = m->index, .boot = m->boot, .replica = st->replica, .up = before});
+}
+
+void disk_tables_refuse(struct sim_machine *m, bool refuse)
+{
+    m->tables_full = refuse;
+    for (unsigned i = 0; i < m->n_stored; i++)
+        if (m->stored[i].table)
+            table_mem_refuse(m->stored[i].table, refuse);
 }
 
 /* Nothing to do in memory, but it takes its time. */
@@ -257,9 +265,10 @@ static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim
     struct sim_stored *st = disk_stored(m, e->replica);
     if (!st || !st->table)
         return;
-    if (!e->up)
+    bool full = !e->up && m->tables_full;
+    if (!e->up && !full)
         table_mem_flush(st->table);
-    machine_step(s, m, &(struct node_input){.kind = NODE_FLUSHED, .replica = e->replica});
+    machine_step(s, m, &(struct node_input){.kind = NODE_FLUSHED, .replica = e->replica, .err = full ? RGKV_NO_SPACE : RGKV_OK});
 }
 
 void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
@@ -345,6 +354,7 @@ static void stored_closed(struct sim_stored *st)
 
 void disk_process_ended(struct sim *s, struct sim_machine *m, bool power)
 {
+    disk_tables_refuse(m, false);
     for (unsigned i = 0; i < m->n_stored; i++)
         half_done(s, m, &m->stored[i]);
     for (unsigned i = 0; i < m->n_stored; i++)

@@ -81,7 +81,10 @@ static void disk_fills(struct sim *s)
     struct sim_machine *m = any_machine(s);
     s->counts.disk_faults++;
     vfs_mem_set_capacity(m->disk, vfs_mem_used(m->disk) + prng_below(&s->prng, 20000) + 1);
-    sim_trace(s, "%s: its disk is almost full", m->addr);
+    bool tables = prng_chance(&s->prng, 1, 2);
+    if (tables)
+        disk_tables_refuse(m, true);
+    sim_trace(s, "%s: its disk is almost full%s", m->addr, tables ? ", its tables take nothing" : "");
 }
 
 /* What is sent over one link waits and arrives at once, behind everything newer. */
@@ -165,6 +168,7 @@ static void heal(struct sim *s)
     for (unsigned i = 0; i < s->n_machines; i++) {
         s->machines[i].slow_disk = false;
         vfs_mem_set_capacity(s->machines[i].disk, 0);
+        disk_tables_refuse(&s->machines[i], false);
     }
     sim_trace(s, "network heals");
 }

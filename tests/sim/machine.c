@@ -201,6 +201,8 @@ static void tell_space(struct sim *s, struct sim_machine *m)
     m->space_told_us = s->now_us;
     enum rgkv_err err = m->disk->ops->free_space(m->disk, ".", &in.disk_free, &in.disk_total);
     ASSERT(err == RGKV_OK);
+    if (m->tables_full && prng_chance(&s->prng, 1, 4))
+        disk_tables_refuse(m, false);
     machine_step(s, m, &in);
 }
 

@@ -108,6 +108,7 @@ struct sim_machine {
     struct node *node;         /* NULL: down */
     uint64_t tick_at_us;
     bool collect_due, slow_disk, ending;
+    bool tables_full;          /* as RocksDB after it met a full disk, until it finds out that there is space */
     bool hurt;                 /* its disk fails: its process may end with a sentence */
     struct sim_rot rot;
     uint64_t paused_until_us;  /* SIGSTOP */
@@ -139,6 +140,7 @@ void disk_process_ended(struct sim *s, struct sim_machine *m, bool power);
 void disk_release(struct sim_machine *m);
 void disk_wipe(struct sim_machine *m);
 void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database writes its rows whenever it likes */
+void disk_tables_refuse(struct sim_machine *m, bool refuse); /* writes: no space */
 struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica);
 void disk_dir(const struct sim_stored *st, char *to, size_t bytes); /* of its log */
 
