@@ -1,11 +1,14 @@
 #!/bin/bash
 # P16: how long a moving shard stands still, under writes to it, by its size; and that writers to other shards do not feel it.
-# RGKVFS_FULL=1: 1 MB, 100 MB and 1 GB; else 1 MB and 30 MB. Six nodes: group 101 (also the controllers) and 102.
+# Six nodes: group 101 (also the controllers) and 102.
+#
+#     move-pause.sh [MB…]      default: 1 30; RGKVFS_FULL=1: 1 100 1024
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 full=${RGKVFS_FULL:-}
 [ -n "$full" ] && limit 1800 || limit 150
 sizes_mb=(1 30)
 [ -z "$full" ] || sizes_mb=(1 100 1024)
+[ $# = 0 ] || sizes_mb=("$@")
 pause() { python3 "$top_srcdir/tests/cluster/pause.py" "$@"; }
 
 nodes_start 6 3

@@ -13,6 +13,7 @@ void caller_init(struct sim *s, unsigned index, bool admin)
                                .n_controllers = s->n_controllers};
     for (unsigned i = 0; i < s->n_controllers; i++)
         memcpy(o.controllers[i], s->machines[i].addr, ADDR_BYTES_MAX);
+    admin = admin || s->bed;
     *c = (struct sim_caller){.index = index, .admin = admin, .parallel = admin ? 1 : (unsigned)prng_between(&s->prng, 1, SIM_OPS_MAX)};
     c->client = client_new(&o);
     for (unsigned i = 0; i < SIM_OPS_MAX; i++)
@@ -79,6 +80,10 @@ static void op_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const
     o->busy = false;
     c->done++;
     s->counts.ops++;
+    if (s->bed) {
+        bed_done(s, o, e);
+        return;
+    }
     if (o->of_values) {
         values_done(s, c, o, e);
         return;
@@ -226,7 +231,7 @@ static void admin_something(struct sim *s)
         admin_leave(s, s->groups[i].gid);
 }
 
-static const struct ctrl_view *newest_view(const struct sim *s)
+const struct ctrl_view *caller_newest_view(const struct sim *s)
 {
     const struct ctrl_view *v = client_view(s->callers[0].client);
     for (unsigned i = 0; i < s->n_machines; i++) {
@@ -250,7 +255,7 @@ static bool shard_settled(const struct ctrl_shard *p)
 
 bool caller_settled(struct sim *s)
 {
-    const struct ctrl_view *v = newest_view(s);
+    const struct ctrl_view *v = caller_newest_view(s);
     for (uint32_t i = 0; v && i < v->nshards; i++)
         if (!shard_settled(&v->shards[i]))
             return false;
@@ -259,7 +264,7 @@ bool caller_settled(struct sim *s)
 
 void caller_unsettled(struct sim *s, char *to, size_t bytes)
 {
-    const struct ctrl_view *v = newest_view(s);
+    const struct ctrl_view *v = caller_newest_view(s);
     snprintf(to, bytes, "settled");
     for (uint32_t i = 0; v && i < v->nshards; i++) {
         const struct ctrl_shard *p = &v->shards[i];
@@ -290,7 +295,9 @@ void caller_event(struct sim *s, const struct sim_event *e)
         }
         break;
     case SIM_CALLER_OP:
-        if (c->admin)
+        if (s->bed)
+            bed_event(s, e);
+        else if (c->admin)
             admin_something(s);
         else if (values_event(e)) {
             values_step(s, c);

@@ -1,11 +1,12 @@
 #!/bin/sh
-# The simulator as a part of `make check`: fresh seeds, a crash at the steps of a move (RGKVFS_FULL=1: at all of them), the seeds that ever failed, and determinism.
+# The simulator as a part of `make check`: fresh seeds, the scenarios, a crash at the steps of a move (RGKVFS_FULL=1: at all of them), the seeds that ever failed, and determinism.
 set -eu
 sim=${top_builddir:-.}/rgkv-sim
 "$sim" --seeds 1..200 --seconds 6
 "$sim" --seeds 1..3 --seconds 6 --twice
-stride=7
-[ -z "${RGKVFS_FULL:-}" ] || stride=1
+stride=7 scenarios=1..3
+[ -z "${RGKVFS_FULL:-}" ] || stride=1 scenarios=1..200
+"$sim" --scenario all --seeds $scenarios
 for seed in 1 2 3; do
     "$sim" --seeds $seed --moves $stride
 done

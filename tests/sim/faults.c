@@ -3,10 +3,13 @@
 
 #define FAULT_GAP_US 1500000u
 
+static unsigned entities(const struct sim *s) { return SIM_MACHINES_DRAWN + s->n_callers; }
+static unsigned entity(unsigned i) { return i < SIM_MACHINES_DRAWN ? i : i - SIM_MACHINES_DRAWN + SIM_MACHINES_MAX; }
+
 static void partition(struct sim *s)
 {
     bool (*cut)[SIM_MACHINES_MAX + SIM_CALLERS_MAX] = s->network.cut;
-    unsigned all = SIM_MACHINES_MAX + s->n_callers;
+    unsigned all = entities(s);
     bool side[SIM_MACHINES_MAX + SIM_CALLERS_MAX], one_way = prng_chance(&s->prng, 1, 3);
     s->counts.partitions++;
     for (unsigned i = 0; i < all; i++)
@@ -14,7 +17,7 @@ static void partition(struct sim *s)
     for (unsigned a = 0; a < all; a++)
         for (unsigned b = 0; b < all; b++)
             if (a != b && side[a] != side[b] && (!one_way || side[a]))
-                cut[a][b] = true;
+                cut[entity(a)][entity(b)] = true;
     sim_trace(s, "partition%s", one_way ? ", one way" : "");
 }
 
@@ -90,12 +93,12 @@ static void disk_fills(struct sim *s)
 /* What is sent over one link waits and arrives at once, behind everything newer. */
 static void stall(struct sim *s)
 {
-    unsigned all = SIM_MACHINES_MAX + s->n_callers, from = (unsigned)prng_below(&s->prng, s->n_machines);
+    unsigned all = entities(s), from = (unsigned)prng_below(&s->prng, s->n_machines);
     uint64_t until_us = s->now_us + prng_between(&s->prng, 100000, 3000000);
     s->counts.stalls++;
     for (unsigned to = 0; to < all; to++)
         if (prng_chance(&s->prng, 1, 2))
-            s->network.stalled_until_us[from][to] = until_us;
+            s->network.stalled_until_us[from][entity(to)] = until_us;
     sim_trace(s, "n%u: what it sends is held up", from);
 }
 

@@ -132,7 +132,7 @@ void machine_suspend(struct sim *s, struct sim_machine *m, uint64_t us, uint64_t
 /* A process that wakes up reads its connections in any order, each by itself in the order of sending. */
 static uint64_t mail_order_us(const struct sim_machine *m, unsigned from)
 {
-    uint64_t what[] = {m->paused_until_us, from};
+    uint64_t what[] = {m->paused_until_us, from < SIM_MACHINES_MAX ? from : from - SIM_MACHINES_MAX + SIM_MACHINES_DRAWN};
     return hash64(bytes_of(what, sizeof(what))) % 3000;
 }
 

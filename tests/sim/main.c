@@ -1,5 +1,6 @@
 /* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
- * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
+ * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. --scenario WHICH: instead, the scenarios of that number (S5), or "all", with
+ * each seed (scenario.h). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 struct options {
     uint64_t first, last, fault_us;
     unsigned moves_stride;     /* 0: seeds are run */
+    const char *scenario;      /* NULL: none */
     bool twice, verbose, only_first;
 };
 
@@ -65,6 +67,8 @@ static bool parse(int argc, char **argv, struct options *o)
                 return false;
         } else if (strcmp(argv[i], "--moves") == 0 && i + 1 < argc) {
             o->moves_stride = (unsigned)strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--scenario") == 0 && i + 1 < argc) {
+            o->scenario = argv[++i];
         } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
             o->fault_us = strtoull(argv[++i], NULL, 10) * 1000000;
         } else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
@@ -151,12 +155,14 @@ int main(int argc, char **argv)
     struct sim_counts total = {0};
     uint64_t failed = 0, hash, again;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first] [--moves N]\n");
+        fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first] [--moves N] [--scenario WHICH]\n");
         return 2;
     }
     base_fail_hook = bug_found;
     signal(SIGSEGV, crashed);
     signal(SIGABRT, crashed);
+    if (o.scenario)
+        return scenarios_run(o.scenario, o.first, o.last, o.verbose) ? 1 : 0;
     if (o.moves_stride)
         return moves_table(o.first, o.moves_stride, o.verbose) ? 1 : 0;
     for (uint64_t seed = o.first; seed <= o.last && !(failed && o.only_first); seed++) {

@@ -69,6 +69,8 @@ static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes fra
     unsigned copies = copies_of(s, from, to);
     struct sim_parcel *p = parcel_new(frame);
     s->counts.frames++;
+    if (s->bed)
+        bed_lie(s, from, to, &p->msg);
     watch_message(s, &p->msg);
     if (p->msg.kind == MSG_RAFT && from < SIM_MACHINES_MAX)
         durable_check_promise(s, &s->machines[from], &p->msg);

@@ -120,8 +120,26 @@ struct sim *sim_new_for_a_move(uint64_t seed, bool verbose)
     return s;
 }
 
+/* Three controllers, and groups of three beside them; ten shards. All callers are told what to do, request by request. */
+struct sim *sim_new_for_a_scenario(uint64_t seed, unsigned machines, int64_t snapshot_bytes, struct bed *b, bool verbose)
+{
+    struct sim *s = sim_blank(seed, verbose);
+    s->bed = b;
+    s->n_controllers = 3;
+    s->n_machines = machines;
+    s->n_callers = 6;
+    s->nshards = 10;
+    s->snapshot_bytes = snapshot_bytes;
+    s->chunk_bytes = prng_chance(&s->prng, 1, 2) ? 0 : (uint32_t)prng_between(&s->prng, 300, 3000);
+    s->network.delay_min_us = 50;
+    s->network.delay_max_us = prng_between(&s->prng, 200, 3000);
+    machines_and_callers(s);
+    return s;
+}
+
 void sim_free(struct sim *s)
 {
+    bed_free(s->bed);
     for (unsigned i = 0; i < s->n_machines; i++)
         machine_release(s, &s->machines[i]);
     for (unsigned i = 0; i < s->n_callers; i++)

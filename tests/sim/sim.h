@@ -13,6 +13,7 @@
  *   members.c     members come and go, machines lose their disks
  *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
  *   watch.c       the steps of a shard's move     moves.c       … and a crash at each of them
+ *   scenarios_*.c scenarios by number and name    bed.c         … what their scripts are made of
  *   sim.c         one run: set up, faults, heal, final checks
  *   main.c        seeds, --twice, the summary
  */
@@ -25,7 +26,8 @@
 #include "tests/sim/history.h"
 #include "tests/sim/vfs_mem.h"
 
-#define SIM_MACHINES_MAX 9u
+#define SIM_MACHINES_MAX 12u
+#define SIM_MACHINES_DRAWN 9u  /* so many get a share of what a seed draws, there or not: old seeds are to replay */
 #define SIM_CALLERS_MAX 8u
 #define SIM_STORED_MAX 16u
 #define SIM_RING 64u
@@ -229,6 +231,7 @@ bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of me
 void caller_drain(struct sim *s, struct sim_caller *c);
 bool caller_settled(struct sim *s);
 void caller_unsettled(struct sim *s, char *to, size_t bytes); /* a shard whose placement is not as it is wanted, in words */
+const struct ctrl_view *caller_newest_view(const struct sim *s); /* the controllers' leader's; else what the administrator knows, or NULL */
 
 /* ---- values.c ---- */
 
@@ -284,6 +287,17 @@ void watch_machine(struct sim *s, struct sim_machine *m);  /* after each step of
 void watch_message(struct sim *s, const struct msg *msg);
 /* Every stride-th step, each with every victim; prints what failed and a summary. The number of cells that failed. */
 unsigned moves_table(uint64_t seed, unsigned stride, bool verbose);
+
+/* ---- bed.c, scenarios_ctrl.c, scenarios_shard.c ---- */
+
+/* The scenarios of shardctrler and shardkv by number and name, each from nothing to its end: scenario.h. */
+struct bed;
+void bed_free(struct bed *b);
+void bed_done(struct sim *s, struct sim_op *o, const struct client_effect *e);
+void bed_event(struct sim *s, const struct sim_event *e);
+void bed_lie(struct sim *s, unsigned from, unsigned to, struct msg *msg); /* what this one is told instead */
+/* All whose number or name begins with `which`, each with every seed; prints a line for each. How many runs failed. */
+unsigned scenarios_run(const char *which, uint64_t first, uint64_t last, bool verbose);
 
 /* ---- faults.c ---- */
 
@@ -354,6 +368,7 @@ struct sim {
     struct sim_directed directed;
     struct sim_watch watch;
     struct sim_members members;
+    struct bed *bed;           /* NULL: no scenario */
     struct sim_counts counts;
     uint32_t nshards, chunk_bytes, big_bytes; /* big: of some values of registers; 0: none */
     unsigned append_entries_max;
@@ -371,6 +386,7 @@ void sim_at(struct sim *s, uint64_t delay_us, struct sim_event e);
 struct sim *sim_new(uint64_t seed, bool verbose);
 void sim_free(struct sim *s);
 struct sim *sim_new_for_a_move(uint64_t seed, bool verbose); /* a set-up of its own: see moves.c */
+struct sim *sim_new_for_a_scenario(uint64_t seed, unsigned machines, int64_t snapshot_bytes, struct bed *b, bool verbose); /* takes b */
 /* One whole run. false: s->failure says what. It is: the founding and the first join, whatever the run is about, the end. */
 bool sim_run(struct sim *s, uint64_t fault_us);
 bool sim_found(struct sim *s);
