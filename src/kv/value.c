@@ -298,8 +298,11 @@ static void value_shrink(struct value *v, uint64_t size)
     uint64_t rows_end = meta_rows_end(m);
     m->tail_len = size > rows_end ? (uint32_t)(size - rows_end) : 0;
     m->attr.size = size;
-    if (size < rows_end)
-        expiry_cut(v->k, v->shard, m->generation, (uint32_t)((size + CHUNK - 1) / CHUNK), v->revision);
+    if (size >= rows_end)
+        return;
+    expiry_cut(v->k, v->shard, m->generation, (uint32_t)((size + CHUNK - 1) / CHUNK), v->revision);
+    if (size % CHUNK && chunk_crowded(v, (uint32_t)(size / CHUNK))) /* an append and a cut, again and again, leave a row each time */
+        chunk_rewrite(v, (uint32_t)(size / CHUNK), 0, BYTES_EMPTY);
 }
 
 static void range_write(struct value *v, uint64_t offset, struct bytes data)

@@ -568,6 +568,26 @@ static void a_row_that_changes_often_is_written_once(void **state)
     rig_free(r);
 }
 
+static void appends_and_cuts_in_turn_leave_a_bounded_number_of_rows(void **state)
+{
+    static uint8_t line[5000];
+    struct rig *r = rig_new(1);
+    memset(line, 'x', sizeof line);
+    append(r, "log", bytes_of(line, sizeof line));
+    for (unsigned i = 0; i < 300; i++) {
+        memset(line, 'a' + i % 26, sizeof line);
+        assert_int_equal(append(r, "log", bytes_of(line, sizeof line)), RGKV_OK);
+        assert_int_equal(get(r, "log"), RGKV_OK);
+        assert_true(r->reply.data.len == 10000 && r->reply.data.data[4999] == 'x' && r->reply.data.data[5000] == 'a' + i % 26);
+        assert_int_equal(truncate_to(r, "log", 5000), RGKV_OK);
+    }
+    clock_to(r, r->time_us + OLD_VERSION_TTL_US + SECOND);
+    assert_true(rows_of_table(r, "\0\0d", 3) <= 64);
+    assert_int_equal(get(r, "log"), RGKV_OK);
+    assert_true(r->reply.data.len == 5000 && r->reply.data.data[0] == 'x' && r->reply.data.data[4999] == 'x');
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +616,7 @@ int main(void)
         cmocka_unit_test(a_page_of_names_goes_on_where_the_last_one_ended),
         cmocka_unit_test(a_page_of_names_is_bounded_and_says_so),
         cmocka_unit_test(an_unknown_command_changes_nothing),
+        cmocka_unit_test(appends_and_cuts_in_turn_leave_a_bounded_number_of_rows),
         cmocka_unit_test(another_number_of_shards_is_a_conflict),
         cmocka_unit_test(the_applied_row_is_what_the_last_finish_before_the_save_said),
         cmocka_unit_test(what_was_not_saved_is_read_but_not_in_the_table),
