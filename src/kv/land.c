@@ -40,6 +40,23 @@ static uint64_t floor_of(struct landing *l)
     return read_le64(&r);
 }
 
+/* Their source was given up for ever in mid-way (P19): nobody sends the rest. */
+static void landings_forget(struct landing *l, uint64_t floor)
+{
+    struct rowkey from = row_landing(l->op.q->shard, l->source, 0), to = row_landing(l->op.q->shard, l->source, floor);
+    struct scan s;
+    struct meta file;
+    scan_open(&s, l->op.rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    while (scan_next(&s)) {
+        if (!meta_decode(s.value, &file))
+            l->op.rows->err = RGKV_DAMAGED;
+        else if (file.high)
+            expiry_generation(l->op.k, l->op.q->shard, file.generation);
+        overlay_delete(l->op.rows, s.key);
+    }
+    scan_close(&s);
+}
+
 static void outcomes_forget(struct landing *l, uint64_t floor)
 {
     struct rowkey from = row_outcome(l->op.q->shard, l->source, 0), to = row_outcome(l->op.q->shard, l->source, floor);
@@ -59,6 +76,7 @@ static void floor_raise(struct landing *l)
     struct buf b = {.data = overlay_put(l->op.rows, rowkey_bytes(&key), 8), .cap = 8};
     buf_put_le64(&b, floor);
     outcomes_forget(l, floor);
+    landings_forget(l, floor);
 }
 
 static void outcome_write(struct landing *l, enum rgkv_err err)

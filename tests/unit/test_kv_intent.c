@@ -276,6 +276,27 @@ static void a_rename_that_is_given_up_at_the_target_stays_so(void **state)
     rig_free(r);
 }
 
+static void half_a_file_whose_source_was_given_up_goes_with_the_next_rename_from_there(void **state)
+{
+    struct rig *r = rig_with_names();
+    put_noise(r, A);
+    rename_to(r, KV_RENAME, A, B, 0);
+    uint32_t target = open_intent(r)->target;
+    const char data[] = {0, (char)target, 'd'}, landing[] = {0, (char)target, 'l'};
+    assert_int_equal(land_piece(r, open_intent(r), 0, 100000), RGKV_OK);
+    assert_true(rows_of_table(r, landing, 3) == 1 && rows_of_table(r, data, 3) > 0);
+
+    struct kv_range range = {0, 4};
+    struct kv_request next = {.op = KV_LAND, .client = (uint64_t)open_intent(r)->shard + 1, .seq = 1ull << 41, .floor = 1ull << 41, .shard = target,
+                              .key = bytes_str(B), .data = bytes_str("next"), .offset = KV_FILE, .length = 4, .n_ranges = 1, .ranges = &range};
+    assert_int_equal(between(r, next), RGKV_OK);
+    assert_value(r, B, "next");
+    clock_to(r, r->time_us + OLD_VERSION_TTL_US + SECOND);
+    assert_int_equal(rows_of_table(r, landing, 3), 0);
+    assert_int_equal(rows_of_table(r, data, 3), 0);
+    rig_free(r);
+}
+
 static void a_caller_that_gave_up_is_not_recorded(void **state)
 {
     struct rig *r = rig_with_names();
@@ -343,6 +364,7 @@ int main(void)
         cmocka_unit_test(who_comes_late_or_twice_changes_nothing),
         cmocka_unit_test(who_carries_it_out_may_begin_again),
         cmocka_unit_test(a_rename_that_is_given_up_at_the_target_stays_so),
+        cmocka_unit_test(half_a_file_whose_source_was_given_up_goes_with_the_next_rename_from_there),
         cmocka_unit_test(a_caller_that_gave_up_is_not_recorded),
         cmocka_unit_test(an_intent_survives_a_restart_and_the_lock_with_it),
         cmocka_unit_test(malformed_pieces_are_refused),
