@@ -35,7 +35,7 @@ struct pin_plan pin_read(struct pin *p, uint64_t offset, uint32_t size, uint64_t
     if (!p->set || (moves_on && !fresh))
         return ask_newest(offset, size);
     if (offset >= p->size && (offset || !fresh))
-        return (struct pin_plan){PIN_GROWN, offset, size};
+        return (struct pin_plan){PIN_GROWN, offset, offset < VALUE_INLINE_BYTES ? MAX(size, 2 * VALUE_INLINE_BYTES) : size};
     if (in_head(p, offset, size))
         return (struct pin_plan){PIN_SERVE, offset, 0};
     return (struct pin_plan){PIN_SAME, offset, MIN(size, p->size - offset)};
@@ -70,8 +70,12 @@ struct bytes pin_grown(struct pin *p, const struct kv_attr *a, uint64_t offset, 
         return BYTES_EMPTY;
     if (a->base > p->version)
         return BYTES_EMPTY; /* another value: its rest would be torn from its beginning */
+    bool joins = p->head.len == p->size && offset == p->size && a->size <= PIN_HEAD_BYTES_MAX; /* a small value leaves nothing behind: see ask_newest */
     p->version = a->version;
     p->size = a->size;
-    buf_clear(&p->head);
+    if (joins)
+        buf_put(&p->head, data);
+    else
+        buf_clear(&p->head);
     return data;
 }

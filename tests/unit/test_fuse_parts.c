@@ -112,6 +112,24 @@ static void a_value_that_only_grew_goes_on(void **state)
     pin_release(&p);
 }
 
+static void a_small_value_that_grew_is_still_read_as_one_when_it_is_gone_from_the_store(void **state)
+{
+    struct pin p = {0};
+    take(&p, 7, "line1\n", 0);
+    pin_gave(&p, 0, bytes_str("line1\n"));
+    struct pin_plan plan = pin_read(&p, 6, 3, 0);
+    assert_true(plan.ask == PIN_GROWN && plan.offset == 6 && plan.length >= VALUE_INLINE_BYTES);
+    struct kv_attr a = version(8, 12);
+    a.base = 7;
+    pin_grown(&p, &a, 6, bytes_str("line2\n"));
+    pin_gave(&p, 6, bytes_str("lin"));
+    assert_int_equal(pin_read(&p, 9, 100, 0).ask, PIN_SERVE);
+    assert_true(bytes_eq(pin_cached(&p, 9, 100), bytes_str("e2\n")));
+    assert_int_equal(pin_read(&p, 2, 100, 0).ask, PIN_SERVE);
+    assert_true(bytes_eq(pin_cached(&p, 2, 100), bytes_str("ne1\nline2\n")));
+    pin_release(&p);
+}
+
 static void another_longer_value_is_not_read_on_in_even_if_it_has_the_same_bytes(void **state)
 {
     struct pin p = {0};
@@ -325,6 +343,7 @@ int main(void)
         cmocka_unit_test(what_came_with_the_open_is_not_given_out_late),
         cmocka_unit_test(the_middle_is_read_from_the_pinned_version_only),
         cmocka_unit_test(a_value_that_only_grew_goes_on),
+        cmocka_unit_test(a_small_value_that_grew_is_still_read_as_one_when_it_is_gone_from_the_store),
         cmocka_unit_test(another_longer_value_is_not_read_on_in_even_if_it_has_the_same_bytes),
         cmocka_unit_test(the_end_of_an_unchanged_value_is_the_end),
         cmocka_unit_test(a_small_value_that_is_read_in_pieces_is_taken_whole),
