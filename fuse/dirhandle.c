@@ -10,7 +10,9 @@
 enum part_state { PART_FRESH, PART_MORE, PART_DONE };
 struct dir_part {
     enum part_state state;
-    char *after;                   /* the last name that it told; owned */
+    char *after;                   /* the last name that it told, in rounds that are over; owned */
+    enum part_state told_state;    /* in the round under way; FRESH: nothing yet */
+    char *told;
 };
 
 struct part_call {
@@ -38,8 +40,45 @@ static void parts_reset(struct dirhandle *d)
 {
     for (uint32_t i = 0; i < d->n_parts; i++) {
         mem_free(d->parts[i].after);
+        mem_free(d->parts[i].told);
         d->parts[i] = (struct dir_part){0};
     }
+}
+
+static void part_keep(struct dir_part *p)
+{
+    if (p->told) {
+        mem_free(p->after);
+        p->after = p->told;
+    }
+    p->state = p->told_state ? p->told_state : p->state;
+    p->told = NULL;
+    p->told_state = PART_FRESH;
+}
+
+static void part_undo(struct dir_part *p)
+{
+    mem_free(p->told);
+    p->told = NULL;
+    p->told_state = PART_FRESH;
+}
+
+static void round_keep(struct dirhandle *d)
+{
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        part_keep(&d->parts[i]);
+}
+
+/* As if it had not been begun: whoever asks again goes on where it began, for he was given all names before and none of it. Listing anew up
+ * to there would not do, for the parts of the root come in any order. */
+static void round_undo(struct dirhandle *d)
+{
+    d->generation++;
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        part_undo(&d->parts[i]);
+    if (d->round_at < d->n)
+        d->names.len = d->entries[d->round_at].name_at;
+    d->n = d->round_at;
 }
 
 static void collect(struct dirhandle *d)
@@ -73,9 +112,11 @@ void dirhandle_rewind(struct dirhandle *d)
 
 const char *dirhandle_name(const struct dirhandle *d, unsigned i) { return (const char *)d->names.data + d->entries[i].name_at; }
 
-/* Rounds before the last one go: a reader who comes back to them has them listed again. */
+/* Rounds before the last one go: a reader who comes back to them has them listed again. (Not for the sake of a round that was undone.) */
 static void forget_old_rounds(struct dirhandle *d)
 {
+    if (d->round_at == d->n)
+        return;
     unsigned gone = d->round_at;
     size_t bytes = gone < d->n ? d->entries[gone].name_at : d->names.len;
     if (gone) {
@@ -111,11 +152,9 @@ MUST_USE static enum rgkv_err add_page(struct dirhandle *d, struct dir_part *p, 
         add(d, &e);
     if (!page.ok || (r->more && d->n == before))
         return RGKV_PROTOCOL;
-    if (d->n > before) {
-        mem_free(p->after);
-        p->after = mem_strdup(dirhandle_name(d, d->n - 1));
-    }
-    p->state = r->more ? PART_MORE : PART_DONE;
+    if (d->n > before)
+        p->told = mem_strdup(dirhandle_name(d, d->n - 1));
+    p->told_state = r->more ? PART_MORE : PART_DONE;
     return RGKV_OK;
 }
 
@@ -182,6 +221,16 @@ static bool all_done(const struct dirhandle *d)
     return true;
 }
 
+static void round_end(struct dirhandle *d)
+{
+    if (d->failed) {
+        round_undo(d);
+        return;
+    }
+    round_keep(d);
+    d->complete = all_done(d);
+}
+
 /* Keeps many parts asked until the round is over, then tells; after a failure it only waits for the rest. */
 static void ask_parts(struct dirhandle *d)
 {
@@ -190,27 +239,26 @@ static void ask_parts(struct dirhandle *d)
             ask_part(d, d->next_part);
     if (d->asked)
         return;
-    if (!d->failed && d->next_part == d->n_parts)
-        d->complete = all_done(d);
-    if (d->waiter)
-        tell(d, d->failed, d->why);
-    else
+    if (!d->waiter) {
         collect(d);
+        return;
+    }
+    round_end(d);
+    tell(d, d->failed, d->why);
 }
 
-/* The caller was interrupted: what is asked still comes in, into a list that nobody will read on. */
+/* The caller was interrupted: what is asked still comes in, for nobody. */
 static void more_cancelled(struct call *c)
 {
     struct dirhandle *d = ((struct dir_call *)c)->d;
-    d->failed = RGKV_CANCELLED;
+    round_undo(d);
     tell(d, RGKV_CANCELLED, rgkv_err_sentence(RGKV_CANCELLED));
 }
 
 void dirhandle_more(struct dirhandle *d, struct dir_call *c, void (*then)(struct call *c, enum rgkv_err err, const char *why))
 {
-    if (d->failed)
-        dirhandle_rewind(d);
     forget_old_rounds(d);
+    d->failed = RGKV_OK;
     d->next_part = 0;
     d->waiter = &c->call;
     d->then = then;

@@ -20,7 +20,7 @@ struct dirhandle {
     struct mount *m;
     struct inode *node;            /* a reference */
     uint64_t base;                 /* ordinal of entries[0] */
-    unsigned n, cap, round_at;     /* round_at: where the last round begins */
+    unsigned n, cap, round_at;     /* round_at: where the last round begins; n, if it was undone */
     struct dir_entry *entries;
     struct buf names;
     bool complete;                 /* nothing more to list */
