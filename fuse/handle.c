@@ -323,7 +323,9 @@ static void commit_done(struct call *c, const struct client_effect *e)
         return;
     }
     h->m->background -= 1;
-    commit_ended(h, again ? RGKV_OK : err, e->why, e->reply && e->reply->has_attr && !again ? &e->reply->attr : NULL);
+    char *why = mem_strdup(e->why); /* the first who is told may ask something, and then the effect is gone */
+    commit_ended(h, again ? RGKV_OK : err, why, e->reply && e->reply->has_attr && !again ? &e->reply->attr : NULL);
+    mem_free(why);
     call_end(c);
 }
 
@@ -387,6 +389,7 @@ static void commit_start(struct handle *h)
         return; /* commit_over is still telling who waited for the last one, and starts this at its end */
     ASSERT(!h->commit && !stage_empty(&h->stage));
     h->m->stats.commits++;
+    h->failed = RGKV_OK; /* it is tried again */
     h->flying = h->stage;
     h->flying_spill = h->spill;
     h->spill = NULL;

@@ -236,14 +236,17 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         handle_commit(h, &begin_flush(req, "flush", h)->call, flushed);
 }
 
+/* Whose commit was interrupted says fsync once more, as programs do after EINTR. */
+static bool asks_again(const struct handle *h) { return h->failed == RGKV_CANCELLED && handle_staged(h); }
+
 void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
     struct handle *h = control_is(ino) ? NULL : handle_of(fi);
     if (!h || (!handle_staged(h) && !h->failed))
         fuse_reply_err(req, 0); /* what was acknowledged is durable on a quorum */
-    else if (h->failed) {
+    else if (h->failed && !asks_again(h)) {
         h->reported = true;
-        fuse_reply_err(req, rgkv_err_errno(h->failed));
+        fuse_reply_err(req, flush_errno(h));
     } else
         handle_commit(h, &begin_flush(req, "fsync", h)->call, flushed);
 }

@@ -18,6 +18,10 @@ static void piece_done(struct call *call, const struct client_effect *e)
 {
     struct orphan_call *c = (struct orphan_call *)call;
     struct buf *content = &c->fetch.orphan->content;
+    if (e->err == RGKV_CANCELLED) {
+        call_reply_err(call, e->err, e->why); /* the name does not go */
+        return;
+    }
     if (e->err || !e->reply || !e->reply->has_attr || e->reply->attr.size > ORPHAN_BYTES_MAX) {
         give_up(c);
         return;

@@ -11,7 +11,7 @@ struct orphan;
 struct stage;
 
 /* Fetches the node's content if it is an open file, in the caller's call; `then` goes on in any case, perhaps at
- * once. A content that cannot be had, or is too large, is left out. The node is an orphan only after orphan_begin. */
+ * once, but not if the call is interrupted: then that is its answer. A content that cannot be had, or is too large, is left out. The node is an orphan only after orphan_begin. */
 typedef void orphan_then(struct call *c);
 struct orphan_fetch {
     struct inode *node;            /* referenced by the call */

@@ -1,0 +1,68 @@
+#!/bin/bash
+# What a caught signal ends while the cluster hangs is as if it had not been called, or can be called again: nothing spins, nothing that was
+# asked for is done behind the caller's back, and nothing of others is lost.
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
+limit 150
+
+one_group
+head -c 40m /dev/zero | tr '\0' z >"$m/large"
+echo old >"$m/synced"
+cat >"$work/lib.py" <<'PY'
+import ctypes, errno, os, signal, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)  # os.* would ask again after EINTR
+mount, node = sys.argv[1], int(sys.argv[2])
+signal.signal(signal.SIGUSR1, lambda *a: None)
+signal.siginterrupt(signal.SIGUSR1, True)
+main = threading.main_thread().ident
+def call(name, *args):
+    r = getattr(libc, name)(*args)
+    return 0 if r >= 0 else ctypes.get_errno()
+def under_way(what):
+    return any(what in line for line in open(mount + "/.ctrl/mount/inflight"))
+def hang(): os.kill(node, signal.SIGSTOP)
+def go_on(): os.kill(node, signal.SIGCONT)
+def interrupt_when(what, also=lambda: None):
+    def run():
+        while not under_way(what): time.sleep(0.001)
+        also()
+        time.sleep(0.2)
+        signal.pthread_kill(main, signal.SIGUSR1)
+    t = threading.Thread(target=run)
+    t.start()
+    return t
+PY
+
+check "an fsync that was interrupted can be called again" python3 - "$m" "${node_pid[1]}" <<PY
+exec(open("$work/lib.py").read())
+fd = os.open(mount + "/synced", os.O_WRONLY | os.O_TRUNC)
+os.write(fd, b"x" * 8192)  # staged
+hang()
+t = interrupt_when("op=fsync")
+assert call("fsync", fd) == errno.EINTR
+t.join()
+go_on()
+tries = 1
+while (e := call("fsync", fd)) == errno.EINTR and tries < 50: tries += 1
+assert e == 0 and tries == 1, f"{errno.errorcode.get(e)} after {tries} tries"
+assert os.stat(mount + "/synced").st_size == 8192
+assert call("close", fd) == 0
+PY
+
+check "an unlink that was interrupted while the open file's content was saved has not been done" python3 - "$m" "${node_pid[1]}" <<PY
+exec(open("$work/lib.py").read())
+fd = os.open(mount + "/large", os.O_RDWR)
+t = interrupt_when("op=unlink", hang)
+began = time.monotonic()
+e = call("unlink", (mount + "/large").encode())
+took = time.monotonic() - began
+t.join()
+go_on()
+assert e == errno.EINTR, errno.errorcode.get(e)
+assert took < 4, f"it took {took} s"
+assert os.stat(mount + "/large").st_size == 40 << 20
+os.pwrite(fd, b"y", 0)
+os.fsync(fd)
+assert open(mount + "/large", "rb").read(2) == b"yz"
+PY
+
+done_testing
