@@ -71,6 +71,7 @@ static void as_mounts_helper_minus_f_means_not_to_mount(void **state)
     assert_string_equal(o.mountpoint, "/mnt");
     assert_int_equal(parse(&o, &why, "rgkvfs h:1 /mnt -f"), RGKV_OK);
     assert_true(o.foreground && !o.fake);
+    buf_release(&why);
 }
 
 static void a_source_without_a_colon_means_the_embedded_node(void **state)
