@@ -165,15 +165,24 @@ static void swap_names(struct rename_call *c, struct inodes *t, struct inode *so
     inode_move(t, target, c->dir, c->name);
 }
 
-static void moved(struct rename_call *c)
+/* The node of what was renamed: the source, also if a lookup beside the rename has found another file under the old name by now; unless the
+ * answer says that it was that one. */
+static struct inode *renamed(const struct rename_call *c, struct inode *there, const struct kv_attr *a)
+{
+    bool other = there && a && a->ino && there->ino == a->ino;
+    return other || !c->source ? there : c->source;
+}
+
+static void moved(struct rename_call *c, const struct kv_attr *a)
 {
     struct inodes *t = &c->orphan.call.m->inodes;
-    struct inode *source = inode_child(t, c->dir, c->name);
+    struct inode *there = inode_child(t, c->dir, c->name), *source;
     if (c->flags & RENAME_EXCHANGE) {
-        if (source && c->target && c->target->parent)
-            swap_names(c, t, source);
+        if (there && c->target && c->target->parent)
+            swap_names(c, t, there);
         return;
     }
+    source = renamed(c, there, a);
     if (c->target) {
         orphan_begin(&c->orphan);
         inode_detach(t, c->target);
@@ -214,7 +223,7 @@ static void rename_done(struct call *call, const struct client_effect *e)
     if (!e->err && c->crosses)
         forget_pins(c->source);
     if (!e->err)
-        moved(c);
+        moved(c, e->reply && e->reply->has_attr ? &e->reply->attr : NULL);
     call_reply_err(call, e->err, e->why);
 }
 

@@ -10,6 +10,41 @@ join_group 101 1 2 3 || exit 1
 join_group 102 4 5 6 || exit 1
 a=$work/a b=$work/b
 
+check "an open file follows its rename, also if another mount takes the old name before this one hears of the end" python3 - "$a" "$b" <<'PY'
+import os, sys, threading
+a, b = sys.argv[1], sys.argv[2]
+def shard(n):
+    open(a + "/" + n, "w").close()
+    s = os.getxattr(a + "/" + n, "user.rgkv.shard")
+    os.unlink(a + "/" + n)
+    return s
+old = "taken"
+new = next(n for n in ("to%d" % i for i in range(100)) if shard(n) != shard(old))
+hits = 0
+for i in range(8):
+    open(a + "/" + old, "wb").write(b"x" * (4 << 20))
+    fd = os.open(a + "/" + old, os.O_RDWR)
+    done = threading.Event()
+    def beside():
+        global hits
+        while True:
+            try: os.close(os.open(b + "/" + old, os.O_CREAT | os.O_EXCL | os.O_WRONLY)); break
+            except FileExistsError: pass
+        hits += not done.is_set()
+        os.stat(a + "/" + old)
+    t = threading.Thread(target=beside)
+    t.start()
+    os.rename(a + "/" + old, a + "/" + new)
+    done.set()
+    t.join()
+    os.pwrite(fd, b"yes", 0)
+    os.fsync(fd)
+    os.close(fd)
+    assert open(b + "/" + new, "rb").read(3) == b"yes" and os.stat(b + "/" + old).st_size == 0
+    os.unlink(a + "/" + old)
+print("%d of 8 while the rename was under way" % hits)
+PY
+
 check "renames" python3 - "$a" "$b" <<'PY'
 import os, sys, errno, ctypes
 a, b = sys.argv[1], sys.argv[2]
