@@ -23,7 +23,7 @@
 #define APPEND_ENTRIES_MAX 1024u
 #define INFLIGHT_BYTES_MAX (16u << 20)              /* unacknowledged entry bytes per peer */
 #define INFLIGHT_MESSAGES_MAX 64u
-#define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed but uncommitted, per group: beyond, BUSY */
+#define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed and not yet durable and applied here, per group: beyond, BUSY */
 #define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */
 #define APPLY_BYTES_MAX (1u << 20)                  /* applied in one turn of a loop: heartbeats go out in between */
 #define PULL_CHUNK_BYTES (128u << 10)               /* rows in one answer of a shard's holder */

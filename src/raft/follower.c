@@ -46,14 +46,14 @@ static void log_truncate(struct raft *r, uint64_t from)
     r->persisted = MIN(r->persisted, from - 1);
 }
 
-/* False: the message contradicts what is committed here. */
+/* False: the message contradicts what is committed here, or what this very leader has said before. */
 static bool entries_take(struct raft *r, const struct raft_message *m)
 {
     unsigned held = entries_held(r, m);
     if (held == m->n_entries)
         return true;
     uint64_t first = m->entries[held].index;
-    if (first <= r->hard.commit)
+    if (first <= MAX(r->hard.commit, r->verified))
         return false;
     if (first <= raft_log_last(&r->log))
         log_truncate(r, first);

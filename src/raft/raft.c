@@ -57,14 +57,16 @@ void raft_free(struct raft *r)
 
 /* --- proposals --- */
 
+/* Open is what is not committed, and also what the others have committed while the own disk hangs or the own table is slow:
+ * nothing of that can be compacted, so without a bound it would fill the memory (B41). */
 static enum rgkv_err may_propose(const struct raft *r, uint64_t more, uint64_t more_bytes)
 {
-    uint64_t last = raft_log_last(&r->log), open = last - r->hard.commit;
+    uint64_t done = MIN(r->applied, r->persisted), last = raft_log_last(&r->log);
     if (r->role != RAFT_LEADER)
         return RGKV_NOT_LEADER;
-    if (r->transfer_to || open + more > PROPOSALS_MAX)
+    if (r->transfer_to || last - done + more > PROPOSALS_MAX)
         return RGKV_BUSY;
-    return raft_log_bytes(&r->log, r->hard.commit, last) + more_bytes > PROPOSALS_BYTES_MAX ? RGKV_BUSY : RGKV_OK;
+    return raft_log_bytes(&r->log, done, last) + more_bytes > PROPOSALS_BYTES_MAX ? RGKV_BUSY : RGKV_OK;
 }
 
 static enum rgkv_err propose(struct raft *r, const struct raft_input *input)

@@ -305,6 +305,57 @@ TEST(B41_too_many_uncommitted_bytes_are_refused_and_nothing_changes)
     raft_free(o.r);
 }
 
+/* Proposes large ones, which member 2 and 3 acknowledge at once, until it is told that it is too much. */
+static uint64_t committed_by_others_until_busy(struct one *o, bool persists)
+{
+    struct blob *big = blob_alloc(DATA_BYTES_MAX);
+    struct raft_input in = {.kind = RAFT_PROPOSED, .n_payloads = 1, .payloads = &big};
+    uint64_t first = one_status(o).last_index, limit = first + 2 * PROPOSALS_BYTES_MAX / DATA_BYTES_MAX;
+    while (one_status(o).last_index < limit && one_step(o, in) == RGKV_OK) {
+        struct raft_status s = one_status(o);
+        one_collect(o);
+        if (persists)
+            one_persisted(o, s.last_index, s.term);
+        one_ack(o, 2, s.last_index, s.term);
+        one_ack(o, 3, s.last_index, s.term);
+        assert_int_equal(one_status(o).commit, s.last_index);
+    }
+    blob_unref(big);
+    return one_status(o).last_index - first;
+}
+
+TEST(B39_B41_a_leader_whose_own_disk_hangs_does_not_take_proposals_without_end)
+{
+    struct one o = leader(3);
+    assert_int_equal(committed_by_others_until_busy(&o, false), PROPOSALS_BYTES_MAX / DATA_BYTES_MAX);
+    struct raft_status s = one_status(&o);
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_APPLIED, .log_index = s.commit}), RGKV_OK);
+    assert_int_equal(one_propose(&o, "x"), RGKV_BUSY);
+    one_persisted(&o, s.last_index, s.term);
+    assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    raft_free(o.r);
+}
+
+TEST(B41_a_leader_whose_table_is_slow_does_not_take_proposals_without_end)
+{
+    struct one o = leader(3);
+    assert_int_equal(committed_by_others_until_busy(&o, true), PROPOSALS_BYTES_MAX / DATA_BYTES_MAX);
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_APPLIED, .log_index = one_status(&o).commit}), RGKV_OK);
+    assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    raft_free(o.r);
+}
+
+TEST(a_leader_that_contradicts_what_it_said_itself_is_ignored)
+{
+    struct one o = one_new(3, 0);
+    one_append(&o, 2, 3, 0, 0, TERMS(1, 1, 1, 1), 0);
+    one_append(&o, 2, 3, 1, 1, TERMS(2), 4);
+    assert_int_equal(one_status(&o).last_index, 4);
+    assert_int_equal(one_status(&o).commit, 0);
+    assert_int_equal(one_status(&o).ignored, 1);
+    raft_free(o.r);
+}
+
 TEST(a_lost_append_in_the_pipeline_is_sent_again_from_the_match)
 {
     struct one o = leader(3);
@@ -579,6 +630,9 @@ int main(void)
         T(a_pipeline_does_not_wait_for_acknowledgements_and_is_bounded),
         T(bytes_in_flight_and_bytes_in_a_message_are_bounded),
         T(B41_too_many_uncommitted_bytes_are_refused_and_nothing_changes),
+        T(B39_B41_a_leader_whose_own_disk_hangs_does_not_take_proposals_without_end),
+        T(B41_a_leader_whose_table_is_slow_does_not_take_proposals_without_end),
+        T(a_leader_that_contradicts_what_it_said_itself_is_ignored),
         T(a_lost_append_in_the_pipeline_is_sent_again_from_the_match),
         T(a_lost_tail_is_sent_again_but_a_slow_disk_is_left_alone),
         T(a_lost_acknowledgement_is_made_up_for_by_the_next_heartbeat),
