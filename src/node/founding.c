@@ -107,9 +107,9 @@ static bool member_makes_sense(const struct founding *record, unsigned i)
 {
     const struct raft_member *m = &record->members[i];
     for (unsigned k = 0; k < i; k++)
-        if (record->members[k].id == m->id || record->members[k].node == m->node)
+        if (record->members[k].node == m->node)
             return false;
-    return m->id && m->node && m->voter && m->addr[0];
+    return m->id == i + 1 && m->node && m->voter && m->addr[0];
 }
 
 /* Whoever may connect to a blank node may send it a record, and it is kept for ever. */

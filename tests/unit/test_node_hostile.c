@@ -162,6 +162,10 @@ static void a_founding_record_that_makes_no_sense_is_not_adopted(void **state)
     m = founding_of(bad, 4);
     assert_false(founds_with(&m));
     bad = me();
+    bad.id = 7; /* ids are 1 … n: the first leader would fail an assertion, at each start */
+    m = founding_of(bad, 4);
+    assert_false(founds_with(&m));
+    bad = me();
     bad.addr[0] = 0;
     m = founding_of(bad, 4);
     assert_false(founds_with(&m));
