@@ -12,7 +12,8 @@
 #include <uthash.h>
 
 #define OUT_KEEP_BYTES (1u << 20)      /* memory that an empty queue may keep while its connection is busy */
-#define OUT_FAIR_BYTES (1u << 20)      /* a queue this short is not the reason for a full house */
+#define OUT_FAIR_BYTES (1u << 20)      /* a queue this short is not the reason for a full house, … */
+#define SMALL_BYTES (32u << 10)        /* … nor one this short for a house that is twice as full: CONNS_MAX of those fit once more */
 #define OUT_UNCONNECTED_BYTES (1u << 20)
 
 struct conns {
@@ -35,13 +36,15 @@ struct conn {
     UT_hash_handle hh;
     const struct conn_events *events;  /* NULL: abandoned */
     void *owner;
-    bool connected, greeted, closing, dirty, writing_now;
+    bool connected, greeted, closing, dirty, writing_now, full;
     struct conn *next_dirty;
     struct buf out;                    /* queued */
     struct buf writing;                /* given to libuv, untouched until it is done */
     uv_write_t write;
     uv_connect_t connect;
     uint64_t born_us, frame_since_us;
+    uint64_t stuck_since_us;           /* what libuv has to write has been `stuck_bytes` since then */
+    size_t stuck_bytes;
     size_t in_held;                    /* its share of in_bytes */
     struct frame_in in;
     char peer[ADDR_BYTES_MAX];
@@ -84,6 +87,12 @@ struct conn *conns_find(const struct conns *s, uint64_t id)
 
 uint64_t conn_id(const struct conn *c) { return c->id; }
 size_t conn_queued(const struct conn *c) { return c->out.len + c->writing.len; }
+size_t conn_memory(const struct conn *c) { return c->out.cap + c->writing.cap; }
+
+static bool hoards(size_t mine, size_t fair, size_t all, size_t all_max)
+{
+    return all > all_max && mine > (all > 2 * all_max ? SMALL_BYTES : fair);
+}
 
 /* ---- the end of a connection ---- */
 
@@ -138,18 +147,39 @@ void conns_close_all(struct conns *s)
 
 static void flush(struct conn *c);
 
+static void tell_full(struct conn *c)
+{
+    size_t limit = c->full ? CONN_FULL_BYTES / 4 : CONN_FULL_BYTES;
+    bool full = conn_queued(c) > limit;
+    if (full == c->full || c->closing)
+        return;
+    c->full = full;
+    if (c->events && c->events->full)
+        c->events->full(c->owner, c, full);
+}
+
+/* An empty queue gives large memory back: a peer that was slow once would hold it for ever. */
+static void queue_clear(struct buf *b)
+{
+    buf_clear(b);
+    if (b->cap > OUT_KEEP_BYTES)
+        buf_release(b);
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct conn *c = request->data;
     c->set->out_bytes -= c->writing.len;
-    buf_clear(&c->writing);
+    queue_clear(&c->writing);
     c->writing_now = false;
     if (status == UV_ECANCELED || c->closing)
         return;
-    if (status < 0)
+    if (status < 0) {
         conn_close(c, NULL);
-    else
-        flush(c);
+        return;
+    }
+    flush(c);
+    tell_full(c);
 }
 
 /* What the socket would not take at once waits in libuv, from `from` on; the next frames are queued behind it. */
@@ -170,9 +200,7 @@ static void write_later(struct conn *c, size_t from)
 static void out_emptied(struct conn *c)
 {
     c->set->out_bytes -= c->out.len;
-    buf_clear(&c->out);
-    if (c->out.cap > OUT_KEEP_BYTES)
-        buf_release(&c->out);
+    queue_clear(&c->out);
 }
 
 static void flush(struct conn *c)
@@ -196,6 +224,7 @@ void conns_flush(struct conns *s)
         s->dirty = c->next_dirty;
         c->dirty = false;
         flush(c);
+        tell_full(c);
     }
 }
 
@@ -203,8 +232,7 @@ static void queued(struct conn *c, size_t len)
 {
     struct conns *s = c->set;
     s->out_bytes += len;
-    bool hoards = s->out_bytes > CONNS_OUT_BYTES_MAX && conn_queued(c) > OUT_FAIR_BYTES;
-    if (conn_queued(c) > CONN_OUT_BYTES_MAX || hoards) {
+    if (conn_queued(c) > CONN_OUT_BYTES_MAX || hoards(conn_queued(c), OUT_FAIR_BYTES, s->out_bytes, CONNS_OUT_BYTES_MAX)) {
         s->counters.unread++;
         conn_close(c, "it does not read its answers");
         return;
@@ -288,7 +316,7 @@ static void note_held(struct conn *c)
     size_t held = frame_in_held(&c->in);
     s->in_bytes = s->in_bytes - c->in_held + held;
     c->in_held = held;
-    if (s->in_bytes > CONNS_IN_BYTES_MAX && held > FRAME_SCRATCH_BYTES)
+    if (hoards(held, FRAME_SCRATCH_BYTES, s->in_bytes, CONNS_IN_BYTES_MAX))
         refuse(c, &s->counters.greedy, "too many large frames are under way");
 }
 
@@ -408,8 +436,32 @@ struct conn *conns_connect(struct conns *s, const struct sockaddr *to, const str
 
 /* ---- the impatient ---- */
 
+static void idle_release(struct conn *c)
+{
+    if (c->out.len || c->writing_now)
+        return;
+    buf_release(&c->out);
+    buf_release(&c->writing);
+}
+
+/* It answers the kernel's probes, so TCP believes in it for ever. */
+static bool never_reads(struct conn *c, uint64_t now_us)
+{
+    size_t left = c->writing_now ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
+    if (left == 0 || left != c->stuck_bytes) {
+        c->stuck_bytes = left;
+        c->stuck_since_us = now_us;
+    }
+    return now_us - c->stuck_since_us > CONN_FRAME_US;
+}
+
 static void sweep_one(struct conn *c, uint64_t now_us)
 {
+    idle_release(c);
+    if (never_reads(c, now_us)) {
+        refuse(c, &c->set->counters.unread, "it does not read its answers");
+        return;
+    }
     if (!c->greeted && now_us - c->born_us > CONN_HELLO_US) {
         refuse(c, &c->set->counters.strangers, "it did not say who it is");
         return;

@@ -1,8 +1,8 @@
 /* Framed TCP connections, accepted and own, of one loop.
  *
  * Frames that are sent during one round of the loop leave together at conns_flush. Each connection's queue is bounded:
- * a peer that does not read is closed. So is one that sends what is no frame, that does not say HELLO within 5 s, or that takes
- * a minute for one frame; each is counted, and one line a second at most tells of them.
+ * a peer that does not read is closed. So is one that sends what is no frame, that does not say HELLO within 5 s, that takes a minute for
+ * one frame, or that reads nothing of what waits for it for as long; each is counted, and one line a second at most tells of them.
  *
  * The first frame each way is a HELLO; `hello` and `message` are called for what comes in, `closed` once, from the
  * loop, after which the connection is gone. Nothing is called for a connection after conn_close but `closed`. */
@@ -17,6 +17,7 @@
 #define CONN_HELLO_US (5u * 1000000u)
 #define CONN_FRAME_US (60u * 1000000u)
 #define CONN_DEAD_MS 2000u                  /* TCP_USER_TIMEOUT: unacknowledged for so long is dead */
+#define CONN_FULL_BYTES (8u << 20)          /* queued on one connection: nothing large should be added; told again at a quarter of it */
 #define CONNS_OUT_BYTES_MAX (512u << 20)    /* queued on all connections: beyond, the ones that hold much are closed */
 #define CONNS_IN_BYTES_MAX (512u << 20)     /* held of unfinished large frames on all connections */
 
@@ -27,6 +28,7 @@ struct conn_events {
     void (*hello)(void *owner, struct conn *c, const struct msg *m);
     void (*message)(void *owner, struct conn *c, const struct msg *m); /* borrowed for the call */
     void (*closed)(void *owner, struct conn *c);
+    void (*full)(void *owner, struct conn *c, bool full); /* may be NULL: much is queued on it, or little again */
 };
 
 struct conn_counters {
@@ -60,5 +62,6 @@ void conn_close(struct conn *c, const char *why);
 /* Its owner goes away: closes, and calls nothing of it any more. */
 void conn_abandon(struct conn *c);
 size_t conn_queued(const struct conn *c);
+size_t conn_memory(const struct conn *c);          /* of its queues, used or not */
 
 #endif

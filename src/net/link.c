@@ -97,7 +97,7 @@ static void on_conn_closed(void *owner, struct conn *c)
         s->events->conn_closed(s->arg, conn_id(c));
 }
 
-static const struct conn_events conn_events = {on_hello, on_message, on_conn_closed};
+static const struct conn_events conn_events = {.hello = on_hello, .message = on_message, .closed = on_conn_closed};
 
 /* ---- an attempt ---- */
 

@@ -94,7 +94,11 @@ static void fill_hello(void *arg, struct msg *m)
 
 static void on_conn_message(void *owner, struct conn *c, const struct msg *m) { received(owner, c, m); }
 static void on_conn_closed(void *owner, struct conn *c) { gone(owner, conn_id(c)); }
-static const struct conn_events conn_events = {on_conn_message, on_conn_message, on_conn_closed};
+static void on_conn_full(void *owner, struct conn *c, bool full)
+{
+    step(owner, &(struct node_input){.kind = NODE_CONN_FULL, .conn = conn_id(c), .full = full});
+}
+static const struct conn_events conn_events = {on_conn_message, on_conn_message, on_conn_closed, on_conn_full};
 
 static void on_link_message(void *arg, const char *addr, struct conn *c, const struct msg *m) { received(arg, c, m); }
 static void on_link_conn_closed(void *arg, uint64_t conn) { gone(arg, conn); }

@@ -135,6 +135,7 @@ struct replica {
     unsigned waiters_head, waiters_n, waiters_cap;
     struct read_wait *reads;
     unsigned n_reads, reads_cap;
+    bool reads_left;           /* some could be served, but not in that turn */
     uint64_t next_read_id;
 
     enum raft_role role;
@@ -208,6 +209,9 @@ struct node {
     uint64_t tick_next_us;       /* housekeeping that is not raft's */
     uint64_t dropped;            /* messages for somebody else */
     struct metrics metrics;
+    uint64_t replied_bytes;      /* in this turn */
+    uint64_t *full;              /* connections that take nothing large now */
+    unsigned n_full, full_cap;
 };
 
 void node_event(struct node *n, const char *format, ...) PRINTF(2, 3);
@@ -271,6 +275,8 @@ void serve_reads(struct node *n, struct replica *r);     /* those whose index is
 void serve_read_result(struct node *n, struct replica *r, const struct raft_read_result *result);
 void serve_drop_reads(struct node *n, struct replica *r, bool answer);
 void serve_conn_closed(struct node *n, uint64_t conn);
+void serve_conn_full(struct node *n, uint64_t conn, bool full);
+void serve_left(struct node *n);                         /* reads that the last turn left */
 
 /* founding.c */
 void founding_start(struct node *n);           /* a blank controller */

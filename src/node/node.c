@@ -47,7 +47,12 @@ void node_reply(struct node *n, uint64_t conn, uint64_t request_id, struct msg *
     m->id = request_id;
     m->cluster = n->manifest.cluster;
     metrics_replied(n, m);
-    msg_encode(m, out_to_conn(&n->out, conn));
+    struct buf *to = out_to_conn(&n->out, conn);
+    size_t before = to->len;
+    if (before > CONN_OUT_BYTES_MAX)
+        return; /* the outside ends a connection that asks for so much at once */
+    msg_encode(m, to);
+    n->replied_bytes += to->len - before;
 }
 
 void node_refuse(struct node *n, uint64_t conn, uint64_t request_id, enum rgkv_err err, const char *why)
@@ -237,6 +242,7 @@ void node_free(struct node *n)
     ctrl_view_release(&n->view);
     mem_free(n->polls);
     mem_free(n->handovers);
+    mem_free(n->full);
     arena_release(&n->arena);
     buf_release(&n->scratch);
     out_release(&n->out);
@@ -432,6 +438,7 @@ static void dispatch(struct node *n, const struct node_input *i)
     case NODE_TICK: tick(n); break;
     case NODE_RECEIVED: receive(n, i); break;
     case NODE_CONN_CLOSED: serve_conn_closed(n, i->conn); break;
+    case NODE_CONN_FULL: serve_conn_full(n, i->conn, i->full); break;
     case NODE_MANIFEST_SAVED: manifest_saved(n, i); break;
     case NODE_REPLICA_OPENED: replica_opened(n, r, i); break;
     case NODE_COMMITTED: replica_committed(n, r, i); break;
@@ -490,10 +497,10 @@ static void apply_all(struct node *n)
             replica_apply(n, n->replicas[i]);
 }
 
-static bool something_to_apply(const struct node *n)
+static bool something_left(const struct node *n)
 {
     for (unsigned i = 0; i < n->n_replicas; i++)
-        if (apply_ready(n->replicas[i]))
+        if (apply_ready(n->replicas[i]) || n->replicas[i]->reads_left)
             return true;
     return false;
 }
@@ -501,11 +508,13 @@ static bool something_to_apply(const struct node *n)
 bool node_collect(struct node *n)
 {
     out_turn(&n->out);
+    serve_left(n);
     apply_all(n);
     /* Applying may wake others (a controller's view changes what a group must do), so go round until it is quiet. */
     while (collect_dirty(n))
         ;
-    return !n->failed && something_to_apply(n);
+    n->replied_bytes = 0;
+    return !n->failed && something_left(n);
 }
 
 bool node_next(struct node *n, struct node_effect *ret_e)

@@ -52,6 +52,7 @@ enum node_input_kind {
     NODE_TICK = 1,
     NODE_RECEIVED,            /* conn, message (borrowed). conn: an accepted or an own connection; replies go there */
     NODE_CONN_CLOSED,         /* conn: pending replies are forgotten */
+    NODE_CONN_FULL,           /* conn, full: much waits on it to be written: reads of it are served when it is not full any more */
     NODE_MANIFEST_SAVED,      /* err */
     NODE_REPLICA_OPENED,      /* replica, err, why, recovered (borrowed), table */
     NODE_COMMITTED,           /* replica, err, disk_bytes: the oldest NODE_COMMIT is done. err NO_SPACE: it is not done, the
@@ -72,6 +73,7 @@ struct node_input {
     enum node_input_kind kind;
     uint64_t now_us;          /* monotonic */
     uint64_t conn;
+    bool full;
     const struct msg *message;
     uint32_t replica;
     enum rgkv_err err;

@@ -5,6 +5,8 @@
 #include "node/internal.h"
 
 #define READS_MAX 65536u
+#define READS_OF_ONE_MAX 8192u    /* connection */
+#define TURN_BYTES_MAX (4u << 20) /* of answers in one turn: what is written meanwhile need not be in memory at once */
 
 static void reply_err(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, enum rgkv_err err)
 {
@@ -96,9 +98,18 @@ static struct msg *copy_request(const struct msg *m)
     return c;
 }
 
+/* One that does not read its answers must not have all the places. */
+static bool has_too_many(const struct replica *r, uint64_t conn)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; r->n_reads >= READS_OF_ONE_MAX && i < r->n_reads; i++)
+        count += r->reads[i].conn == conn;
+    return count >= READS_OF_ONE_MAX;
+}
+
 enum rgkv_err serve_read_begin(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
 {
-    if (r->n_reads >= READS_MAX)
+    if (r->n_reads >= READS_MAX || has_too_many(r, conn))
         return RGKV_BUSY;
     uint64_t id = ++r->next_read_id;
     struct raft_input in = {.kind = RAFT_READ, .read_id = id};
@@ -178,19 +189,39 @@ void serve_read_result(struct node *n, struct replica *r, const struct raft_read
     memmove(w, w + 1, (size_t)(&r->reads[r->n_reads] - w) * sizeof(*w));
 }
 
+static bool is_full(const struct node *n, uint64_t conn)
+{
+    for (unsigned i = 0; i < n->n_full; i++)
+        if (n->full[i] == conn)
+            return true;
+    return false;
+}
+
+/* One request of a hundred bytes may ask for a megabyte: nobody gets more at once than is written at once. */
+static bool must_wait(const struct node *n, struct replica *r, const struct read_wait *w)
+{
+    if (w->index == 0 || w->index > r->applied)
+        return true;
+    bool later = n->replied_bytes >= TURN_BYTES_MAX;
+    r->reads_left |= later;
+    return later || is_full(n, w->conn);
+}
+
 void serve_reads(struct node *n, struct replica *r)
 {
     unsigned kept = 0;
+    r->reads_left = false;
     if (r->n_reads == 0)
         return;
     /* A served read may make nobody read again here, so the array does not grow while we walk. */
     for (unsigned i = 0; i < r->n_reads; i++) {
         struct read_wait *w = &r->reads[i];
-        if (w->index == 0 || w->index > r->applied) {
+        if (must_wait(n, r, w)) {
             r->reads[kept++] = *w;
             continue;
         }
-        serve_one(n, r, w);
+        if (w->conn)
+            serve_one(n, r, w);
         mem_free(w->request);
     }
     r->n_reads = kept;
@@ -204,12 +235,45 @@ void serve_drop_reads(struct node *n, struct replica *r, bool answer)
         mem_free(r->reads[i].request);
     }
     r->n_reads = 0;
+    r->reads_left = false;
 }
 
-/* Answers to a closed connection go nowhere: the outside drops them. */
+void serve_left(struct node *n)
+{
+    for (unsigned i = 0; i < n->n_replicas; i++)
+        if (n->replicas[i]->reads_left)
+            serve_reads(n, n->replicas[i]);
+}
+
+static void full_drop(struct node *n, uint64_t conn)
+{
+    for (unsigned i = 0; i < n->n_full; i++)
+        if (n->full[i] == conn) {
+            n->full[i] = n->full[--n->n_full];
+            return;
+        }
+}
+
+void serve_conn_full(struct node *n, uint64_t conn, bool full)
+{
+    full_drop(n, conn);
+    if (!full) {
+        for (unsigned i = 0; i < n->n_replicas; i++)
+            n->replicas[i]->reads_left |= n->replicas[i]->n_reads > 0;
+        return;
+    }
+    if (n->n_full == n->full_cap) {
+        n->full_cap = MAX(8u, n->full_cap * 2);
+        n->full = mem_realloc(n->full, n->full_cap * sizeof(*n->full));
+    }
+    n->full[n->n_full++] = conn;
+}
+
+/* Nothing is read, and nothing encoded, for a connection that is gone. */
 void serve_conn_closed(struct node *n, uint64_t conn)
 {
     unsigned kept = 0;
+    full_drop(n, conn);
     for (unsigned i = 0; i < n->n_polls; i++)
         if (n->polls[i].conn != conn)
             n->polls[kept++] = n->polls[i];
@@ -219,6 +283,9 @@ void serve_conn_closed(struct node *n, uint64_t conn)
             n->handovers[i].conn = 0;
     for (unsigned k = 0; k < n->n_replicas; k++) {
         struct replica *r = n->replicas[k];
+        for (unsigned i = 0; i < r->n_reads; i++)
+            if (r->reads[i].conn == conn)
+                r->reads[i].conn = 0;
         for (unsigned i = 0; i < r->waiters_n; i++) {
             struct waiter *w = &r->waiters[(r->waiters_head + i) % r->waiters_cap];
             if (w->conn == conn)

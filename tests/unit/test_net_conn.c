@@ -15,7 +15,7 @@ struct world {
     struct conns *conns;
     char addr[ADDR_BYTES_MAX];
     struct sockaddr_storage sa;
-    unsigned accepted, hellos, messages, closed, lines;
+    unsigned accepted, hellos, messages, closed, lines, fulls, drains;
     uint64_t last_id;
     struct conn *newest;
     bool answers;                /* every message with a large one */
@@ -43,7 +43,16 @@ static void on_message(void *owner, struct conn *c, const struct msg *m)
 }
 
 static void on_closed(void *owner, struct conn *c) { ((struct world *)owner)->closed++; }
-static const struct conn_events events = {on_hello, on_message, on_closed};
+
+static void on_full(void *owner, struct conn *c, bool full)
+{
+    struct world *w = owner;
+    assert_true(full ? conn_queued(c) > CONN_FULL_BYTES : conn_queued(c) < CONN_FULL_BYTES);
+    w->fulls += full;
+    w->drains += !full;
+}
+
+static const struct conn_events events = {on_hello, on_message, on_closed, on_full};
 
 static void on_connection(uv_stream_t *listener, int status)
 {
@@ -307,7 +316,32 @@ static void answers_larger_than_the_sockets_buffers_arrive_whole(void **state)
     }
     assert_int_equal(got, want);
     assert_int_equal(conn_queued(w->newest), 0);
+    assert_true(conn_memory(w->newest) <= 4u << 20); /* a thousand peers that were slow once would fill the memory */
+    conns_sweep(w->conns, uv_hrtime() / 1000);
+    assert_int_equal(conn_memory(w->newest), 0);
+    assert_true(w->fulls == 1 && w->drains == 1);
     buf_release(&frame);
+    close(fd);
+}
+
+static void a_peer_that_reads_nothing_for_a_minute_is_closed_however_little_waits(void **state)
+{
+    struct world *w = *state;
+    int fd = stranger(w);
+    uint64_t now = uv_hrtime() / 1000;
+    say_hello(fd);
+    w->answers = true;
+    for (uint64_t id = 1; id <= 12; id++)
+        say_something(fd, id);
+    UNTIL(w, w->messages == 12);
+    round_of(w, UV_RUN_NOWAIT);
+    assert_true(conn_queued(w->newest) > 0);
+    conns_sweep(w->conns, now);
+    conns_sweep(w->conns, now + CONN_FRAME_US);
+    assert_int_equal(conns_counters(w->conns)->unread, 0);
+    conns_sweep(w->conns, now + CONN_FRAME_US + 1000000);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(conns_counters(w->conns)->unread, 1);
     close(fd);
 }
 
@@ -502,6 +536,7 @@ int main(void)
         T(one_byte_now_and_then_is_too_slow_for_a_frame),
         T(frames_that_follow_each_other_for_long_are_not_slow),
         T(a_peer_that_never_reads_is_closed_and_its_queue_was_bounded),
+        T(a_peer_that_reads_nothing_for_a_minute_is_closed_however_little_waits),
         T(answers_larger_than_the_sockets_buffers_arrive_whole),
         T(beyond_the_limit_connections_are_refused_until_one_leaves),
         T(a_storm_of_connects_and_resets_leaves_nothing_behind),

@@ -1,5 +1,7 @@
 #include "tests/unit/unit.h"
 
+#include <signal.h>
+
 #include "net/net_client.h"
 #include "net/server.h"
 #include "tests/unit/store_dir.h"
@@ -209,14 +211,39 @@ static void many_requests_at_once_are_all_answered(void **state)
     expect(w, "k7", "xxxxxxxxxx");
 }
 
+/* A hundred of them are more than a connection may have queued: they must wait for each other, not end it. */
+static void many_large_reads_at_once_are_all_answered_over_one_connection(void **state)
+{
+    struct world *w = *state;
+    static uint8_t data[DATA_BYTES_MAX];
+    struct kv_request put = {.op = KV_PUT, .key = bytes_str("large"), .data = bytes_of(data, sizeof(data)), .mode = 0644};
+    struct kv_request get = {.op = KV_GET, .key = bytes_str("large"), .length = DATA_BYTES_MAX};
+    join(w);
+    ask(w, &(struct client_request){.kind = CLIENT_KV, .kv = &put});
+    assert_int_equal(w->err, RGKV_OK);
+    uint64_t accepted = server_counters(w->server)->accepted;
+    w->answers = 0;
+    for (unsigned i = 0; i < 200; i++)
+        net_client_submit(w->client, &(struct client_request){.kind = CLIENT_KV, .kv = &get}, 0, on_answer, w);
+    while (w->answers < 200) {
+        uv_run(&w->loop, UV_RUN_ONCE);
+        assert_int_equal(w->err, RGKV_OK);
+        assert_int_equal(server_counters(w->server)->unread, 0);
+    }
+    assert_int_equal(w->text.len, DATA_BYTES_MAX);
+    assert_int_equal(server_counters(w->server)->accepted, accepted);
+}
+
 int main(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as the programs do */
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(what_was_acknowledged_is_there_after_a_restart_once),
         T(a_client_that_is_closed_answers_what_was_in_flight),
         T(a_cancelled_request_is_answered_from_the_loop_and_once),
         T(many_requests_at_once_are_all_answered),
+        T(many_large_reads_at_once_are_all_answered_over_one_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,8 @@ struct outside {
     bool failed;
     enum rgkv_err answers[8];  /* by request id: of replies */
     unsigned n_answers[8];
+    size_t reply_bytes_most;   /* of one turn, to one connection */
+    uint64_t replies_bytes;
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
 };
 
@@ -60,7 +62,11 @@ static void carry_out(struct outside *w, struct node_effect *e)
         break;
     case NODE_SAVE_MANIFEST: step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED}); break;
     case NODE_OPEN_REPLICA: open_replica(w, e->replica); break;
-    case NODE_REPLY: replied(w, e->frames); break;
+    case NODE_REPLY:
+        w->reply_bytes_most = MAX(w->reply_bytes_most, e->frames.len);
+        w->replies_bytes += e->frames.len;
+        replied(w, e->frames);
+        break;
     case NODE_FAILED: w->failed = true; break;
     default: break;
     }
@@ -424,6 +430,92 @@ static void the_end_of_an_import_is_logged_only_behind_its_last_rows(void **stat
     stop(&w);
 }
 
+/* ---- reads ---- */
+
+/* It leads group 3 alone and serves all four shards; the key "k" has a value of a megabyte. */
+static struct outside with_large_value(void)
+{
+    struct outside w = member();
+    static uint8_t data[DATA_BYTES_MAX];
+    struct ctrl_shard shards[4] = {{.target = 3, .epoch = 1}, {.target = 3, .epoch = 1}, {.target = 3, .epoch = 1}, {.target = 3, .epoch = 1}};
+    struct ctrl_group group = {.gid = 3, .incarnation = 1, .founded = true, .n = 1, .members = {{.id = 1, .node = NODE, .founding = true, .addr = ME}}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    w.manifest.replicas[0].founding.n = 1;
+    start(&w);
+    answer_poll(&w, v);
+    for (unsigned s = 0; s < 4; s++)
+        shards[s] = (struct ctrl_shard){.holder = 3, .epoch = 1};
+    v.version = 3;
+    answer_poll(&w, v);
+    const struct bytes key = bytes_str("k");
+    struct msg put = {.kind = MSG_KV_REQUEST, .id = 1, .cluster = CLUSTER, .kv_request = {.gid = 3, .request = {
+        .op = KV_PUT, .client = 1, .seq = 1, .floor = 1, .shard = kv_key_shard(key, 4), .key = key, .mode = 0644, .data = bytes_of(data, sizeof(data))}}};
+    receive(&w, &put);
+    assert_true(w.n_answers[1] == 1 && w.answers[1] == RGKV_OK);
+    w.reply_bytes_most = w.replies_bytes = 0;
+    return w;
+}
+
+/* Before the node is collected once. */
+static void read_large(struct outside *w, uint64_t conn, unsigned times)
+{
+    const struct bytes key = bytes_str("k");
+    struct msg get = {.kind = MSG_KV_REQUEST, .id = 99, .cluster = CLUSTER, .kv_request = {.gid = 3, .request = {
+        .op = KV_GET, .shard = kv_key_shard(key, 4), .key = key, .length = DATA_BYTES_MAX}}};
+    for (unsigned i = 0; i < times; i++)
+        step(w, (struct node_input){.kind = NODE_RECEIVED, .conn = conn, .message = &get});
+}
+
+static void a_pipeline_of_large_reads_is_answered_piece_by_piece(void **state)
+{
+    struct outside w = with_large_value();
+    read_large(&w, 9, 100);
+    collect(&w);
+    assert_true(w.replies_bytes >= 100ull * DATA_BYTES_MAX);
+    assert_true(w.reply_bytes_most < 8u << 20);
+    stop(&w);
+}
+
+static void a_full_connection_gets_no_large_answers_and_the_others_do(void **state)
+{
+    struct outside w = with_large_value();
+    step(&w, (struct node_input){.kind = NODE_CONN_FULL, .conn = 9, .full = true});
+    read_large(&w, 9, 10);
+    collect(&w);
+    assert_int_equal(w.replies_bytes, 0);
+    read_large(&w, 8, 1);
+    collect(&w);
+    assert_in_range(w.replies_bytes, DATA_BYTES_MAX, DATA_BYTES_MAX + 1000);
+    step(&w, (struct node_input){.kind = NODE_CONN_FULL, .conn = 9, .full = false});
+    collect(&w);
+    assert_true(w.replies_bytes >= 11ull * DATA_BYTES_MAX);
+    stop(&w);
+}
+
+static void what_a_closed_connection_asked_for_is_not_read(void **state)
+{
+    struct outside w = with_large_value();
+    read_large(&w, 9, 10);
+    step(&w, (struct node_input){.kind = NODE_CONN_CLOSED, .conn = 9});
+    collect(&w);
+    assert_int_equal(w.replies_bytes, 0);
+    assert_int_equal(w.n->replicas[0]->n_reads, 0);
+    stop(&w);
+}
+
+static void one_connection_does_not_take_the_places_of_all_reads(void **state)
+{
+    struct outside w = with_large_value();
+    step(&w, (struct node_input){.kind = NODE_CONN_FULL, .conn = 9, .full = true});
+    read_large(&w, 9, 70000);
+    collect(&w);
+    w.replies_bytes = 0;
+    read_large(&w, 8, 1);
+    collect(&w);
+    assert_true(w.replies_bytes >= DATA_BYTES_MAX);
+    stop(&w);
+}
+
 /* ---- waiters ---- */
 
 static void other_says(struct outside *w, struct raft_message m)
@@ -481,6 +573,10 @@ int main(void)
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
         cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
+        cmocka_unit_test(a_pipeline_of_large_reads_is_answered_piece_by_piece),
+        cmocka_unit_test(a_full_connection_gets_no_large_answers_and_the_others_do),
+        cmocka_unit_test(what_a_closed_connection_asked_for_is_not_read),
+        cmocka_unit_test(one_connection_does_not_take_the_places_of_all_reads),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
