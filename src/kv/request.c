@@ -104,10 +104,11 @@ static enum rgkv_err xattr_check(const struct kv_request *q)
     return q->key2.len > KEY_COMPONENT_BYTES_MAX ? RGKV_RANGE : RGKV_OK;
 }
 
-/* Where a page of names goes on: any name, also one that is no key. */
-static enum rgkv_err after_check(struct bytes name)
+/* Where a page of names goes on: any name, also one that is no key, but none that is too long to be in that directory. */
+static enum rgkv_err after_check(struct bytes dir, struct bytes name)
 {
-    return name.len > KEY_COMPONENT_BYTES_MAX ? RGKV_NAME_TOO_LONG : RGKV_OK;
+    size_t path = dir.len && name.len ? dir.len + 1 + name.len : 0;
+    return name.len > KEY_COMPONENT_BYTES_MAX || path > KEY_BYTES_MAX ? RGKV_NAME_TOO_LONG : RGKV_OK;
 }
 
 static enum rgkv_err op_check(const struct kv_request *q, uint32_t nshards)
@@ -130,7 +131,7 @@ static enum rgkv_err op_check(const struct kv_request *q, uint32_t nshards)
     case KV_SYMLINK:
         return target_check(q->data);
     case KV_LIST:
-        return after_check(q->key2);
+        return after_check(q->key, q->key2);
     case KV_APPEND:
     case KV_STAGE_OPEN:
     case KV_STAGE_DROP:

@@ -568,6 +568,30 @@ static void a_row_that_changes_often_is_written_once(void **state)
     rig_free(r);
 }
 
+static void a_page_does_not_go_on_behind_a_name_that_no_key_of_that_directory_has(void **state)
+{
+    struct rig *r = rig_new(1);
+    char dir[KEY_BYTES_MAX + 1] = "", name[KEY_COMPONENT_BYTES_MAX + 1];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        memset(dir + strlen(dir), 'd', KEY_COMPONENT_BYTES_MAX);
+        assert_int_equal(on(r, KV_MKDIR, dir), RGKV_OK);
+        strcat(dir, "/");
+    }
+    memset(dir + strlen(dir), 'd', KEY_COMPONENT_BYTES_MAX - 2);
+    assert_int_equal(on(r, KV_MKDIR, dir), RGKV_OK);
+    struct kv_request q = ask(KV_LIST, dir);
+    q.key2 = bytes_str(name);
+    assert_int_equal(rig_read(r, q), RGKV_NAME_TOO_LONG);
+    q.key2 = bytes_str("nn");
+    assert_int_equal(rig_read(r, q), RGKV_OK);
+    q = ask(KV_LIST, "");
+    q.key2 = bytes_str(name);
+    assert_int_equal(rig_read(r, q), RGKV_OK);
+    rig_free(r);
+}
+
 static void appends_and_cuts_in_turn_leave_a_bounded_number_of_rows(void **state)
 {
     static uint8_t line[5000];
@@ -616,6 +640,7 @@ int main(void)
         cmocka_unit_test(a_page_of_names_goes_on_where_the_last_one_ended),
         cmocka_unit_test(a_page_of_names_is_bounded_and_says_so),
         cmocka_unit_test(an_unknown_command_changes_nothing),
+        cmocka_unit_test(a_page_does_not_go_on_behind_a_name_that_no_key_of_that_directory_has),
         cmocka_unit_test(appends_and_cuts_in_turn_leave_a_bounded_number_of_rows),
         cmocka_unit_test(another_number_of_shards_is_a_conflict),
         cmocka_unit_test(the_applied_row_is_what_the_last_finish_before_the_save_said),
