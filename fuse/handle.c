@@ -142,6 +142,15 @@ void handle_mark(struct handle *h)
     h->stage_marked = true;
 }
 
+void handle_take_back(struct handle *h)
+{
+    if (!h->stage_marked)
+        return; /* it was sent, and commit_failed has done it */
+    stage_undo(&h->stage, &h->stage_mark);
+    h->stage_marked = false;
+    handle_list(h);
+}
+
 void handle_begin_value(struct handle *h)
 {
     bool begins = h->empty && !h->commit && stage_empty(&h->stage);
@@ -258,6 +267,7 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
     h->m->stats.commit_failures++;
     if (h->flying_marked)
         stage_undo(&h->flying, &h->flying_mark);
+    handle_take_back(h); /* who waits behind it is told the same error */
     if (h->stage.whole)
         spill_abandon(h->flying_spill); /* the value begins anew */
     else

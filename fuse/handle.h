@@ -67,6 +67,7 @@ uint64_t handle_size(const struct handle *h, uint64_t base);
 void handle_touch(struct handle *h, const struct fuse_ctx *who);
 /* Before a write that will be committed at once: a failure takes it back. */
 void handle_mark(struct handle *h);
+void handle_take_back(struct handle *h);           /* it failed or was interrupted, and waited behind another commit: it was never sent */
 /* Nothing is staged but the creation itself: an Append does that along the way. */
 /* The next write begins a value of its own if the file is still empty: then it is one Put, atomic at any size. */
 void handle_begin_value(struct handle *h);

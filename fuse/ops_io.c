@@ -178,9 +178,10 @@ static void write_reply(struct io_call *c)
 
 static void write_committed(struct call *call, enum rgkv_err err, const char *why)
 {
-    if (err)
+    if (err) {
+        handle_take_back(((struct io_call *)call)->h);
         call_reply_err(call, err, why);
-    else
+    } else
         write_reply((struct io_call *)call);
 }
 

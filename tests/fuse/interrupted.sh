@@ -65,4 +65,21 @@ os.fsync(fd)
 assert open(mount + "/large", "rb").read(2) == b"yz"
 PY
 
+check "a write that was interrupted before it was sent is not sent later" python3 - "$m" "${node_pid[1]}" <<PY
+exec(open("$work/lib.py").read())
+fd = os.open(mount + "/behind", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+os.write(fd, b"x" * 8192)
+hang()
+flusher = threading.Thread(target=call, args=("close", os.dup(fd)))
+flusher.start()
+while not under_way("op=flush"): time.sleep(0.001)
+t = interrupt_when("op=write")
+assert call("write", fd, b"tail\\n", 5) == errno.EINTR
+t.join()
+go_on()
+flusher.join()
+assert call("close", fd) == 0
+assert os.stat(mount + "/behind").st_size == 8192
+PY
+
 done_testing
