@@ -205,8 +205,8 @@ static void ask_part(struct dirhandle *d, uint32_t part)
     c->generation = d->generation;
     call_node(&c->call, d->node);
     struct kv_request q = {.op = KV_LIST, .shard = part, .length = page_entries(d)};
-    if (tree_key(d->node, &k))
-        k.len = 0;
+    enum rgkv_err err = tree_key(d->node, &k);
+    ASSERT(!err); /* dirhandle_more: without a path the key would be the root's */
     q.key = key_bytes_of(&k);
     q.key2 = bytes_str(d->parts[part].after ? d->parts[part].after : "");
     d->asked++;
@@ -257,6 +257,12 @@ static void more_cancelled(struct call *c)
 
 void dirhandle_more(struct dirhandle *d, struct dir_call *c, void (*then)(struct call *c, enum rgkv_err err, const char *why))
 {
+    struct key k;
+    enum rgkv_err gone = tree_key(d->node, &k);
+    if (gone) {
+        then(&c->call, RGKV_NOT_FOUND, "the directory was removed or replaced elsewhere");
+        return;
+    }
     forget_old_rounds(d);
     d->failed = RGKV_OK;
     d->next_part = 0;

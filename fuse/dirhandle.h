@@ -45,7 +45,8 @@ struct dirhandle *dirhandle_of(const struct fuse_file_info *fi);
 void dirhandle_released(struct dirhandle *d);
 void dirhandle_rewind(struct dirhandle *d);
 const char *dirhandle_name(const struct dirhandle *d, unsigned i);
-/* Lists one round more: afterwards there are more entries or it is complete, or an error. `then` is called from the loop. */
+/* Lists one round more: afterwards there are more entries or it is complete, or an error. `then` is called from the loop, or at once if the
+ * directory has no path any more (NOT_FOUND). */
 void dirhandle_more(struct dirhandle *d, struct dir_call *c, void (*then)(struct call *c, enum rgkv_err err, const char *why));
 
 #endif

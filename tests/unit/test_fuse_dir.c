@@ -192,6 +192,19 @@ static void a_round_that_failed_gives_no_name_and_is_asked_for_again(void **stat
     finish(r);
 }
 
+static void a_directory_that_was_replaced_elsewhere_is_not_listed_as_the_root(void **state)
+{
+    struct reader_rig *r = rig_new();
+    struct inode *n = inode_lookup(&r->m.inodes, r->m.inodes.root, "dir", 7, KV_DIR);
+    struct dirhandle *d = dirhandle_new(&r->m, n);
+    inode_lookup(&r->m.inodes, r->m.inodes.root, "dir", 8, KV_DIR); /* another one has its name */
+    dirhandle_more(d, &r->call, told);
+    assert_int_equal(n_questions, 0);
+    assert_true(r->told == 1 && r->err == RGKV_NOT_FOUND);
+    dirhandle_released(d);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_round_that_was_interrupted_is_asked_for_again_from_where_it_began),
         cmocka_unit_test(what_comes_late_of_an_interrupted_round_is_not_taken_for_the_next_one),
         cmocka_unit_test(a_round_that_failed_gives_no_name_and_is_asked_for_again),
+        cmocka_unit_test(a_directory_that_was_replaced_elsewhere_is_not_listed_as_the_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
