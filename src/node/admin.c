@@ -9,7 +9,6 @@
 
 #define PLAN_GAP_US 10000u
 #define HOLD_US_MAX 5000000u
-#define POLLS_MAX 4096u
 #define PLAN_COMMANDS_MAX 64u
 
 static struct replica *controller(struct node *n)
@@ -123,18 +122,28 @@ static void release_polls(struct node *n, struct replica *r, bool all)
     n->n_polls = kept;
 }
 
-/* A node's newer poll replaces its held one: the old one is answered and forgotten there. */
-static void hold_poll(struct node *n, uint64_t conn, const struct msg *m)
+/* A newer poll replaces the held one of its connection, so that nobody has more than one: all of them are looked at often, and who
+ * would be answered at once for want of places would ask again at once. A node has forgotten its old one already. */
+static void held_poll_end(struct node *n, struct replica *r, uint64_t conn, bool tell)
 {
+    for (unsigned i = 0; i < n->n_polls; i++) {
+        const struct held_poll p = n->polls[i];
+        if (p.conn != conn)
+            continue;
+        n->polls[i] = n->polls[--n->n_polls];
+        if (tell)
+            send_view(n, r, conn, p.request_id, p.version);
+        return;
+    }
+}
+
+static void hold_poll(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
+{
+    held_poll_end(n, r, conn, !m->poll.has_report);
     if (n->n_polls == n->polls_cap) {
         n->polls_cap = MAX(16u, n->polls_cap * 2);
         n->polls = mem_realloc(n->polls, n->polls_cap * sizeof(*n->polls));
     }
-    for (unsigned i = 0; i < n->n_polls; i++)
-        if (n->polls[i].conn == conn && m->poll.has_report) {
-            n->polls[i] = n->polls[--n->n_polls];
-            break;
-        }
     n->polls[n->n_polls++] = (struct held_poll){conn, m->id, m->poll.version, n->now_us + MIN(m->poll.hold_us, HOLD_US_MAX)};
 }
 
@@ -154,10 +163,10 @@ void admin_poll(struct node *n, uint64_t conn, const struct msg *m)
     if (m->poll.hold_us == 0) {
         if (serve_read_begin(n, r, conn, m))
             refuse_poll(n, r, conn, m->id);
-    } else if (ctrl_view(r->ctrl)->version > m->poll.version || n->n_polls >= POLLS_MAX) {
+    } else if (ctrl_view(r->ctrl)->version > m->poll.version) {
         send_view(n, r, conn, m->id, m->poll.version);
     } else {
-        hold_poll(n, conn, m);
+        hold_poll(n, r, conn, m);
     }
 }
 
