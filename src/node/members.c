@@ -95,13 +95,23 @@ static bool joined(const struct raft_config *c, uint64_t id)
     return m && m->voter;
 }
 
+/* One after the other, but nobody waits for who is a learner and silent: it may never answer. */
+static bool is_silent(const struct replica *r, uint64_t id)
+{
+    struct raft_peer_status p;
+    return !raft_peer_status(r->raft, id, &p) || !p.answers;
+}
+
 static bool let_in(const struct node *n, struct replica *r, const struct wish *w, struct raft_config *c)
 {
     for (unsigned i = 0; i < w->n; i++) {
         const struct ctrl_member *m = &w->members[i];
         if (m->state != CTRL_MEMBER_JOINING || !m->node || joined(c, m->id))
             continue;
-        return raft_config_member(c, m->id) ? promote(n, r, c, m->id) : member_in(c, m);
+        if (!raft_config_member(c, m->id))
+            return member_in(c, m);
+        if (!is_silent(r, m->id))
+            return promote(n, r, c, m->id);
     }
     return false;
 }
