@@ -3,6 +3,7 @@
 #include "node/internal.h"
 
 #define FLUSH_RETRY_US 1000000u
+#define LONG_JOBS_MAX 4u /* at once in a node: each takes a thread of the outside's, and the logs' syncs need some */
 
 static bool flush_due(const struct node *n, const struct replica *r, const struct raft_status *s)
 {
@@ -14,7 +15,7 @@ static bool flush_due(const struct node *n, const struct replica *r, const struc
 void compact_tick(struct node *n, struct replica *r)
 {
     struct raft_status s;
-    if (r->flushing || r->table_full || n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING)
+    if (r->flushing || r->table_full || n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING || node_long_jobs(n) >= LONG_JOBS_MAX)
         return;
     raft_status(r->raft, &s);
     if (!flush_due(n, r, &s) || r->applied < s.first_index || s.persisted < r->applied)

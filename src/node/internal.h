@@ -118,6 +118,8 @@ struct replica {
     struct batch batches[2];
     unsigned filling;          /* the other one is being committed if `committing` */
     bool committing, disk_full;
+    uint64_t committing_us;    /* since when */
+    uint64_t yield_next_us;    /* another leader is not asked for before */
 
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
@@ -217,6 +219,7 @@ struct node {
 void node_event(struct node *n, const char *format, ...) PRINTF(2, 3);
 void node_fail(struct node *n, const char *format, ...) PRINTF(2, 3);
 void node_save_manifest(struct node *n);       /* asks for it; coalesced */
+unsigned node_long_jobs(const struct node *n);  /* of the disk, now: flushes and trims */
 struct replica *node_replica(struct node *n, uint32_t id);
 struct replica *node_group(struct node *n, uint64_t gid);  /* the running replica of a group, newest incarnation; or NULL */
 void node_send(struct node *n, const char *addr, struct msg *m);   /* fills in the cluster */
@@ -245,7 +248,8 @@ void pipeline_take(struct node *n, struct replica *r, const struct raft_ready *r
 void pipeline_commit(struct node *n, struct replica *r);  /* the filling batch, unless another one is under way */
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i);
 bool replica_idle_on_disk(const struct replica *r);      /* nothing written or about to be */
-void pipeline_yield(struct node *n, struct replica *r);   /* somebody else should lead: this disk is full */
+void pipeline_yield(struct node *n, struct replica *r);   /* somebody else should lead: this disk is full, or hangs */
+void pipeline_tick(struct node *n, struct replica *r);
 void pipeline_release(struct replica *r);
 
 /* apply.c */

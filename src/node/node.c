@@ -126,6 +126,14 @@ struct replica *node_group(struct node *n, uint64_t gid)
     return found;
 }
 
+unsigned node_long_jobs(const struct node *n)
+{
+    unsigned jobs = 0;
+    for (unsigned i = 0; i < n->n_replicas; i++)
+        jobs += n->replicas[i]->flushing + n->replicas[i]->trimming;
+    return jobs;
+}
+
 static void forget_in_manifest(struct node *n, const struct manifest_replica *desc)
 {
     n->manifest.view = n->view.version; /* it has the tombstone */
@@ -354,6 +362,7 @@ static void tick_replica(struct node *n, struct replica *r)
         moves_tick(n, r);
         intents_tick(n, r);
     }
+    pipeline_tick(n, r);
     apply_tick(n, r);
     trim_tick(n, r);
 }

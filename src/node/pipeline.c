@@ -92,6 +92,7 @@ void pipeline_commit(struct node *n, struct replica *r)
         return;
     }
     r->committing = true;
+    r->committing_us = n->now_us;
     r->filling = !r->filling;
     struct batch *c = committing(r);
     struct node_effect e = {.kind = NODE_COMMIT, .replica = r->id, .batch = c->wal};
@@ -112,11 +113,24 @@ static void persisted(struct node *n, struct replica *r, struct batch *b)
     ASSERT(err == RGKV_OK);
 }
 
+#define YIELD_GAP_US 5000000u /* where no disk has space the lead would go round and round */
+#define HANGS_US 2000000u
+
 void pipeline_yield(struct node *n, struct replica *r)
 {
     struct raft_input in = {.kind = RAFT_TRANSFER};
+    if (!replica_is_leader(r) || n->now_us < r->yield_next_us)
+        return;
+    r->yield_next_us = n->now_us + YIELD_GAP_US;
     enum rgkv_err err = replica_step(n, r, &in);
-    (void)err; /* a follower, or alone: it goes on refusing writes */
+    (void)err; /* alone, or nobody is there: it goes on refusing writes */
+}
+
+/* Heartbeats go out although the disk hangs, so nobody else would ever lead; the others' disks may be well (B39). */
+void pipeline_tick(struct node *n, struct replica *r)
+{
+    if (r->committing && n->now_us >= r->committing_us + HANGS_US)
+        pipeline_yield(n, r);
 }
 
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i)

@@ -1,12 +1,13 @@
 /* Disk space of rows that went as a range: one range of one replica at a time is given back (kv/trim.c says which). */
 #include "node/internal.h"
 
+#define LONG_JOBS_MAX 2u         /* with flushes; those may be more, for the logs wait for them */
 #define TRIM_ROUND_US 3000000u /* between two looks at all shards of a replica */
 
 void trim_tick(struct node *n, struct replica *r)
 {
     struct buf from = {0}, to = {0};
-    if (!r->kv || r->trimming || r->table_full || n->stopping || n->now_us < r->trim_next_us)
+    if (!r->kv || r->trimming || r->table_full || n->stopping || n->now_us < r->trim_next_us || node_long_jobs(n) >= LONG_JOBS_MAX)
         return;
     r->trimming = kv_trim_next(r->kv, &from, &to) && apply_write(n, r);
     if (r->trimming)

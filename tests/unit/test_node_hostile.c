@@ -8,7 +8,8 @@
 struct outside {
     struct node *n;
     struct manifest manifest;
-    struct table *tables[4];
+    struct table *tables[8];
+    bool hangs;                /* the disk of the logs */
     unsigned n_tables;
     uint64_t now_us;
     unsigned asked[NODE_STOPPED + 1];
@@ -58,7 +59,8 @@ static void carry_out(struct outside *w, struct node_effect *e)
     switch (e->kind) {
     case NODE_COMMIT:
         wal_batch_release(&e->batch);
-        step(w, (struct node_input){.kind = NODE_COMMITTED, .replica = e->replica});
+        if (!w->hangs)
+            step(w, (struct node_input){.kind = NODE_COMMITTED, .replica = e->replica});
         break;
     case NODE_SAVE_MANIFEST: step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED}); break;
     case NODE_OPEN_REPLICA: open_replica(w, e->replica); break;
@@ -562,6 +564,123 @@ static void who_waits_is_answered_also_behind_waiters_of_an_earlier_lead(void **
     stop(&w);
 }
 
+/* ---- polls ---- */
+
+static void one_connection_does_not_hold_the_polls_of_all(void **state)
+{
+    struct outside w = {.now_us = 1000000, .manifest = {.node = NODE, .cluster = CLUSTER, .addr = ME, .n_controllers = 1,
+                        .controllers = {ME}, .founding = {.cluster = CLUSTER, .nshards = 4, .n = 1, .members = {me()}}, .n_replicas = 1, .replicas = {{.member = 1, .nshards = 4,
+                        .blank = true, .founding = {.n = 1, .members = {me()}}}}}};
+    struct msg poll = {.kind = MSG_POLL, .cluster = CLUSTER, .poll = {.hold_us = 5000000}};
+    start(&w);
+    for (unsigned i = 0; i < 10; i++) {
+        w.now_us += 100000;
+        step(&w, (struct node_input){.kind = NODE_TICK});
+        collect(&w);
+    }
+    assert_true(ctrl_initialised(w.n->replicas[0]->ctrl));
+    poll.poll.version = ctrl_view(w.n->replicas[0]->ctrl)->version;
+    for (poll.id = 1; poll.id <= 10000; poll.id++)
+        receive(&w, &poll);
+    assert_int_equal(w.n->n_polls, 1);
+    w.replies_bytes = 0;
+    step(&w, (struct node_input){.kind = NODE_RECEIVED, .conn = 8, .message = &poll});
+    collect(&w);
+    assert_int_equal(w.replies_bytes, 0); /* held: who is answered at once asks again at once */
+    assert_int_equal(w.n->n_polls, 2);
+    stop(&w);
+}
+
+/* ---- disks ---- */
+
+static void long_jobs_leave_threads_to_the_logs(void **state)
+{
+    struct outside w = member();
+    w.manifest.n_replicas = 6;
+    for (unsigned i = 0; i < 6; i++) {
+        w.manifest.replicas[i] = w.manifest.replicas[0];
+        w.manifest.replicas[i].gid = 3 + i;
+        w.manifest.replicas[i].founding.n = 1;
+    }
+    start(&w); /* with a bound of 0 for the logs: any entry is a reason for a flush */
+    for (unsigned i = 0; i < 6; i++) {
+        struct blob *payload = kv_command_encode(&(struct kv_command){.kind = KV_CLOCK, .time_us = 1});
+        assert_int_equal(replica_propose(w.n, w.n->replicas[i], payload, 0, 0), RGKV_OK);
+    }
+    collect(&w);
+    assert_int_equal(w.asked[NODE_FLUSH], 4);
+    step(&w, (struct node_input){.kind = NODE_FLUSHED, .replica = 1});
+    step(&w, (struct node_input){.kind = NODE_TICK});
+    for (unsigned i = 0; i < 6; i++)
+        w.n->replicas[i]->dirty = true;
+    collect(&w);
+    assert_int_equal(w.asked[NODE_FLUSH], 5);
+    stop(&w);
+}
+
+static bool hands_over(struct outside *w)
+{
+    struct raft_status s;
+    raft_status(w->n->replicas[0]->raft, &s);
+    return s.transferring;
+}
+
+static void hear_for(struct outside *w, uint64_t us)
+{
+    for (uint64_t end_us = w->now_us + us; w->now_us < end_us && !hands_over(w);) {
+        w->now_us += 50000;
+        other_says(w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+        step(w, (struct node_input){.kind = NODE_TICK});
+        collect(w);
+    }
+}
+
+static void B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    hear_for(&w, 4000000);
+    assert_false(hands_over(&w)); /* nothing is wrong */
+    w.hangs = true;
+    propose(&w, 1);
+    hear_for(&w, 1500000);
+    assert_false(hands_over(&w));
+    hear_for(&w, 1000000);
+    assert_true(hands_over(&w));
+    w.now_us += 300000; /* the other one does not take it */
+    other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+    step(&w, (struct node_input){.kind = NODE_TICK});
+    assert_false(hands_over(&w));
+    hear_for(&w, 3000000);
+    assert_false(hands_over(&w));
+    hear_for(&w, 3000000);
+    assert_true(hands_over(&w));
+    stop(&w);
+}
+
+static void P20_a_learner_that_never_answers_keeps_no_other_one_out(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = {.gid = 3, .incarnation = 1, .founded = true, .n = 3, .members = {
+        {.id = 1, .node = NODE, .founding = true, .addr = ME}, {.id = 2, .node = 6, .state = CTRL_MEMBER_JOINING, .addr = OTHER},
+        {.id = 4, .node = 7, .state = CTRL_MEMBER_JOINING, .addr = "127.0.0.1:7002"}}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    w.manifest.replicas[0].founding.n = 1;
+    start(&w);
+    answer_poll(&w, v);
+    for (unsigned i = 0; i < 30; i++) {
+        w.now_us += 100000;
+        step(&w, (struct node_input){.kind = NODE_TICK});
+        collect(&w);
+    }
+    assert_non_null(raft_config_member(raft_config(w.n->replicas[0]->raft), 4));
+    assert_int_equal(raft_config_voters(raft_config(w.n->replicas[0]->raft)), 1);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,6 +696,10 @@ int main(void)
         cmocka_unit_test(a_full_connection_gets_no_large_answers_and_the_others_do),
         cmocka_unit_test(what_a_closed_connection_asked_for_is_not_read),
         cmocka_unit_test(one_connection_does_not_take_the_places_of_all_reads),
+        cmocka_unit_test(one_connection_does_not_hold_the_polls_of_all),
+        cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
+        cmocka_unit_test(B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time),
+        cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
