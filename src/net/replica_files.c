@@ -39,6 +39,27 @@ static enum rgkv_err number_of(struct bytes content, const char *path, uint64_t 
     return RGKV_OK;
 }
 
+static bool is_table(const char *name) { return strncmp(name, "table.", 6) == 0; }
+
+/* Without the pointer the table is the first one, unless that was replaced: then the pointer is lost, and what is here must not be
+ * taken for the remains of a crash and removed. */
+static enum rgkv_err check_never_replaced(struct replica_files *f, const char *path, struct buf *why)
+{
+    struct buf names = {0};
+    bool first = false, other = false;
+    enum rgkv_err err = explain(f->vfs, f->vfs->ops->list(f->vfs, f->dir, &names), why);
+    for (size_t at = 0; !err && at < names.len; at += strlen((const char *)names.data + at) + 1) {
+        const char *name = (const char *)names.data + at;
+        first |= strcmp(name, "table.1") == 0;
+        other |= is_table(name);
+    }
+    buf_release(&names);
+    if (err || first || !other)
+        return err;
+    buf_printf(why, "%s is missing: it names the table; restore it, or have another member take this one's place: see FAILURES in rgkvd(8)", path);
+    return RGKV_DAMAGED;
+}
+
 static enum rgkv_err read_number(struct replica_files *f, struct buf *why)
 {
     struct buf content = {0};
@@ -48,7 +69,7 @@ static enum rgkv_err read_number(struct replica_files *f, struct buf *why)
     if (err == RGKV_NOT_FOUND) {
         buf_clear(why);
         f->number = 1;
-        err = RGKV_OK;
+        err = check_never_replaced(f, path, why);
     } else if (!err) {
         err = number_of(buf_bytes(&content), path, &f->number, why);
     }
@@ -97,7 +118,7 @@ static enum rgkv_err remove_strays(struct vfs *v, const char *dir, bool (*stray)
 /* Tables that a crash left: half received, or replaced and not removed yet. */
 static bool other_table(const char *name, const void *arg)
 {
-    return strncmp(name, "table.", 6) == 0 && strcmp(name, arg) != 0;
+    return is_table(name) && strcmp(name, arg) != 0;
 }
 
 static bool is_dead(const char *name, const void *arg)

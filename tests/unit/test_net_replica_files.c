@@ -226,6 +226,23 @@ static void a_damaged_pointer_is_told_and_nothing_is_opened(void **state)
     assert_true(exists(d, "replicas/2-3-4/table.1"));
 }
 
+static void a_lost_pointer_is_told_and_the_table_that_it_named_is_not_removed(void **state)
+{
+    struct disk *d = *state;
+    struct wal_recovered r = {0};
+    struct table *old = NULL;
+    open_again(d, NULL);
+    assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
+    table_set(d->files.incoming, "new");
+    assert_int_equal(replica_files_install(&d->files, 7, 1, &old, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_retire(&d->files, old, 1, &d->why), RGKV_OK);
+    replica_files_close(&d->files);
+    assert_int_equal(d->vfs->ops->unlink(d->vfs, in_store_dir("replicas/2-3-4/current")), RGKV_OK);
+    assert_int_equal(replica_files_open(&d->files, &r, &d->why), RGKV_DAMAGED);
+    assert_non_null(memmem(d->why.data, d->why.len, "current", 7));
+    assert_true(exists(d, "replicas/2-3-4/table.2"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -233,6 +250,7 @@ int main(void)
         T(log_and_flushed_table_come_back_at_the_next_open),
         T(an_installed_snapshot_is_the_table_and_the_log_begins_after_it),
         T(a_snapshot_that_was_not_installed_is_gone_after_a_crash),
+        T(a_lost_pointer_is_told_and_the_table_that_it_named_is_not_removed),
         T(a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log),
         T(a_second_snapshot_replaces_the_first_one_that_was_not_finished),
         T(a_deleted_replica_is_gone_and_may_be_deleted_again),
