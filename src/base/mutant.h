@@ -65,6 +65,11 @@
     X(intent_unlocked,       "a file that is being renamed to another shard can be changed meanwhile")           \
     X(land_twice,            "a file that landed lands again when it is asked again")                            \
     X(source_first,          "a rename to another shard removes the source before the target is there")          \
+    X(rejoin_anew,           "a group that left and still holds shards begins anew when it joins again")          \
+    X(results_evicted,       "a session remembers its newest result only")                                       \
+    X(admin_twice,           "an administrator's command is executed again when it is asked again")              \
+    X(clock_restarts,        "a shard's time is the time of the group that holds it")                            \
+    X(revision_reused,       "a shard that was given up begins at its first revision again")                     \
     X(retry_renumbered,      "a retry goes out under a new sequence number")                                    \
     X(refusal_is_final,      "one refused copy means not done, whatever other copies are out")                  \
     X(silence_is_not_done,   "no answer in time means not done")

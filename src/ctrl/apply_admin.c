@@ -1,5 +1,6 @@
 /* Admin commands. JOIN, LEAVE, MOVE: each that succeeds makes exactly one new config, each that fails changes nothing but its recorded
  * result. None of them needs a group to be reachable: what is (placement) follows what is wanted later. */
+#include "base/mutant.h"
 #include "ctrl/state.h"
 
 #include <stdarg.h>
@@ -64,7 +65,7 @@ static void join_check(const struct ctrl *c, const struct ctrl_join_group *join,
 static uint64_t join_group(struct ctrl *c, const struct ctrl_join_group *join, uint64_t config_num)
 {
     const struct ctrl_group *known = ctrl_view_group(&c->view, join->gid);
-    if (known && !ctrl_group_idle(c, join->gid))
+    if (known && !ctrl_group_idle(c, join->gid) && !MUTANT(rejoin_anew))
         return known->incarnation;
     if (known)
         ctrl_group_retire(c, join->gid);

@@ -159,6 +159,8 @@ void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, c
     session_use(k, s, q);
     struct session_result result = {q->seq, err, a->version, a->size, a->ino};
     result_insert(&s->row, &result);
+    if (MUTANT(results_evicted))
+        results_forget_below(&s->row, q->seq);
 }
 
 /* Its client may have given it up: then nobody will ask. */

@@ -59,7 +59,7 @@ static void shard_enter(struct kv *k, uint32_t shard, enum kv_shard_state state,
 }
 
 /* A shard that begins empty once more was given up with its data (P19): its revisions begin above any old one. */
-static uint64_t first_revision(uint64_t epoch) { return (epoch - 1) << 40; }
+static uint64_t first_revision(uint64_t epoch) { return MUTANT(revision_reused) ? 0 : (epoch - 1) << 40; }
 
 static enum rgkv_err shard_import(struct kv *k, const struct kv_command *c)
 {
@@ -197,7 +197,7 @@ static enum rgkv_err shard_import_end(struct kv *k, const struct kv_command *c)
 
 /* ---- serving and not ---- */
 
-static void clock_start(struct kv *k, struct shard *s) { s->offset_us = s->clock_us - k->time_us; }
+static void clock_start(struct kv *k, struct shard *s) { s->offset_us = MUTANT(clock_restarts) ? 0 : s->clock_us - k->time_us; }
 
 static enum rgkv_err shard_freeze(struct kv *k, const struct kv_command *c)
 {

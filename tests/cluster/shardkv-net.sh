@@ -87,7 +87,7 @@ S10() {
     check_linearizable
 }
 
-# What a group does not own it does not serve, whoever says that it does. The liar is a controller of this very cluster as it
+# P32: what a group does not own it does not serve, whoever says that it does. The liar is a controller of this very cluster as it
 # was when group 100 had all shards; clients, then all nodes of 100 too, are led to it.
 S14_get() { timeout 20 cat "$work/$1/$2" >"$work/got.$2" 2>"$work/why.$2"; }
 S14_gets() {

@@ -103,6 +103,15 @@ void move(struct sim *s, uint32_t shard, uint64_t gid)
     admin_end(s, "move");
 }
 
+enum rgkv_err abandon(struct sim *s, uint64_t gid)
+{
+    if (!replicas_of(s, gid))
+        truth_given_up(s, gid);
+    admin_begin(s, 0, &(struct ctrl_command){.op = CTRL_ABANDON, .gid = gid});
+    bed_await(s, &s->bed->admins[0].op, "abandon");
+    return s->bed->admins[0].err;
+}
+
 static void admin_done(struct sim *s, struct sim_op *o, const struct client_effect *e)
 {
     struct bed_admin *a = (struct bed_admin *)o;
@@ -391,12 +400,24 @@ static void over(struct sim *s, const struct scenario *what)
     buf_release(&why);
 }
 
+static struct { const char *number; uint64_t seed; } running;
+void scenarios_bug_found(void)
+{
+    if (running.number)
+        printf("FAILED: %s, seed %llu: the process was about to end\nreplay: rgkv-sim --scenario %s --seeds %llu --verbose\n",
+               running.number, (unsigned long long)running.seed, running.number, (unsigned long long)running.seed);
+    running.number = NULL;
+}
+
 static bool run(const struct scenario *what, uint64_t seed, bool verbose, uint64_t *us)
 {
     struct sim *s = sim_new_for_a_scenario(seed, what->machines, what->snapshot_bytes, mem_zalloc(sizeof(struct bed)), verbose);
+    running.number = what->number;
+    running.seed = seed;
     within(s, 20000, founded, "a controller is founded");
     what->run(s);
     over(s, what);
+    running.number = NULL;
     if (s->failed)
         printf("FAILED: %s %s, seed %llu at %.6f s: %s\nreplay: rgkv-sim --scenario %s --seeds %llu --verbose\n", what->number, what->name,
                (unsigned long long)seed, (double)s->now_us / 1e6, s->failure, what->number, (unsigned long long)seed);
@@ -420,7 +441,7 @@ static unsigned run_seeds(const struct scenario *what, uint64_t first, uint64_t 
 
 unsigned scenarios_run(const char *which, uint64_t first, uint64_t last, bool verbose)
 {
-    const struct scenario *tables[] = {scenarios_ctrl, scenarios_shard};
+    const struct scenario *tables[] = {scenarios_ctrl, scenarios_shard, scenarios_rule};
     unsigned failed = 0, found = 0;
     for (unsigned t = 0; t < ARRAY_LEN(tables); t++)
         for (const struct scenario *one = tables[t]; one->number; one++)

@@ -12,6 +12,7 @@ struct bed_key {
     struct sim_op op;          /* of its writer; first */
     enum rgkv_err err;
     char name[16];
+    uint64_t version;          /* newest that was told: it only grows, whoever holds the shard, even if it was given up (P19) */
     struct buf want;           /* what it holds, whatever its writer's running append becomes */
     unsigned elements;
 };

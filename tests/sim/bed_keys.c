@@ -100,6 +100,15 @@ void key_check(struct sim *s, unsigned key)
     key_end(s, key);
 }
 
+/* For the history it is as if somebody had emptied it. */
+void key_lost(struct sim *s, unsigned key)
+{
+    struct bed_key *k = &s->bed->keys[key];
+    unsigned row = history_begin(&s->history, HISTORY_PUT, k->name, "", s->now_us);
+    history_end(&s->history, row, HISTORY_DONE, NULL, s->now_us + 1);
+    buf_clear(&k->want);
+}
+
 void keys_put(struct sim *s, unsigned bytes)
 {
     for (unsigned i = 0; i < s->bed->n_keys; i++)
@@ -169,9 +178,20 @@ static void compare(struct sim *s, const struct bed_key *k, const struct client_
                  (int)MIN(k->want.len, 150u), (const char *)k->want.data);
 }
 
+static void version_grows(struct sim *s, struct bed_key *k, const struct client_effect *e)
+{
+    if (e->err || !e->reply || !e->reply->has_attr)
+        return;
+    uint64_t version = e->reply->attr.version;
+    if (version < k->version || (version == k->version && k->op.kind != HISTORY_GET))
+        sim_fail(s, "%s has version %llu, and had %llu", k->name, (unsigned long long)version, (unsigned long long)k->version);
+    k->version = version;
+}
+
 static void key_done(struct sim *s, struct bed_key *k, const struct client_effect *e)
 {
     k->err = e->err;
+    version_grows(s, k, e);
     if (k->op.kind == HISTORY_GET)
         compare(s, k, e);
     if (k->op.kind != HISTORY_APPEND || !s->bed->appending)

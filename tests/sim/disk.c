@@ -57,7 +57,17 @@ static void stored_deleted(struct sim_stored *st)
     durable_release(&st->durable);
     st->wal = NULL;
     st->table = st->table_new = NULL;
-    st->gid = UINT64_MAX; /* never asked for again: a replica that comes back has another member id */
+    st->gid = UINT64_MAX; /* what is made in its place, if its process ends before the manifest says that it is gone, is blank */
+}
+
+/* As the daemon does it: all of it is gone or nothing, and durably so before anybody is told. */
+static enum rgkv_err stored_delete(struct sim_machine *m, struct sim_stored *st)
+{
+    char dir[96];
+    disk_dir(st, dir, sizeof(dir));
+    stored_deleted(st);
+    enum rgkv_err err = m->disk->ops->remove_tree(m->disk, dir);
+    return err ? err : vfs_sync_parent(m->disk, dir);
 }
 
 void disk_wipe(struct sim_machine *m)
@@ -253,7 +263,7 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         break;
     case NODE_DELETE_REPLICA:
         in->kind = NODE_REPLICA_DELETED;
-        stored_deleted(st);
+        in->err = stored_delete(m, st);
         break;
     default: ASSERT(false);
     }
@@ -318,9 +328,12 @@ static void half_done(struct sim *s, struct sim_machine *m, struct sim_stored *s
         st->in_flight = MIN(st->in_flight, durable_lowest(&j->effect.batch));
     if (!prng_chance(&s->prng, 1, 2))
         return;
-    vfs_mem_halt_after(m->disk, prng_below(&s->prng, 4));
     enum rgkv_err err = RGKV_OK;
-    if (j->effect.kind == NODE_COMMIT) {
+    if (j->effect.kind != NODE_DELETE_REPLICA)
+        vfs_mem_halt_after(m->disk, prng_below(&s->prng, 4));
+    if (j->effect.kind == NODE_DELETE_REPLICA) {
+        err = stored_delete(m, st);
+    } else if (j->effect.kind == NODE_COMMIT) {
         err = wal_commit(st->wal, &j->effect.batch);
     } else if (j->effect.kind == NODE_COMPACT) {
         err = wal_compact(st->wal, j->effect.index, j->effect.term);

@@ -38,6 +38,7 @@ struct group_truth {
     struct term_key key;       /* term unused */
     uint64_t committed;        /* the highest index known to be committed anywhere */
     uint64_t led_term;
+    bool given_up;             /* its machines are gone for ever, or so it was said (P19) */
     uint64_t applied;          /* the highest index whose state was seen anywhere, and what was served then: */
     enum kv_shard_state states[SIM_NSHARDS_MAX];
     UT_hash_handle hh;
@@ -226,7 +227,7 @@ static void shard_served(struct sim *s, struct group_truth *g, uint32_t shard, u
 static void check_serving(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
 {
     struct group_truth *g = group_of(s->truth, i);
-    if (st->applied <= g->applied)
+    if (st->applied <= g->applied || g->given_up)
         return;
     g->applied = st->applied;
     imports_applied(s, s->truth->imports, i, st->applied);
@@ -240,6 +241,16 @@ static void check_serving(struct sim *s, struct sim_machine *m, const struct nod
         if (now.state != before)
             directed_shard(s, m, i->gid, shard, now.state);
     }
+}
+
+void truth_given_up(struct sim *s, uint64_t gid)
+{
+    struct group_truth *g, *next;
+    HASH_ITER(hh, s->truth->groups, g, next)
+        if (g->key.gid == gid) {
+            g->given_up = true;
+            memset(g->states, 0, sizeof(g->states));
+        }
 }
 
 void truth_check_machine(struct sim *s, struct sim_machine *m)

@@ -1,5 +1,5 @@
 /* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
- * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. --scenario WHICH: instead, the scenarios of that number (S5), or "all", with
+ * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. --scenario WHICH: instead, the scenarios of that number (S5, P19), or "all", with
  * each seed (scenario.h). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
 #include <signal.h>
 #include <stdio.h>
@@ -125,6 +125,7 @@ static void bug_found(void)
     if (running.sim)
         print_failure(running.sim, running.options);
     running.sim = NULL;
+    scenarios_bug_found();
     fflush(stdout);
 }
 

@@ -1,4 +1,4 @@
-/* The scenarios of shardctrler (C1 … C12) and shardkv (S1 … S14) as scripts over the simulator, each over any number of seeds. A
+/* The scenarios of shardctrler (C1 … C12) and shardkv (S1 … S14), and rules of the protocol by number, as scripts over the simulator, each over any number of seeds. A
  * seed draws delays, who boots first, whether a crash is a power cut, and the script's own choices.
  *
  * The test bed: machines 0 to 2 are the controllers, group 100 may have the machines 3 to 5, 101 6 to 8, 102 9 to 11. Caller 0 is the
@@ -22,7 +22,7 @@ struct scenario {
     int64_t snapshot_bytes;
     void (*run)(struct sim *s);
 };
-extern const struct scenario scenarios_ctrl[], scenarios_shard[]; /* ended by a row without number */
+extern const struct scenario scenarios_ctrl[], scenarios_shard[], scenarios_rule[]; /* ended by a row without number */
 
 /* ---- the administrator ---- */
 
@@ -40,6 +40,7 @@ struct bed_admin {             /* one of ten, each with a command of its own und
 void join(struct sim *s, const uint64_t *gids);
 void leave(struct sim *s, const uint64_t *gids);
 void move(struct sim *s, uint32_t shard, uint64_t gid);
+enum rgkv_err abandon(struct sim *s, uint64_t gid);
 /* Without waiting; `admin` 0 … BED_ADMINS - 1. */
 void join_begin(struct sim *s, unsigned admin, const uint64_t *gids);
 void leave_begin(struct sim *s, unsigned admin, const uint64_t *gids);
@@ -79,6 +80,7 @@ void keys_choose(struct sim *s, unsigned per_shard); /* key i is in shard i / pe
 void key_put(struct sim *s, unsigned key, unsigned bytes);
 void key_append(struct sim *s, unsigned key);
 void key_check(struct sim *s, unsigned key);
+void key_lost(struct sim *s, unsigned key); /* the administrator gave its shard up just now */
 void keys_put(struct sim *s, unsigned bytes);
 void keys_check(struct sim *s);
 void keys_check_append(struct sim *s);

@@ -152,6 +152,13 @@ static void C8(struct sim *s)
     check(s, config_num(s) == 20, "one config for each of twenty commands");
 }
 
+/* P28: the same, while commands and their answers are lost: each is asked again, and executed once. */
+static void P28(struct sim *s)
+{
+    unreliable(s);
+    C8(s);
+}
+
 /* ---- few moves ---- */
 
 static bool is_named(uint64_t gid, const uint64_t *named)
@@ -287,5 +294,6 @@ const struct scenario scenarios_ctrl[] = {
     {"C10", "Minimal transfers after multi-leave", 3, 4000, C10},
     {"C11", "Same config on servers", 3, 4000, C11},
     {"C12", "Minimal transfers, truly", 3, 4000, C12},
+    {"P28", "Commands that are not answered", 3, 4000, P28},
     {0},
 };

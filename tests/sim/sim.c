@@ -139,7 +139,6 @@ struct sim *sim_new_for_a_scenario(uint64_t seed, unsigned machines, int64_t sna
 
 void sim_free(struct sim *s)
 {
-    bed_free(s->bed);
     for (unsigned i = 0; i < s->n_machines; i++)
         machine_release(s, &s->machines[i]);
     for (unsigned i = 0; i < s->n_callers; i++)
@@ -147,6 +146,7 @@ void sim_free(struct sim *s)
     sim_heap_release(&s->heap);
     history_release(&s->history);
     truth_free(s->truth);
+    bed_free(s->bed);
     mem_free(s);
 }
 

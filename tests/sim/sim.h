@@ -189,6 +189,7 @@ struct sim_op {
     uint64_t id;
     unsigned key_number;
     uint64_t version_before;   /* of the key, as known when this began */
+    uint64_t time_before;      /* of its shard, likewise */
     bool reads;
     char key[32], value[32];
     struct ctrl_command command;
@@ -257,6 +258,7 @@ struct sim_truth *truth_new(void);
 void truth_free(struct sim_truth *t);
 void truth_check_machine(struct sim *s, struct sim_machine *m);  /* after each step of its node */
 void truth_check_equal_state(struct sim *s);                     /* at the end */
+void truth_given_up(struct sim *s, uint64_t gid);                /* an administrator said that the group's machines are gone for ever */
 bool truth_caught_up(struct sim *s);                             /* every replica has applied what its group committed */
 unsigned truth_elections(const struct sim_truth *t);
 
@@ -297,6 +299,7 @@ void bed_done(struct sim *s, struct sim_op *o, const struct client_effect *e);
 void bed_event(struct sim *s, const struct sim_event *e);
 void bed_lie(struct sim *s, unsigned from, unsigned to, struct msg *msg); /* what this one is told instead */
 /* All whose number or name begins with `which`, each with every seed; prints a line for each. How many runs failed. */
+void scenarios_bug_found(void); /* says which run it was */
 unsigned scenarios_run(const char *which, uint64_t first, uint64_t last, bool verbose);
 
 /* ---- faults.c ---- */
@@ -363,6 +366,7 @@ struct sim {
     struct history history;
     unsigned prepared;         /* steps of work_prepare that are done */
     uint64_t versions[SIM_KEYS]; /* newest acknowledged */
+    uint64_t shard_times[SIM_NSHARDS_MAX]; /* newest told */
     struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
     struct sim_directed directed;

@@ -88,6 +88,18 @@ static void check_version(struct sim *s, const struct sim_op *o, const struct cl
     *newest = MAX(*newest, version);
 }
 
+/* A shard's time goes on, whoever holds it (P18). */
+static void check_time(struct sim *s, const struct sim_op *o, const struct client_effect *e)
+{
+    uint64_t *newest = &s->shard_times[kv_key_shard(bytes_str(o->key), s->nshards)];
+    if (e->err || !e->reply)
+        return;
+    if (e->reply->shard_time_us < o->time_before)
+        sim_fail(s, "%s: its shard's time was %llu, and what began later was told %llu", o->key, (unsigned long long)o->time_before,
+                 (unsigned long long)e->reply->shard_time_us);
+    *newest = MAX(*newest, e->reply->shard_time_us);
+}
+
 /* A name is created once, by one request; renames have a free target; places are there from the beginning. */
 static void check_answer(struct sim *s, const struct sim_op *o, enum rgkv_err err)
 {
@@ -110,6 +122,7 @@ void work_done(struct sim *s, struct sim_op *o, const struct client_effect *e)
         return;
     check_answer(s, o, e->err);
     check_version(s, o, e);
+    check_time(s, o, e);
     if (o->kind == HISTORY_MOVE && e->err == RGKV_NOT_FOUND)
         history_missed(&s->history, o->history);
     if (o->kind == HISTORY_PATCH)
@@ -144,6 +157,7 @@ static void submit(struct sim *s, struct sim_caller *c, struct sim_op *o, struct
     o->history = history_begin(&s->history, kind, o->key, reads(o) ? NULL : o->value, s->now_us);
     if (kind == HISTORY_MOVE)
         history_expect(&s->history, o->history, o->target);
+    o->time_before = s->shard_times[kv_key_shard(bytes_str(o->key), s->nshards)];
     o->version_before = o->key_number < FIRST_SET ? s->versions[o->key_number] : 0;
     send(s, c, o, q, deadline_us);
 }

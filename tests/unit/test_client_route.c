@@ -334,7 +334,7 @@ static void a_malformed_request_is_answered_with_its_errno_and_never_sent(void *
     fake_free(f);
 }
 
-static void the_root_is_listed_in_the_shard_that_was_asked_for(void **state)
+static void P25_the_root_is_listed_in_the_shard_that_was_asked_for(void **state)
 {
     struct fake *f = fake_connected();
     struct kv_request q = {.op = KV_LIST, .shard = 6, .length = 10};
@@ -630,7 +630,7 @@ int main(void)
         cmocka_unit_test(without_any_controller_the_outcome_says_so),
         cmocka_unit_test(a_hard_request_waits_for_ever),
         cmocka_unit_test(a_malformed_request_is_answered_with_its_errno_and_never_sent),
-        cmocka_unit_test(the_root_is_listed_in_the_shard_that_was_asked_for),
+        cmocka_unit_test(P25_the_root_is_listed_in_the_shard_that_was_asked_for),
         cmocka_unit_test(a_view_of_another_cluster_is_refused),
         cmocka_unit_test(a_group_of_another_cluster_is_unreachable_and_the_sentence_says_why),
         cmocka_unit_test(a_strangers_answer_to_a_change_is_neither_believed_nor_a_refusal),
