@@ -53,6 +53,7 @@ struct mount {
     struct handle *staged;         /* open files with something staged or being sent; a list by handle.h */
     uv_timer_t *idle;              /* runs while `staged` is not empty */
     uint64_t ahead_bytes;          /* that reading ahead may hold (ahead.h) */
+    uint64_t orphan_bytes;         /* in unlinked files that are open (orphan.h) */
     uint64_t spilled_bytes;        /* in pieces of values that are being sent (spill.h) */
     unsigned background;           /* what an unmount waits for: commits, and what holds them back */
     bool stopping;

@@ -201,12 +201,9 @@ static void resize(struct setattr_call *c)
     struct inode *n = c->call.node;
     if (c->size > VALUE_BYTES_MAX)
         call_reply_err(&c->call, RGKV_TOO_LARGE, NULL);
-    else if (n->orphan && c->size > ORPHAN_BYTES_MAX)
-        call_reply_err(&c->call, RGKV_TOO_LARGE, NULL);
-    else if (n->orphan) {
-        orphan_resize(n, c->size);
-        set_begin(c);
-    } else if (c->h)
+    else if (n->orphan)
+        resized(&c->call, orphan_resize(n, c->size), NULL);
+    else if (c->h)
         resize_handle(&c->call, RGKV_OK, "");
     else
         handles_settle(n, &c->call, resize_path_send);

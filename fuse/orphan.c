@@ -3,8 +3,32 @@
 #include "fuse/handle.h"
 
 struct orphan {
+    struct mount *m;
     struct buf content;
 };
+
+static enum rgkv_err fits(const struct orphan *o, uint64_t bytes)
+{
+    if (bytes > ORPHAN_BYTES_MAX)
+        return RGKV_TOO_LARGE;
+    return o->m->orphan_bytes - o->content.len + bytes > ORPHANS_BYTES_MAX ? RGKV_NO_SPACE : RGKV_OK;
+}
+
+static void set_size(struct orphan *o, uint64_t bytes)
+{
+    size_t before = o->content.len;
+    if (bytes > before)
+        memset(buf_grow(&o->content, bytes - before), 0, bytes - before);
+    o->content.len = bytes;
+    o->m->orphan_bytes += bytes - before;
+}
+
+static void release(struct orphan *o)
+{
+    o->m->orphan_bytes -= o->content.len;
+    buf_release(&o->content);
+    mem_free(o);
+}
 
 static void next_piece(struct orphan_call *c);
 
@@ -17,19 +41,20 @@ static void give_up(struct orphan_call *c)
 static void piece_done(struct call *call, const struct client_effect *e)
 {
     struct orphan_call *c = (struct orphan_call *)call;
-    struct buf *content = &c->fetch.orphan->content;
+    struct orphan *o = c->fetch.orphan;
     if (e->err == RGKV_CANCELLED) {
         call_reply_err(call, e->err, e->why); /* the name does not go */
         return;
     }
-    if (e->err || !e->reply || !e->reply->has_attr || e->reply->attr.size > ORPHAN_BYTES_MAX) {
+    if (e->err || !e->reply || !e->reply->has_attr || fits(o, e->reply->attr.size)) {
         give_up(c);
         return;
     }
     c->fetch.version = e->reply->attr.version;
     c->fetch.size = e->reply->attr.size;
-    buf_put(content, e->reply->data);
-    if (content->len < c->fetch.size && e->reply->data.len)
+    buf_put(&o->content, e->reply->data);
+    o->m->orphan_bytes += e->reply->data.len;
+    if (o->content.len < c->fetch.size && e->reply->data.len)
         next_piece(c);
     else
         c->fetch.then(call);
@@ -59,6 +84,7 @@ void orphan_fetch(struct orphan_call *c, struct inode *n, orphan_then *then)
         return;
     }
     c->fetch.orphan = mem_zalloc(sizeof *c->fetch.orphan);
+    c->fetch.orphan->m = c->call.m;
     if (n->ino)
         next_piece(c);
     else
@@ -86,42 +112,42 @@ void orphan_begin(struct orphan_call *c)
 
 void orphan_fetch_release(struct orphan_call *c)
 {
-    if (!c->fetch.orphan)
-        return;
-    buf_release(&c->fetch.orphan->content);
-    mem_free(c->fetch.orphan);
+    if (c->fetch.orphan)
+        release(c->fetch.orphan);
     c->fetch.orphan = NULL;
 }
 
 enum rgkv_err orphan_apply(struct inode *n, const struct stage *s)
 {
-    struct buf *content = &n->orphan->content;
-    if (stage_size(s, content->len) > ORPHAN_BYTES_MAX)
-        return RGKV_TOO_LARGE;
-    stage_apply(s, content);
+    struct orphan *o = n->orphan;
+    size_t before = o->content.len;
+    enum rgkv_err err = fits(o, stage_size(s, before));
+    if (err)
+        return err;
+    stage_apply(s, &o->content);
+    o->m->orphan_bytes += o->content.len - before;
     return RGKV_OK;
 }
 
-void orphan_resize(struct inode *n, uint64_t length)
+enum rgkv_err orphan_resize(struct inode *n, uint64_t length)
 {
-    struct buf *content = &n->orphan->content;
-    if (length > content->len)
-        memset(buf_grow(content, length - content->len), 0, length - content->len);
-    content->len = length;
+    enum rgkv_err err = fits(n->orphan, length);
+    if (!err)
+        set_size(n->orphan, length);
+    return err;
 }
 
 enum rgkv_err orphan_write(struct inode *n, uint64_t offset, struct bytes data, bool append)
 {
-    struct buf *content = &n->orphan->content;
+    struct orphan *o = n->orphan;
     if (append)
-        offset = content->len;
-    if (offset > ORPHAN_BYTES_MAX || offset + data.len > ORPHAN_BYTES_MAX)
+        offset = o->content.len;
+    if (offset > ORPHAN_BYTES_MAX)
         return RGKV_TOO_LARGE;
-    if (offset + data.len > content->len)
-        orphan_resize(n, offset + data.len);
-    if (data.len)
-        memcpy(content->data + offset, data.data, data.len);
-    return RGKV_OK;
+    enum rgkv_err err = orphan_resize(n, MAX(o->content.len, offset + data.len));
+    if (!err && data.len)
+        memcpy(o->content.data + offset, data.data, data.len);
+    return err;
 }
 
 struct bytes orphan_read(const struct inode *n, uint64_t offset, size_t size)
@@ -138,7 +164,6 @@ void orphan_free(struct inode *n)
 {
     if (!n->orphan)
         return;
-    buf_release(&n->orphan->content);
-    mem_free(n->orphan);
+    release(n->orphan);
     n->orphan = NULL;
 }

@@ -5,7 +5,8 @@
 
 #include "fuse/call.h"
 
-#define ORPHAN_BYTES_MAX (64u << 20)
+#define ORPHAN_BYTES_MAX (64u << 20)   /* of one file */
+#define ORPHANS_BYTES_MAX (128u << 20) /* of all of a mount */
 
 struct orphan;
 struct stage;
@@ -28,9 +29,10 @@ void orphan_fetch(struct orphan_call *c, struct inode *n, orphan_then *then);
 void orphan_begin(struct orphan_call *c);
 void orphan_fetch_release(struct orphan_call *c);
 
-MUST_USE enum rgkv_err orphan_apply(struct inode *n, const struct stage *s); /* TOO_LARGE: nothing was applied */
+/* TOO_LARGE, NO_SPACE (all together): nothing was done. */
+MUST_USE enum rgkv_err orphan_apply(struct inode *n, const struct stage *s);
 MUST_USE enum rgkv_err orphan_write(struct inode *n, uint64_t offset, struct bytes data, bool append);
-void orphan_resize(struct inode *n, uint64_t length);
+MUST_USE enum rgkv_err orphan_resize(struct inode *n, uint64_t length);
 struct bytes orphan_read(const struct inode *n, uint64_t offset, size_t size);
 uint64_t orphan_size(const struct inode *n);
 void orphan_free(struct inode *n);
