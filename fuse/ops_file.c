@@ -36,16 +36,19 @@ static struct handle *open_handle(struct open_call *c, struct inode *n)
     return h;
 }
 
-static void open_reply(struct open_call *c, const struct client_effect *e)
+/* What it holds is wanted, and comes with the answer if it is small. */
+static bool opens_for_content(int flags) { return opens_for_read(flags) && !(flags & O_TRUNC); }
+
+static void open_reply(struct open_call *c, const struct kv_attr *a, struct bytes head)
 {
     struct handle *h = open_handle(c, c->call.node);
     struct key k;
     h->known = true;
-    if (opens_for_read(c->fi.flags) && !(c->fi.flags & O_TRUNC) && tree_key(c->call.node, &k) == RGKV_OK) {
-        pin_take(&h->pin, &e->reply->attr, 0, e->reply->data, mount_now_us(h->m));
+    if (opens_for_content(c->fi.flags) && tree_key(c->call.node, &k) == RGKV_OK) {
+        pin_take(&h->pin, a, 0, head, mount_now_us(h->m));
         handle_pinned(h, &k);
     }
-    h->empty = e->reply->attr.size == 0;
+    h->empty = a->size == 0;
     if (opens_for_write(c->fi.flags) && c->fi.flags & O_TRUNC) {
         stage_clear(&h->stage);
         handle_touch(h, fuse_req_ctx(c->call.req));
@@ -54,25 +57,31 @@ static void open_reply(struct open_call *c, const struct client_effect *e)
         forget_handle(h);
 }
 
+static void open_judge(struct open_call *c, const struct kv_attr *a, struct bytes head)
+{
+    struct call *call = &c->call;
+    const struct fuse_ctx *who = fuse_req_ctx(call->req);
+    if (a->type != KV_FILE)
+        call_reply_errno(call, a->type == KV_DIR ? EISDIR : ELOOP);
+    else if (!call->m->options->allow_other && !attr_permits(a, who, wanted(c->fi.flags)))
+        call_reply_errno(call, EACCES);
+    else
+        open_reply(c, a, head);
+}
+
 static void open_done(struct call *call, const struct client_effect *e)
 {
-    struct open_call *c = (struct open_call *)call;
-    const struct fuse_ctx *who = fuse_req_ctx(call->req);
     if (e->err) {
         call_reply_err(call, e->err, e->why);
         return;
     }
     const struct kv_attr *a = &e->reply->attr;
-    if (call->node->ino && call->node->ino != a->ino)
+    if (call->node->ino && call->node->ino != a->ino) {
         call_reply_errno(call, ESTALE); /* replaced since the lookup: the kernel looks again by itself */
-    else if (a->type != KV_FILE)
-        call_reply_errno(call, a->type == KV_DIR ? EISDIR : ELOOP);
-    else if (!call->m->options->allow_other && !attr_permits(a, who, wanted(c->fi.flags)))
-        call_reply_errno(call, EACCES);
-    else {
-        attr_seen(call->node, a);
-        open_reply(c, e);
+        return;
     }
+    attr_seen(call->node, a);
+    open_judge((struct open_call *)call, a, e->reply->data);
 }
 
 static void open_send(struct call *call, enum rgkv_err err, const char *why)
@@ -85,10 +94,9 @@ static void open_send(struct call *call, enum rgkv_err err, const char *why)
         call_reply_err(call, err, why);
         return;
     }
-    bool reads = opens_for_read(c->fi.flags) && !(c->fi.flags & O_TRUNC);
     struct kv_request get = {.op = KV_GET, .key = key_bytes_of(&k), .length = PIN_HEAD_BYTES_MAX};
     struct kv_request stat = {.op = KV_STAT, .key = key_bytes_of(&k)};
-    call_ask(call, reads ? &get : &stat, open_done);
+    call_ask(call, opens_for_content(c->fi.flags) ? &get : &stat, open_done);
 }
 
 /* Through /proc/PID/fd a file without a name can still be opened. */
@@ -107,14 +115,19 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         control_open(req, ino, fi);
         return;
     }
+    struct mount *m = mount_of(req);
+    bool known = recent_take_found(&m->recent, fuse_req_ctx(req)->pid, ino, mount_now_us(m)) && !opens_for_content(fi->flags);
     struct open_call *c = ops_begin_node(req, ino, "open", sizeof *c, &k);
     if (!c)
         return;
+    struct inode *n = c->call.node;
     c->fi = *fi;
-    if (c->call.node->orphan)
+    if (n->orphan)
         open_orphan(c);
+    else if (known && attr_whole(&n->last) && !handles_unsettled(n))
+        open_judge(c, &n->last, BYTES_EMPTY); /* the lookup of this very call has told all that a writer must know */
     else
-        handles_settle(c->call.node, &c->call, open_send); /* a creation that is staged here becomes real first */
+        handles_settle(n, &c->call, open_send); /* a creation that is staged here becomes real first */
 }
 
 /* ---- create ---- */

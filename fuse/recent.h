@@ -1,10 +1,11 @@
-/* What each thread was told last: two things the kernel asks twice within one system call.
+/* What each thread was told last: things the kernel asks twice within one system call.
  *
  *   stat(2)     is LOOKUP and then GETATTR, since attributes are never cached: the second is answered from the first
+ *   open(2)     is LOOKUP and then OPEN: who only writes needs nothing that the first did not tell
  *   a LOOKUP that failed for want of a cluster is asked once more (the old entry could not be confirmed): the second
  *               failure is told at once, so that a call ends within its one timeout
  *
- * Both only if nothing else was asked by the thread in between, and within moments: longer ago, it is another system call. An answer
+ * All only if nothing else was asked by the thread in between, and within moments: longer ago, it is another system call. An answer
  * may be old within a moment, so that moment is a short one. */
 #ifndef RGKV_FUSE_RECENT_H
 #define RGKV_FUSE_RECENT_H
