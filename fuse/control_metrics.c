@@ -8,6 +8,12 @@ static void put(struct buf *out, const char *name, const char *type, const char 
 static void put_counter(struct buf *out, const char *name, const char *help, uint64_t value) { put(out, name, "counter", help, value); }
 static void put_gauge(struct buf *out, const char *name, const char *help, uint64_t value) { put(out, name, "gauge", help, value); }
 
+static void put_uptime(struct buf *out, uint64_t us)
+{
+    buf_printf(out, "# HELP rgkv_mount_uptime_seconds Time since the mount was made.\n# TYPE rgkv_mount_uptime_seconds gauge\n"
+                    "rgkv_mount_uptime_seconds %lu.%06lu\n", us / 1000000u, us % 1000000u);
+}
+
 static unsigned calls_waiting(const struct mount *m)
 {
     unsigned n = 0;
@@ -21,7 +27,7 @@ void control_print_metrics(const struct mount *m, bool reached, struct buf *out)
     struct client_stats c;
     client_stats(net_client_engine(m->client), &c);
     put_gauge(out, "cluster_reached", "1: the controller answered, and its metrics follow.", reached);
-    put_gauge(out, "uptime_microseconds", "Time since the mount was made.", mount_now_us(m) - m->started_us);
+    put_uptime(out, mount_now_us(m) - m->started_us);
     put_gauge(out, "operations_waiting", "Operations that are under way.", calls_waiting(m));
     put_counter(out, "interrupted_total", "Operations that a signal ended.", m->stats.interrupted);
     put_counter(out, "read_bytes_total", "Bytes given to readers.", m->stats.read_bytes);

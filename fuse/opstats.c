@@ -36,17 +36,17 @@ static void print_histogram(const struct opstat *o, struct buf *out)
     uint64_t sum = 0;
     for (unsigned i = 0; i < OPSTATS_BOUNDS; i++) {
         sum += o->within[i];
-        buf_printf(out, "rgkv_mount_operation_microseconds_bucket{op=\"%s\",le=\"%lu\"} %lu\n", o->op, bounds_us[i], sum);
+        buf_printf(out, "rgkv_mount_operation_seconds_bucket{op=\"%s\",le=\"%g\"} %lu\n", o->op, (double)bounds_us[i] / 1e6, sum);
     }
-    buf_printf(out, "rgkv_mount_operation_microseconds_bucket{op=\"%s\",le=\"+Inf\"} %lu\n", o->op, o->answered);
-    buf_printf(out, "rgkv_mount_operation_microseconds_sum{op=\"%s\"} %lu\n", o->op, o->total_us);
-    buf_printf(out, "rgkv_mount_operation_microseconds_count{op=\"%s\"} %lu\n", o->op, o->answered);
+    buf_printf(out, "rgkv_mount_operation_seconds_bucket{op=\"%s\",le=\"+Inf\"} %lu\n", o->op, o->answered);
+    buf_printf(out, "rgkv_mount_operation_seconds_sum{op=\"%s\"} %lu.%06lu\n", o->op, o->total_us / 1000000u, o->total_us % 1000000u);
+    buf_printf(out, "rgkv_mount_operation_seconds_count{op=\"%s\"} %lu\n", o->op, o->answered);
 }
 
 void opstats_print(const struct opstats *s, struct buf *out)
 {
-    buf_printf(out, "# HELP rgkv_mount_operation_microseconds Time from an operation to its answer.\n"
-                    "# TYPE rgkv_mount_operation_microseconds histogram\n");
+    buf_printf(out, "# HELP rgkv_mount_operation_seconds Time from an operation to its answer.\n"
+                    "# TYPE rgkv_mount_operation_seconds histogram\n");
     for (unsigned i = 0; i < s->n; i++)
         print_histogram(&s->ops[i], out);
     buf_printf(out, "# HELP rgkv_mount_operation_failures_total Operations that were answered with an errno.\n"

@@ -117,10 +117,11 @@ static void print_up(const struct ctrl_plan *p, uint64_t now_us, struct buf *out
 struct node_field {
     const char *name, *help;
     size_t at;
+    bool micro;                /* kept in microseconds and shown in seconds, the unit of this format */
 };
 static const struct node_field node_fields[] = {
-    {"rgkv_node_uptime_microseconds", "Time since the node was started.", offsetof(struct ctrl_report, boot_us)},
-    {"rgkv_node_loop_lag_microseconds", "Longest that the node's loop stood still lately.", offsetof(struct ctrl_report, stall_us)},
+    {"rgkv_node_uptime_seconds", "Time since the node was started.", offsetof(struct ctrl_report, boot_us), true},
+    {"rgkv_node_loop_lag_seconds", "Longest that the node's loop stood still lately.", offsetof(struct ctrl_report, stall_us), true},
     {"rgkv_node_memory_bytes", "Memory of the process.", offsetof(struct ctrl_report, memory_bytes)},
     {"rgkv_node_disk_free_bytes", "Free space of the file system of the data directory.", offsetof(struct ctrl_report, disk_free)},
     {"rgkv_node_disk_total_bytes", "Size of the file system of the data directory.", offsetof(struct ctrl_report, disk_total)},
@@ -139,12 +140,22 @@ static uint64_t field(const void *of, size_t at)
     return v;
 }
 
+static void print_value(const struct node_field *f, uint64_t value, struct buf *out)
+{
+    if (f->micro)
+        buf_printf(out, "%lu.%06lu\n", value / 1000000u, value % 1000000u);
+    else
+        buf_printf(out, "%lu\n", value);
+}
+
 static void print_node_field(const struct ctrl_plan *p, const struct node_field *f, uint64_t now_us, struct buf *out)
 {
     head(f->name, "gauge", f->help, out);
     for (unsigned i = 0; i < p->n_nodes; i++)
-        if (plan_fresh(&p->nodes[i], now_us))
-            buf_printf(out, "%s{node=\"%s\"} %lu\n", f->name, p->nodes[i].report.addr, field(&p->nodes[i].report, f->at));
+        if (plan_fresh(&p->nodes[i], now_us)) {
+            buf_printf(out, "%s{node=\"%s\"} ", f->name, p->nodes[i].report.addr);
+            print_value(f, field(&p->nodes[i].report, f->at), out);
+        }
 }
 
 static void print_replica_field(const struct ctrl_plan *p, const struct node_field *f, uint64_t now_us, struct buf *out)

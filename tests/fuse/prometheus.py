@@ -1,6 +1,6 @@
 """A strict reader of Prometheus' text format (0.0.4): reads standard input, fails with the line that is wrong.
 
-What is checked beyond the grammar: HELP and TYPE once and before their samples, all samples of a name together, no sample twice,
+What is checked beyond the grammar: base units (seconds and bytes) and plain names, as promtool wants them; HELP and TYPE once and before their samples, all samples of a name together, no sample twice,
 histograms whose buckets grow and end with +Inf equal to _count, counters that are not negative and end in _total.
 With arguments: prints the values of the samples whose text begins with the first one."""
 import re
@@ -57,6 +57,10 @@ def main():
                 wrong(number, line, f"a second {kind}, or one behind its samples")
             if kind == "TYPE" and rest not in TYPES:
                 wrong(number, line, "no such type")
+            if re.search("(nano|micro|milli)seconds?|minutes?|hours?|(kilo|mega|giga|kibi|mebi|gibi)bytes?|_ms|_us", name):
+                wrong(number, line, "seconds and bytes are the units of this format")
+            if kind == "TYPE" and (name.endswith(("_count", "_sum", "_bucket")) or (name.endswith("_total") and rest != "counter")):
+                wrong(number, line, "the end of its name says another type")
             table[name] = rest
             continue
         m = SAMPLE.fullmatch(line)

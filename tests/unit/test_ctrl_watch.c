@@ -221,7 +221,7 @@ static void a_silent_nodes_numbers_are_left_out(void **state)
     const char *text = printed();
     assert_non_null(strstr(text, "rgkv_node_up{node=\"a:1\"} 0\n"));
     assert_null(strstr(text, "rgkv_raft_term{"));
-    assert_null(strstr(text, "rgkv_node_uptime_microseconds{"));
+    assert_null(strstr(text, "rgkv_node_uptime_seconds{"));
     reported_release(&t);
 }
 

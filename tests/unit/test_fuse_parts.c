@@ -262,11 +262,11 @@ static void an_answer_is_counted_in_every_bucket_that_it_is_within(void **state)
     opstats_print(&s, &out);
     buf_put_u8(&out, 0);
     const char *text = (const char *)out.data;
-    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"50\"} 1\n"));
-    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"100\"} 2\n"));
-    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"30000000\"} 2\n"));
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"5e-05\"} 1\n"));
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"0.0001\"} 2\n"));
+    assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"30\"} 2\n"));
     assert_non_null(strstr(text, "_bucket{op=\"read\",le=\"+Inf\"} 3\n"));
-    assert_non_null(strstr(text, "_sum{op=\"read\"} 99000101\n"));
+    assert_non_null(strstr(text, "_sum{op=\"read\"} 99.000101\n"));
     assert_non_null(strstr(text, "failures_total{op=\"read\"} 1\n"));
     buf_release(&out);
 }
