@@ -1,9 +1,16 @@
-/* fs-bench DIR [SECONDS [BYTES]]: what a mounted file system does per second, and how long one operation takes.
+/* fs-bench: what a mounted file system does per second, and how long one operation takes.
  *
- * For 1 and 16 threads, each in turn for SECONDS (2): create, overwrite, read, append of small files of BYTES (100), and stat. Every thread has
- * its own files, spread over the top level of DIR. An operation is what a program does: open, read or write, close. One line each:
+ * fs-bench DIR [SECONDS [BYTES]]: for 1 and 16 threads, each in turn for SECONDS (2): create, overwrite, read, stat and append of small files of BYTES
+ * (100). One line each:
  *
  *     op=create threads=1 ops_per_s=1234 p50_us=700 p99_us=1500 p999_us=9000 errors=0
+ *
+ * fs-bench --added MOUNT SCRATCH A,B,C [SECONDS]: what the mount of the cluster A,B,C adds to a client without a file system. Measured by turns, SECONDS
+ * (3) each, are the medians of the mount, of the client (client_load.h), of a mount that does nothing, and of a bare one that only asks the cluster
+ * (fs_noop.h; these two are mounted below SCRATCH, an empty directory). `added` is in units of what the first of these costs, `of_bare` of what
+ * the second adds to the client:
+ *
+ *     op=read threads=1 mount_us=240 client_us=180 noop_us=50 bare_us=235 added=1.20 of_bare=1.09
  *
  * fs-bench --large DIR LOCAL [MIB]: one file of MIB (1024) mebibytes, written to LOCAL (a directory of the machine's own disk) and to DIR, each with an
  * fsync at the end, then read from DIR. What three members on one disk allow is a sixth of what the disk does:
@@ -14,191 +21,136 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define THREADS_MAX 16u
-#define FILES_PER_THREAD 64u
-#define SAMPLES_MAX (1u << 20) /* per thread: beyond it only counted */
+#include "tests/bench/client_load.h"
+#include "tests/bench/fs_noop.h"
+
+#define BYTES_DEFAULT 100u
 #define BYTES_MAX (1u << 20)
+#define TURNS 3u
 
-enum op { OP_CREATE, OP_OVERWRITE, OP_READ, OP_STAT, OP_APPEND, OP_COUNT };
-static const char *const op_names[] = {"create", "overwrite", "read", "stat", "append"};
+static const unsigned thread_counts[] = {1, LOAD_THREADS_MAX};
 
-struct bench {
-    const char *dir;
-    unsigned threads;
-    double seconds;
-    size_t bytes;
-    enum op op;
-    uint64_t run;              /* makes names of creations new */
-};
-struct worker {
-    const struct bench *b;
-    unsigned number;
-    pthread_t thread;
-    uint64_t done, errors;
-    uint32_t *samples_us;
-    char *data;
-};
+static double us(const struct load_result *r, double share) { return (double)hist_quantile(&r->ns, share) / 1e3; }
 
-static uint64_t now_us(void)
+static bool prepared(const char *dir, size_t bytes)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
-}
-
-static void name_of(const struct worker *w, uint64_t i, char path[512])
-{
-    if (w->b->op == OP_CREATE)
-        snprintf(path, 512, "%s/bench-%u-%llu-%llu", w->b->dir, w->number, (unsigned long long)w->b->run, (unsigned long long)i);
-    else
-        snprintf(path, 512, "%s/bench-%u-%llu", w->b->dir, w->number, (unsigned long long)(i % FILES_PER_THREAD));
-}
-
-static bool write_file(const struct worker *w, const char *path, int flags)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | flags, 0644);
-    if (fd < 0)
-        return false;
-    bool ok = write(fd, w->data, w->b->bytes) == (ssize_t)w->b->bytes;
-    return !close(fd) && ok;
-}
-
-static bool read_file(const struct worker *w, const char *path)
-{
-    int fd = open(path, O_RDONLY);
-    bool ok = fd >= 0 && read(fd, w->data, w->b->bytes) >= 0;
-    if (fd >= 0)
-        close(fd);
+    bool ok = fs_load_prepare(dir, LOAD_THREADS_MAX, bytes);
+    if (!ok)
+        fprintf(stderr, "fs-bench: %s cannot be written: %s\n", dir, strerror(errno));
     return ok;
 }
 
-static bool run_once(const struct worker *w, uint64_t i)
-{
-    char path[512];
-    struct stat st;
-    name_of(w, i, path);
-    switch (w->b->op) {
-    case OP_CREATE: return write_file(w, path, O_EXCL);
-    case OP_OVERWRITE: return write_file(w, path, O_TRUNC);
-    case OP_READ: return read_file(w, path);
-    case OP_STAT: return !stat(path, &st);
-    case OP_APPEND: return write_file(w, path, O_APPEND);
-    case OP_COUNT: break;
-    }
-    return false;
-}
+/* ---- small files ---- */
 
-static void *work(void *arg)
+static void report(const struct load *l, const struct load_result *r)
 {
-    struct worker *w = arg;
-    uint64_t start = now_us(), end = start + (uint64_t)(w->b->seconds * 1e6);
-    for (uint64_t before = start; before < end;) {
-        bool ok = run_once(w, w->done);
-        uint64_t after = now_us();
-        if (w->done < SAMPLES_MAX)
-            w->samples_us[w->done] = (uint32_t)(after - before);
-        w->done++;
-        w->errors += !ok;
-        before = after;
-    }
-    return NULL;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static uint32_t percentile(const uint32_t *sorted, size_t n, double p)
-{
-    return n ? sorted[(size_t)((double)(n - 1) * p)] : 0;
-}
-
-static void report(const struct bench *b, struct worker *workers, double seconds)
-{
-    uint64_t done = 0, errors = 0;
-    uint32_t *all = NULL;
-    size_t n = 0;
-    for (unsigned i = 0; i < b->threads; i++) {
-        size_t samples = workers[i].done < SAMPLES_MAX ? workers[i].done : SAMPLES_MAX;
-        uint32_t *more = realloc(all, (n + samples + 1) * sizeof *all);
-        if (!more)
-            abort();
-        all = more;
-        memcpy(all + n, workers[i].samples_us, samples * sizeof *all);
-        n += samples;
-        done += workers[i].done;
-        errors += workers[i].errors;
-    }
-    qsort(all, n, sizeof *all, by_value);
-    printf("op=%s threads=%u ops_per_s=%.0f p50_us=%u p99_us=%u p999_us=%u errors=%llu\n", op_names[b->op], b->threads,
-           (double)(done - errors) / seconds, percentile(all, n, 0.5), percentile(all, n, 0.99), percentile(all, n, 0.999),
-           (unsigned long long)errors);
+    printf("op=%s threads=%u ops_per_s=%.0f p50_us=%.0f p99_us=%.0f p999_us=%.0f errors=%lu\n", load_op_name(l->op), l->threads,
+           (double)r->ns.n / r->seconds, us(r, 0.5), us(r, 0.99), us(r, 0.999), r->errors);
     fflush(stdout);
-    free(all);
 }
 
-static void *checked(void *p)
+static int small(const char *dir, double seconds, size_t bytes)
 {
-    if (!p) {
-        fprintf(stderr, "fs-bench: out of memory\n");
-        exit(1);
-    }
-    return p;
+    uint64_t errors = 0;
+    if (!prepared(dir, bytes))
+        return 1;
+    for (size_t c = 0; c < ARRAY_LEN(thread_counts); c++)
+        for (unsigned op = 0; op < LOAD_OPS; op++) {
+            static struct load_result r;
+            struct load l = {.op = (enum load_op)op, .threads = thread_counts[c], .seconds = seconds, .bytes = bytes, .run = load_now_ns()};
+            r = (struct load_result){0};
+            fs_load_run(dir, &l, &r);
+            report(&l, &r);
+            errors += r.errors;
+        }
+    return errors != 0;
 }
 
-static void start(struct worker *w, const struct bench *b, unsigned number)
+/* ---- what the mount adds ---- */
+
+enum side { SIDE_MOUNT, SIDE_CLIENT, SIDE_NOOP, SIDE_BARE, SIDES };
+
+struct sides {
+    const char *dirs[SIDES];
+    char noop[4096], bare[4096];
+    struct client_load *client;
+    struct load_result results[SIDES];
+};
+
+static void turn(struct sides *s, struct load *l)
 {
-    *w = (struct worker){.b = b, .number = number};
-    w->samples_us = checked(malloc(SAMPLES_MAX * sizeof *w->samples_us));
-    w->data = checked(malloc(b->bytes + 1));
-    memset(w->data, 'b', b->bytes);
-    if (pthread_create(&w->thread, NULL, work, w)) {
-        fprintf(stderr, "fs-bench: no thread: %s\n", strerror(errno));
-        exit(1);
+    for (unsigned side = 0; side < SIDES; side++) {
+        l->run = load_now_ns();
+        if (side == SIDE_CLIENT)
+            client_load_run(s->client, l, &s->results[side]);
+        else
+            fs_load_run(s->dirs[side], l, &s->results[side]);
     }
 }
 
-static uint64_t measure(const struct bench *b)
+static uint64_t report_added(const struct load *l, const struct sides *s)
 {
-    struct worker workers[THREADS_MAX];
-    uint64_t before = now_us(), errors = 0;
-    for (unsigned i = 0; i < b->threads; i++)
-        start(&workers[i], b, i);
-    for (unsigned i = 0; i < b->threads; i++)
-        pthread_join(workers[i].thread, NULL);
-    report(b, workers, (double)(now_us() - before) / 1e6);
-    for (unsigned i = 0; i < b->threads; i++) {
-        errors += workers[i].errors;
-        free(workers[i].samples_us);
-        free(workers[i].data);
+    double p50[SIDES];
+    uint64_t errors = 0;
+    for (unsigned side = 0; side < SIDES; side++) {
+        p50[side] = us(&s->results[side], 0.5);
+        errors += s->results[side].errors;
     }
+    double adds = p50[SIDE_MOUNT] - p50[SIDE_CLIENT];
+    printf("op=%s threads=%u mount_us=%.0f client_us=%.0f noop_us=%.0f bare_us=%.0f added=%.2f of_bare=%.2f\n", load_op_name(l->op), l->threads,
+           p50[SIDE_MOUNT], p50[SIDE_CLIENT], p50[SIDE_NOOP], p50[SIDE_BARE], adds / p50[SIDE_NOOP], adds / (p50[SIDE_BARE] - p50[SIDE_CLIENT]));
+    fflush(stdout);
     return errors;
 }
 
-/* The files that are overwritten, read and appended to. */
-static bool prepare(const char *dir, unsigned threads, size_t bytes)
+static uint64_t compare(struct sides *s, double seconds)
 {
-    struct bench b = {.dir = dir, .bytes = bytes, .op = OP_OVERWRITE};
-    struct worker w = {.b = &b, .data = checked(malloc(bytes + 1))};
-    bool ok = true;
-    memset(w.data, 'b', bytes);
-    for (w.number = 0; w.number < threads; w.number++)
-        for (uint64_t i = 0; i < FILES_PER_THREAD; i++)
-            ok = run_once(&w, i) && ok;
-    free(w.data);
-    return ok;
+    uint64_t errors = 0;
+    for (size_t c = 0; c < ARRAY_LEN(thread_counts); c++)
+        for (unsigned op = 0; op < LOAD_OPS; op++) {
+            struct load l = {.op = (enum load_op)op, .threads = thread_counts[c], .seconds = seconds / TURNS, .bytes = BYTES_DEFAULT};
+            memset(s->results, 0, sizeof s->results);
+            for (unsigned i = 0; i < TURNS; i++)
+                turn(s, &l);
+            errors += report_added(&l, s);
+        }
+    return errors;
+}
+
+static void in_scratch(const char *scratch, const char *name, char path[4096])
+{
+    snprintf(path, 4096, "%s/%s", scratch, name);
+    mkdir(path, 0755);
+}
+
+static int added(const char *mount, const char *scratch, const char *controllers, double seconds)
+{
+    static struct sides s;
+    uint64_t errors = 1;
+    in_scratch(scratch, "noop", s.noop);
+    in_scratch(scratch, "bare", s.bare);
+    s.dirs[SIDE_MOUNT] = mount;
+    s.dirs[SIDE_NOOP] = s.noop;
+    s.dirs[SIDE_BARE] = s.bare;
+    pid_t noop = fs_noop_start(s.noop, NULL, BYTES_DEFAULT), bare = noop < 0 ? -1 : fs_noop_start(s.bare, controllers, BYTES_DEFAULT);
+    if (bare < 0)
+        fprintf(stderr, "fs-bench: nothing can be mounted in %s, or %s are no addresses\n", scratch, controllers);
+    else if (prepared(mount, BYTES_DEFAULT)) {
+        s.client = client_load_new(controllers);
+        errors = compare(&s, seconds);
+        client_load_free(s.client);
+    }
+    if (bare > 0)
+        fs_noop_stop(bare);
+    if (noop > 0)
+        fs_noop_stop(noop);
+    return errors != 0;
 }
 
 /* ---- one large file ---- */
@@ -211,7 +163,7 @@ static double pass(const char *path, int flags, unsigned mib)
     static uint8_t block[LARGE_BLOCK];
     int fd = open(path, flags, 0644);
     bool writes = (flags & O_ACCMODE) == O_WRONLY, good = fd >= 0;
-    uint64_t begin = now_us(), noise = begin;
+    uint64_t begin = load_now_ns(), noise = begin;
     for (unsigned i = 0; good && i < mib; i++) {
         for (size_t k = 0; writes && k + 8 <= sizeof block; k += 8) { /* nothing that compresses */
             noise = noise * 6364136223846793005u + 1442695040888963407u;
@@ -225,7 +177,7 @@ static double pass(const char *path, int flags, unsigned mib)
         good = close(fd) == 0 && good;
     if (!good)
         fprintf(stderr, "fs-bench: %s: %s\n", path, strerror(errno));
-    return good ? (double)(now_us() - begin) / 1e6 : -1;
+    return good ? (double)(load_now_ns() - begin) / 1e9 : -1;
 }
 
 static int large(const char *dir, const char *local, unsigned mib)
@@ -246,24 +198,20 @@ static int large(const char *dir, const char *local, unsigned mib)
     return 0;
 }
 
+/* ---- the program ---- */
+
+static double number(int argc, char **argv, int i, double otherwise) { return i < argc ? atof(argv[i]) : otherwise; }
+
 int main(int argc, char **argv)
 {
-    if ((argc == 4 || argc == 5) && !strcmp(argv[1], "--large"))
-        return large(argv[2], argv[3], argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 1024);
-    const unsigned counts[] = {1, THREADS_MAX};
-    double seconds = argc > 2 ? atof(argv[2]) : 2;
-    size_t bytes = argc > 3 ? strtoul(argv[3], NULL, 10) : 100;
-    uint64_t errors = 0;
-    if (argc < 2 || argc > 4 || seconds <= 0 || !bytes || bytes > BYTES_MAX) {
-        fprintf(stderr, "usage: fs-bench DIR [SECONDS [BYTES]] | fs-bench --large DIR LOCAL [MIB]\n");
-        return 1;
-    }
-    if (!prepare(argv[1], THREADS_MAX, bytes)) {
-        fprintf(stderr, "fs-bench: %s cannot be written: %s\n", argv[1], strerror(errno));
-        return 1;
-    }
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-        for (int op = 0; op < OP_COUNT; op++)
-            errors += measure(&(struct bench){.dir = argv[1], .threads = counts[c], .seconds = seconds, .bytes = bytes, .op = op, .run = now_us()});
-    return errors != 0;
+    const char *mode = argc > 1 ? argv[1] : "";
+    if ((argc == 4 || argc == 5) && !strcmp(mode, "--large"))
+        return large(argv[2], argv[3], (unsigned)number(argc, argv, 4, 1024));
+    if ((argc == 5 || argc == 6) && !strcmp(mode, "--added"))
+        return added(argv[2], argv[3], argv[4], number(argc, argv, 5, 3));
+    double seconds = number(argc, argv, 2, 2), bytes = number(argc, argv, 3, BYTES_DEFAULT);
+    if (argc >= 2 && argc <= 4 && mode[0] != '-' && seconds > 0 && bytes >= 1 && bytes <= BYTES_MAX)
+        return small(mode, seconds, (size_t)bytes);
+    fprintf(stderr, "usage: fs-bench DIR [SECONDS [BYTES]] | --added MOUNT SCRATCH CONTROLLERS [SECONDS] | --large DIR LOCAL [MIB]\n");
+    return 1;
 }

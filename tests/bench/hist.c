@@ -25,6 +25,14 @@ void hist_add(struct hist *h, uint64_t value)
     h->max = MAX(h->max, value);
 }
 
+void hist_merge(struct hist *to, const struct hist *from)
+{
+    for (unsigned i = 0; i < HIST_SLOTS; i++)
+        to->slots[i] += from->slots[i];
+    to->n += from->n;
+    to->max = MAX(to->max, from->max);
+}
+
 uint64_t hist_quantile(const struct hist *h, double share)
 {
     uint64_t seen = 0, want = (uint64_t)(share * (double)h->n);

@@ -12,6 +12,7 @@ struct hist {
     uint64_t slots[HIST_SLOTS];
 };
 void hist_add(struct hist *h, uint64_t value);
+void hist_merge(struct hist *to, const struct hist *from);
 /* The smallest value that at least this share (0 to 1) of all values do not exceed, within the error. 0 if empty. */
 uint64_t hist_quantile(const struct hist *h, double share);
 

@@ -30,6 +30,16 @@ static void the_largest_number_has_a_slot(void **state)
     assert_true(hist_quantile(&h, 0) == 0);
 }
 
+static void what_is_merged_counts_as_if_it_were_added(void **state)
+{
+    static struct hist other;
+    hist_add(&h, 10);
+    hist_add(&other, 1000000);
+    hist_merge(&h, &other);
+    assert_true(h.n == 2 && h.max == 1000000);
+    assert_true(hist_quantile(&h, 0) == 10 && hist_quantile(&h, 1) == 1000000);
+}
+
 static void an_empty_histogram_says_nothing(void **state) { assert_int_equal(hist_quantile(&h, 0.5), 0); }
 
 int main(void)
@@ -37,6 +47,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_quantile_is_within_one_percent, clear),
         cmocka_unit_test_setup(the_largest_number_has_a_slot, clear),
+        cmocka_unit_test_setup(what_is_merged_counts_as_if_it_were_added, clear),
         cmocka_unit_test_setup(an_empty_histogram_says_nothing, clear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
