@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define SIZE_US 200000u
+
 /* ---- attributes ---- */
 
 static void stat_of(const struct mount *m, uint64_t id, struct stat *ret_st)
@@ -17,11 +19,57 @@ static void stat_of(const struct mount *m, uint64_t id, struct stat *ret_st)
     buf_release(&text);
 }
 
-void control_getattr(fuse_req_t req, fuse_ino_t ino)
+struct size_call {
+    struct call call;
+    uint64_t id;
+};
+
+static void reply_now(fuse_req_t req, uint64_t id)
 {
     struct stat st;
-    stat_of(fuse_req_userdata(req), ino, &st);
+    stat_of(fuse_req_userdata(req), id, &st);
     fuse_reply_attr(req, &st, 0);
+}
+
+static void size_done(struct call *call, const struct client_effect *e)
+{
+    struct mount *m = call->m;
+    uint64_t id = ((struct size_call *)call)->id;
+    struct buf own = {0};
+    struct stat st;
+    if (e->err == RGKV_CANCELLED) {
+        call_reply_err(call, e->err, e->why);
+        return;
+    }
+    if (control_row(id)->kind == CONTROL_METRICS)
+        control_print_metrics(m, !e->err, &own);
+    stat_of(m, id, &st);
+    st.st_size = (off_t)(own.len + (e->err ? 0 : e->text.len));
+    fuse_reply_attr(call->req, &st, 0);
+    buf_release(&own);
+    call_end(call);
+}
+
+/* The cluster knows the text: asked only while somebody answers, and not for long, since programs call stat(2) on everything. */
+static bool size_is_elsewhere(const struct mount *m, uint64_t id)
+{
+    const struct control_row *r = control_row(id);
+    struct client_stats s;
+    client_stats(net_client_engine(m->client), &s);
+    return !r->local && !r->directory && r->mode & 0400 && s.controller_reached;
+}
+
+void control_getattr(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *m = fuse_req_userdata(req);
+    if (!size_is_elsewhere(m, ino)) {
+        reply_now(req, ino);
+        return;
+    }
+    struct size_call *c = call_begin(m, req, "ctrl-getattr", sizeof *c);
+    struct client_request q = control_question(ino);
+    c->id = ino;
+    call_ask_within(&c->call, &q, SIZE_US, size_done);
 }
 
 void control_setattr(fuse_req_t req, fuse_ino_t ino, int to_set)
@@ -30,7 +78,7 @@ void control_setattr(fuse_req_t req, fuse_ino_t ino, int to_set)
     if (to_set & refused)
         fuse_reply_err(req, EPERM);
     else
-        control_getattr(req, ino); /* truncation: `echo >` */
+        reply_now(req, ino); /* truncation: `echo >` */
 }
 
 /* ---- names ---- */

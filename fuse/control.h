@@ -25,7 +25,9 @@ void control_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, str
 void control_release(struct fuse_file_info *fi);
 void control_release_all(struct mount *m); /* at the end: the kernel releases no more; calls were ended before */
 
-/* control_text.c: false if the file is not local */
+/* control_text.c */
+struct client_request control_question(uint64_t id); /* whose answer is the text of a file that is neither local nor only written */
+/* False if the file is not local. */
 bool control_local_text(const struct mount *m, enum control_kind kind, struct buf *out);
 
 /* control_metrics.c: this mount's own. `reached`: the cluster's part follows */

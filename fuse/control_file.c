@@ -57,13 +57,17 @@ static void file_call_release(struct call *call)
     file_collect(c->file);
 }
 
+static void note_path(struct call *c, uint64_t id)
+{
+    char path[CONTROL_PATH_BYTES_MAX];
+    control_print_path(id, path);
+    call_path(c, bytes_str(path));
+}
+
 static struct file_call *begin(fuse_req_t req, const char *op, struct control_file *f)
 {
     struct file_call *c = call_begin(f->m, req, op, sizeof *c);
-    char name[32], path[64];
-    control_print_name(f->id, name);
-    snprintf(path, sizeof path, ".ctrl/%s", name);
-    call_path(&c->call, bytes_str(path));
+    note_path(&c->call, f->id);
     c->call.release = file_call_release;
     c->file = f;
     f->held++;
@@ -78,17 +82,36 @@ static bool permitted(const struct control_row *r, int flags)
     return (!reads || (r->mode & 0400)) && (!writes || (r->mode & 0200));
 }
 
+static const char *refusal(const struct control_row *r, const struct mount *m, uid_t uid, int flags, int *ret_number)
+{
+    *ret_number = EPERM;
+    if (!permitted(r, flags))
+        return r->mode & 0200 ? "it is only written" : "it is only read";
+    *ret_number = EACCES;
+    bool allowed = (flags & O_ACCMODE) == O_RDONLY || uid == 0 || uid == m->root.st_uid;
+    return allowed ? NULL : "administration is for root and for who mounted it";
+}
+
+static bool open_refused(struct mount *m, fuse_req_t req, fuse_ino_t ino, int flags)
+{
+    int number;
+    const char *why = refusal(control_row(ino), m, fuse_req_ctx(req)->uid, flags, &number);
+    if (!why)
+        return false;
+    struct call *c = call_begin(m, req, "ctrl-open", sizeof *c);
+    note_path(c, ino);
+    call_record(c, number, why);
+    call_reply_errno(c, number);
+    return true;
+}
+
 void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *m = fuse_req_userdata(req);
-    if (!permitted(control_row(ino), fi->flags)) {
-        fuse_reply_err(req, EPERM);
+    if (open_refused(m, req, ino, fi->flags))
         return;
-    }
-    if ((fi->flags & O_ACCMODE) != O_RDONLY && fuse_req_ctx(req)->uid != 0 && fuse_req_ctx(req)->uid != m->root.st_uid) {
-        fuse_reply_err(req, EACCES); /* administration is for root and for who mounted it */
-        return;
-    }
+    if (control_row(ino)->kind == CONTROL_ERROR && fi->flags & O_TRUNC)
+        errlog_clear(&m->errors); /* `: > error` */
     struct control_file *f = mem_zalloc(sizeof *f);
     f->m = m;
     f->id = ino;
@@ -198,39 +221,13 @@ static void text_done(struct call *call, const struct client_effect *e)
         serve(c);
 }
 
-static enum ctrl_read what_to_read(enum control_kind kind)
-{
-    switch ((int)kind) {
-    case CONTROL_CONFIG: case CONTROL_CONFIG_N: case CONTROL_QUERY: return CTRL_READ_CONFIG;
-    case CONTROL_SHARDS: return CTRL_READ_SHARDS;
-    case CONTROL_MOVES: return CTRL_READ_MOVES;
-    case CONTROL_SETTLED: return CTRL_READ_SETTLED;
-    case CONTROL_STATUS: return CTRL_READ_STATUS;
-    case CONTROL_NODES: return CTRL_READ_NODES;
-    case CONTROL_GROUP_MEMBERS: return CTRL_READ_MEMBERS;
-    case CONTROL_GROUP_LEADER: return CTRL_READ_LEADER;
-    case CONTROL_GROUP_SHARDS: return CTRL_READ_GROUP_SHARDS;
-    case CONTROL_GROUP_KEYS: return CTRL_READ_GROUP_KEYS;
-    case CONTROL_GROUP_BYTES: return CTRL_READ_GROUP_BYTES;
-    }
-    return 0;
-}
-
-static void ask_number(struct file_call *c, uint64_t number)
-{
-    struct client_request q = {.kind = CLIENT_READ, .read = what_to_read(kind_of(c->file)), .number = number};
-    call_ask_any(&c->call, &q, text_done);
-}
-
 static void ask_text(struct file_call *c)
 {
-    enum control_kind kind = kind_of(c->file);
-    if (kind == CONTROL_METRICS) {
-        call_ask_within(&c->call, &(struct client_request){.kind = CLIENT_READ, .read = CTRL_READ_METRICS}, METRICS_US, metrics_done);
-        return;
-    }
-    bool numbered = kind == CONTROL_CONFIG_N || control_row(c->file->id)->parent == CONTROL_GROUP;
-    ask_number(c, numbered ? control_number(c->file->id) : UINT64_MAX);
+    struct client_request q = control_question(c->file->id);
+    if (kind_of(c->file) == CONTROL_METRICS)
+        call_ask_within(&c->call, &q, METRICS_US, metrics_done);
+    else
+        call_ask_any(&c->call, &q, text_done);
 }
 
 void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
@@ -290,6 +287,13 @@ static void admin_done(struct call *call, const struct client_effect *e)
         call_reply_write(call, c->written);
 }
 
+static void ask_config(struct file_call *c, uint64_t number)
+{
+    struct client_request q = control_question(c->file->id);
+    q.number = number;
+    call_ask_any(&c->call, &q, text_done);
+}
+
 static void send_written(struct file_call *c, struct bytes text)
 {
     enum control_kind kind = kind_of(c->file);
@@ -299,7 +303,7 @@ static void send_written(struct file_call *c, struct bytes text)
     if (err)
         refuse(c, err, &why);
     else if (kind == CONTROL_QUERY)
-        ask_number(c, w->query < 0 ? UINT64_MAX : (uint64_t)w->query);
+        ask_config(c, w->query < 0 ? UINT64_MAX : (uint64_t)w->query);
     else
         call_ask_any(&c->call, &(struct client_request){.kind = CLIENT_ADMIN, .admin = &w->command}, admin_done);
     control_written_release(w);

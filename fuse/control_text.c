@@ -30,6 +30,32 @@ static void print_stats(const struct mount *m, struct buf *out)
     put_count(out, "client_inflight", c.inflight);
 }
 
+static enum ctrl_read what_to_read(enum control_kind kind)
+{
+    switch ((int)kind) {
+    case CONTROL_CONFIG: case CONTROL_CONFIG_N: case CONTROL_QUERY: return CTRL_READ_CONFIG;
+    case CONTROL_SHARDS: return CTRL_READ_SHARDS;
+    case CONTROL_MOVES: return CTRL_READ_MOVES;
+    case CONTROL_SETTLED: return CTRL_READ_SETTLED;
+    case CONTROL_STATUS: return CTRL_READ_STATUS;
+    case CONTROL_NODES: return CTRL_READ_NODES;
+    case CONTROL_METRICS: return CTRL_READ_METRICS;
+    case CONTROL_GROUP_MEMBERS: return CTRL_READ_MEMBERS;
+    case CONTROL_GROUP_LEADER: return CTRL_READ_LEADER;
+    case CONTROL_GROUP_SHARDS: return CTRL_READ_GROUP_SHARDS;
+    case CONTROL_GROUP_KEYS: return CTRL_READ_GROUP_KEYS;
+    case CONTROL_GROUP_BYTES: return CTRL_READ_GROUP_BYTES;
+    }
+    return 0;
+}
+
+struct client_request control_question(uint64_t id)
+{
+    const struct control_row *r = control_row(id);
+    bool numbered = r->kind == CONTROL_CONFIG_N || r->parent == CONTROL_GROUP;
+    return (struct client_request){.kind = CLIENT_READ, .read = what_to_read(r->kind), .number = numbered ? control_number(id) : UINT64_MAX};
+}
+
 bool control_local_text(const struct mount *m, enum control_kind kind, struct buf *out)
 {
     if (kind == CONTROL_HEALTH)

@@ -106,3 +106,16 @@ void control_print_name(uint64_t id, char name[32])
     else
         snprintf(name, 32, "%llu", (unsigned long long)control_number(id));
 }
+
+void control_print_path(uint64_t id, char path[CONTROL_PATH_BYTES_MAX])
+{
+    const struct control_row *r = control_row(id);
+    char name[32];
+    size_t used = 0;
+    control_print_name(id, name);
+    if (r->kind != CONTROL_TOP) {
+        control_print_path(control_id(r->parent, control_number(id)), path);
+        used = strlen(path);
+    }
+    snprintf(path + used, CONTROL_PATH_BYTES_MAX - used, "%s%s", used ? "/" : "", name);
+}

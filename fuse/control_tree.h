@@ -33,5 +33,7 @@ uint64_t control_child(uint64_t directory, const char *name);
 uint64_t control_fixed_child(uint64_t directory, unsigned i);
 /* A number as it is written there: digits without a leading zero; `ctl` for group 0. */
 void control_print_name(uint64_t id, char name[32]);
+#define CONTROL_PATH_BYTES_MAX 96u
+void control_print_path(uint64_t id, char path[CONTROL_PATH_BYTES_MAX]); /* ".ctrl/groups/101/leader" */
 
 #endif

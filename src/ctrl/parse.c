@@ -287,12 +287,19 @@ enum rgkv_err ctrl_parse_abandon(struct bytes text, uint64_t *ret_gid, struct bu
     return RGKV_OK;
 }
 
+/* "shard" in front is what the config's text has. */
+static struct bytes shard_word(struct bytes *text)
+{
+    struct bytes word = word_next(text, is_space);
+    return bytes_eq(word, bytes_str("shard")) ? word_next(text, is_space) : word;
+}
+
 enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *ret_gid, struct buf *why)
 {
     uint64_t shard = 0, gid = 0;
     enum rgkv_err err = text_check(text, why);
     if (!err)
-        err = number_take(word_next(&text, is_space), "shard", UINT32_MAX, &shard, why);
+        err = number_take(shard_word(&text), "shard", UINT32_MAX, &shard, why);
     if (!err)
         err = number_take(word_next(&text, is_space), "group id", UINT64_MAX, &gid, why);
     if (!err)
@@ -347,10 +354,21 @@ enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, s
 enum rgkv_err ctrl_parse_leader(struct bytes text, uint64_t *ret_member, struct buf *why)
 {
     enum rgkv_err err = text_check(text, why);
-    struct bytes word = err ? BYTES_EMPTY : text, rest = text;
-    if (!err && bytes_eq(word_next(&rest, is_space), bytes_str("transfer")))
-        word = rest;
-    return err ? err : number_last(word, "member id", ret_member, why);
+    uint64_t member = 0;
+    char addr[ADDR_BYTES_MAX];
+    struct bytes word = err ? BYTES_EMPTY : word_next(&text, is_space);
+    if (bytes_eq(word, bytes_str("transfer")))
+        word = word_next(&text, is_space);
+    if (!err)
+        err = number_take(word, "member id", UINT64_MAX, &member, why);
+    word = err ? BYTES_EMPTY : word_next(&text, is_space);
+    if (word.len) /* what is read there has the address */
+        err = addr_take(word, addr, why);
+    if (!err)
+        err = end_take(text, why);
+    if (!err)
+        *ret_member = member;
+    return err;
 }
 
 enum rgkv_err ctrl_parse_query(struct bytes text, int64_t *ret_num, struct buf *why)

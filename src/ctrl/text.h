@@ -12,7 +12,7 @@ MUST_USE enum rgkv_err ctrl_parse_abandon(struct bytes text, uint64_t *ret_gid, 
 MUST_USE enum rgkv_err ctrl_parse_move(struct bytes text, uint32_t *ret_shard, uint64_t *ret_gid, struct buf *why);
 /* "add h:p", "remove ID", "keep ID" or "replace ID h:p": a command without its gid. */
 MUST_USE enum rgkv_err ctrl_parse_member(struct bytes text, struct ctrl_command *ret_c, struct buf *why);
-MUST_USE enum rgkv_err ctrl_parse_leader(struct bytes text, uint64_t *ret_member, struct buf *why); /* "ID" or "transfer ID" */
+MUST_USE enum rgkv_err ctrl_parse_leader(struct bytes text, uint64_t *ret_member, struct buf *why); /* "ID", "transfer ID" or, as it is read, "ID HOST:PORT" */
 MUST_USE enum rgkv_err ctrl_parse_query(struct bytes text, int64_t *ret_num, struct buf *why); /* -1 or a number */
 /* "host:port" with a numeric IPv4/bracketed IPv6 address or a name; port 1–65535. */
 bool ctrl_addr_valid(struct bytes addr);

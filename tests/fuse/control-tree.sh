@@ -73,7 +73,28 @@ check_same "the controller's" "$(cat "$c/groups/ctl/shards" "$c/groups/ctl/keys"
 for i in 1 2 3 4 5; do head -c 1000 /dev/zero >"$work/a/key$i"; done
 five_keys() { [ "$(cat "$c/groups/101/keys")" = 5 ] && [ "$(cat "$c/groups/101/bytes")" -ge 5000 ]; }
 check "a group's keys and bytes" wait_until 10 five_keys
-check_same "st_size of a local text" "$(stat -c %s "$c/mount/options")" "$(wc -c <"$c/mount/options")"
+for file in mount/options version health config configs/1 query shards moves settled groups/101/members groups/101/leader groups/101/shards; do
+    check_same "st_size of $file" "$(stat -c %s "$c/$file")" "$(cat "$c/$file" | wc -c)"
+done
+check_same "st_size of what is only written, and of events" "$(stat -c %s "$c/join" "$c/events" | tr '\n' ' ')" "0 0 "
+
+# ---- what is read can be written back; what is refused has a sentence, under the file's whole name ----
+follower() { awk -v l="$(cut -d' ' -f1 "$c/groups/$1/leader")" '$1 != l { print $1, substr($2, 6); exit }' "$c/groups/$1/members"; }
+for group in 101 ctl; do
+    wanted=$(follower $group)
+    check "leadership of $group goes to who is written" bash -c "echo '$wanted' > '$c/groups/$group/leader'"
+    check_same "it leads when the write is answered" "$(cat "$c/groups/$group/leader")" "$wanted"
+done
+check_errno ENOENT "nobody's number" bash -c "echo 5 > '$c/groups/101/leader'"
+check "its sentence" grep -q ' /.ctrl/groups/101/leader ENOENT the group has no member 5$' "$c/error"
+check_errno EPERM "shards are not written" bash -c "echo x > '$c/shards'"
+check "why" grep -q ' /.ctrl/shards EPERM it is only read$' "$c/error"
+check_errno EPERM "join is not read" cat "$c/join"
+check "why not" grep -q ' /.ctrl/join EPERM it is only written$' "$c/error"
+: >"$c/error"
+check_same "truncation clears, too" "$(cat "$c/error")" ""
+check "a line of config is taken by move" bash -c "grep '^shard 3 ' '$c/config' > '$c/move'"
+check_same "and makes a config" "$(head -n 1 "$c/config")" "num 2"
 expected="config configs error events groups health join leave metrics mount move moves nodes query settled shards status version"
 for name in $expected; do check "$name is listed" grep -qx "$name" <(ls "$c"); done
 

@@ -114,6 +114,8 @@ static void a_move_is_a_shard_and_a_group_and_nothing_else(void **state)
     assert_int_equal(ctrl_parse_move(bytes_str(" 7 101\n"), &shard, &gid, NULL), RGKV_OK);
     assert_true(shard == 7 && gid == 101);
     why.len = 0;
+    assert_int_equal(ctrl_parse_move(bytes_str("shard 8 102\n"), &shard, &gid, NULL), RGKV_OK);
+    assert_true(shard == 8 && gid == 102);
     assert_int_equal(ctrl_parse_move(bytes_str("7"), &shard, &gid, &why), RGKV_INVALID);
     assert_string_equal(sentence(), "the group id is missing");
     assert_int_equal(ctrl_parse_move(bytes_str("7 101 3"), &shard, &gid, &why), RGKV_INVALID);
@@ -411,6 +413,10 @@ static void a_leader_is_named_by_its_member_id(void **state)
     assert_int_equal(id, 1003);
     assert_int_equal(ctrl_parse_leader(bytes_str("transfer 7"), &id, NULL), RGKV_OK);
     assert_int_equal(id, 7);
+    assert_int_equal(ctrl_parse_leader(bytes_str("1004 h:1\n"), &id, NULL), RGKV_OK);
+    assert_int_equal(id, 1004);
+    assert_int_equal(ctrl_parse_leader(bytes_str("7 h:1 8"), &id, NULL), RGKV_INVALID);
+    assert_int_equal(id, 1004);
     assert_int_equal(ctrl_parse_leader(bytes_str("transfer"), &id, NULL), RGKV_INVALID);
     assert_int_equal(ctrl_parse_leader(bytes_str("7 8"), &id, NULL), RGKV_INVALID);
     assert_int_equal(ctrl_parse_leader(bytes_str("h:1"), &id, NULL), RGKV_INVALID);

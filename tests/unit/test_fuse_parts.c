@@ -299,6 +299,19 @@ static void every_control_file_is_found_by_the_name_that_it_shows(void **state)
     assert_int_equal(control_child(top, "nothing"), 0);
 }
 
+static void a_control_file_has_a_path_for_people(void **state)
+{
+    char path[CONTROL_PATH_BYTES_MAX];
+    control_print_path(control_id(CONTROL_TOP, 0), path);
+    assert_string_equal(path, ".ctrl");
+    control_print_path(control_id(CONTROL_GROUP_LEADER, 101), path);
+    assert_string_equal(path, ".ctrl/groups/101/leader");
+    control_print_path(control_id(CONTROL_CONFIG_N, 7), path);
+    assert_string_equal(path, ".ctrl/configs/7");
+    control_print_path(control_id(CONTROL_MOUNT_ABORT, 0), path);
+    assert_string_equal(path, ".ctrl/mount/abort");
+}
+
 static void numbers_are_names_only_in_their_one_form(void **state)
 {
     uint64_t configs = control_child(control_id(CONTROL_TOP, 0), "configs"), groups = control_child(control_id(CONTROL_TOP, 0), "groups");
@@ -356,6 +369,7 @@ int main(void)
         cmocka_unit_test(operations_beyond_the_table_are_left_out),
         cmocka_unit_test(every_control_file_is_found_by_the_name_that_it_shows),
         cmocka_unit_test(numbers_are_names_only_in_their_one_form),
+        cmocka_unit_test(a_control_file_has_a_path_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
