@@ -13,6 +13,7 @@ sources_of() {
     wire="$src/wire/*.c $src/base/*.c"
     case $1 in
     frame | command | manifest) echo "$srcdir/tests/unit/wire_random.c $srcdir/tests/unit/wire_frame.c $wire" ;;
+    image) echo "$srcdir/tests/unit/wire_frame.c $wire" ;;
     wal) echo "$srcdir/tests/unit/wire_frame.c $srcdir/tests/sim/vfs_mem.c $src/store/wal*.c $src/store/vfs.c $src/raft/*.c $wire" ;;
     rows) echo "-DROW_CACHE_PLACES=64u -DOVERLAY_BLOCK_BYTES=1024u $srcdir/tests/unit/wire_frame.c $src/store/table_mem.c $src/ctrl/*.c $src/kv/*.c $src/raft/*.c $wire" ;;
     text) echo "$srcdir/tests/unit/wire_frame.c $src/ctrl/*.c $src/kv/*.c $wire" ;;

@@ -2,6 +2,7 @@
  *
  *     fuzz_frame      frames as a peer would send them
  *     fuzz_command    payloads of log entries
+ *     fuzz_image      tpl images by themselves
  *     fuzz_manifest   the manifest file
  *     fuzz_wal        a segment of the write-ahead log
  *     fuzz_rows       rows of snapshots and moving shards, and the machines that are opened on them

@@ -50,6 +50,29 @@ static void move(struct bytes text)
     told(ctrl_parse_move(text, &shard, &gid, &why), &why);
 }
 
+static void abandon(struct bytes text)
+{
+    uint64_t gid = 0;
+    struct buf why = {0};
+    told(ctrl_parse_abandon(text, &gid, &why), &why);
+}
+
+static void member(struct bytes text)
+{
+    struct ctrl_command c;
+    struct buf why = {0};
+    enum rgkv_err err = ctrl_parse_member(text, &c, &why);
+    ASSERT(err || c.op != CTRL_ADD_MEMBER || ctrl_addr_valid(bytes_str(c.addr)));
+    told(err, &why);
+}
+
+static void leader(struct bytes text)
+{
+    uint64_t id = 0;
+    struct buf why = {0};
+    told(ctrl_parse_leader(text, &id, &why), &why);
+}
+
 static void query(struct bytes text)
 {
     int64_t num = 0;
@@ -73,7 +96,7 @@ static void addrs(struct bytes text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const parsers[])(struct bytes) = {join, leave, move, query, addrs};
+    static void (*const parsers[])(struct bytes) = {join, leave, move, query, addrs, abandon, member, leader};
     if (size == 0)
         return 0;
     struct bytes input = bytes_of(data + 1, size - 1);

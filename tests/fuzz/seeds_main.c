@@ -1,6 +1,7 @@
-/* Writes a fuzzer's first corpus: `fuzz_seeds DIR` makes DIR/frame, DIR/command, DIR/manifest, DIR/wal and DIR/rows with a few short legal
+/* Writes a fuzzer's first corpus: `fuzz_seeds DIR` makes DIR/frame, DIR/image, DIR/command, DIR/manifest, DIR/wal and DIR/rows with a few short legal
  * inputs of every kind. Run it again when a format changes. */
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/image_shape.h"
 #include "tests/fuzz/seeds.h"
 #include "tests/unit/wire_random.h"
 
@@ -77,6 +78,25 @@ static void manifest_seeds(struct prng *p, const char *dir)
     mem_free(m);
 }
 
+static void image_seed(struct prng *p, const char *dir, unsigned choice)
+{
+    struct shape s = fuzz_image_shape((uint8_t)choice);
+    unsigned rows[SHAPE_TABLES_MAX];
+    struct body_out o;
+    struct buf image = {0};
+    for (unsigned t = 0; t < s.n_tables; t++)
+        rows[t] = (unsigned)prng_below(p, 3);
+    body_out_begin(&o, &s, rows, &image);
+    for (unsigned i = 0; i < s.numbers; i++)
+        put_number(&o, prng_next(p));
+    for (unsigned t = 0; t < s.n_tables; t++)
+        while (o.rows_left[t])
+            put_row(&o, t, (uint64_t[SHAPE_COLUMNS_MAX]){prng_next(p)});
+    body_out_end(&o);
+    seed_write(dir, "image", choice, (uint8_t)choice, buf_bytes(&image));
+    buf_release(&image);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -89,6 +109,9 @@ int main(int argc, char **argv)
     frame_seeds(&p, &a, subdir(argv[1], "frame"));
     command_seeds(&p, &a, subdir(argv[1], "command"));
     manifest_seeds(&p, subdir(argv[1], "manifest"));
+    const char *image_dir = subdir(argv[1], "image");
+    for (unsigned choice = 0; choice < 256; choice += 13)
+        image_seed(&p, image_dir, choice);
     char wal_dir[4000];
     snprintf(wal_dir, sizeof(wal_dir), "%s", subdir(argv[1], "wal"));
     store_seeds(wal_dir, subdir(argv[1], "rows"));
