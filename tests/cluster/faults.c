@@ -8,8 +8,9 @@
  *     RGKV_FAULT_FROM=N         … from the Nth on (1)
  *     RGKV_FAULT_TIMES=N        … so many of them (1; 0: for ever)
  *     RGKV_FAULT_CALLS=W        … of these: letters of w write, s sync, r rename, c create, t truncate or allocate, u remove (all)
+ *     RGKV_FAULT_DELAY_MS=T   instead: each of these calls takes so much longer
  *     RGKV_FAULT_PATH=TEXT    only files whose path has this text are counted
- *     RGKV_FAULT_WHILE=FILE   errors only while this file exists
+ *     RGKV_FAULT_WHILE=FILE   errors and delays only while this file exists
  *     RGKV_FAULT_COUNT=FILE   the calls so far, 8 bytes, native order */
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -32,7 +34,7 @@
 
 static struct {
     bool ready, torn;
-    uint64_t kill_at, from, times;
+    uint64_t kill_at, from, times, delay_ms;
     int error;
     const char *calls, *path, *only_while;
     uint64_t *count, own_count;
@@ -58,6 +60,7 @@ __attribute__((constructor)) static void faults_init(void)
 {
     faults.kill_at = number("RGKV_FAULT_KILL", 0);
     faults.torn = number("RGKV_FAULT_TORN", 0);
+    faults.delay_ms = number("RGKV_FAULT_DELAY_MS", 0);
     faults.error = (int)number("RGKV_FAULT_ERROR", 0);
     faults.from = number("RGKV_FAULT_FROM", 1);
     faults.times = number("RGKV_FAULT_TIMES", 1);
@@ -84,14 +87,22 @@ static bool counted_fd(int fd)
     return counted_path(path);
 }
 
+static void delay(void)
+{
+    struct timespec t = {(time_t)(faults.delay_ms / 1000), (long)(faults.delay_ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
 enum verdict { GO_ON, FAIL, DIE };
 
 static enum verdict judge(char letter)
 {
-    if (faults.error && faults.calls && !strchr(faults.calls, letter))
+    if ((faults.error || faults.delay_ms) && faults.calls && !strchr(faults.calls, letter))
         return GO_ON;
     if (faults.only_while && access(faults.only_while, F_OK) != 0)
         return GO_ON;
+    if (faults.delay_ms)
+        delay();
     uint64_t n = __atomic_add_fetch(faults.count, 1, __ATOMIC_SEQ_CST);
     if (faults.kill_at)
         return n == faults.kill_at ? DIE : GO_ON;

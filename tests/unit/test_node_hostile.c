@@ -2,6 +2,7 @@
 
 #include "node/internal.h"
 #include "store/table_mem.h"
+#include "wire/snapshot_rows.h"
 
 /* One node whose outside is this test: a disk that does what it is told when it is told, and nobody else but what a test
  * makes them say. It counts what is asked for. */
@@ -333,6 +334,67 @@ static void a_second_snapshot_never_writes_into_the_table_of_the_first(void **st
     table_free(first);
     table_free(second);
     stop(&w);
+}
+
+/* A snapshot of two chunks: some row, and the row `applied`. */
+struct parts {
+    struct buf rows[2];
+    uint64_t rows_total, hash;
+};
+
+static struct parts parts_of(uint64_t applied_index)
+{
+    struct parts p = {.rows_total = 2};
+    struct raft_config config = {.n = 1, .members = {{.id = 2, .node = 6, .voter = true, .addr = OTHER}}};
+    struct buf applied = {0};
+    applied_row_encode(&applied, applied_index, 6, &config);
+    snapshot_row_put(&p.rows[0], bytes_str("k"), bytes_str("v"));
+    snapshot_row_put(&p.rows[1], bytes_str(TABLE_APPLIED_KEY), buf_bytes(&applied));
+    for (unsigned i = 0; i < 2; i++)
+        p.hash = hash64_seeded(buf_bytes(&p.rows[i]), p.hash);
+    buf_release(&applied);
+    return p;
+}
+
+/* What becomes of it: is it installed, and if not, is it thrown away without harm to the node? */
+static bool is_installed(struct parts p)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk(100, 0);
+    receive(&w, &m);
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = t});
+    for (uint32_t i = 0; i < 2; i++) {
+        m = chunk(100, i);
+        m.snapshot_chunk.rows = buf_bytes(&p.rows[i]);
+        m.snapshot_chunk.done = i == 1;
+        m.snapshot_chunk.rows_total = i == 1 ? p.rows_total : 0;
+        m.snapshot_chunk.hash = i == 1 ? p.hash : 0;
+        receive(&w, &m);
+        buf_release(&p.rows[i]);
+    }
+    bool installed = w.asked[NODE_SNAPSHOT_INSTALL] == 1;
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], !installed);
+    assert_false(w.failed);
+    table_free(t);
+    stop(&w);
+    return installed;
+}
+
+static void cut(struct buf *b) { b->len--; }
+
+static void B28_a_snapshot_that_is_not_what_was_sent_is_refused(void **state)
+{
+    struct parts whole = parts_of(50), short_one = parts_of(50), flipped = parts_of(50), fewer = parts_of(50), other = parts_of(49);
+    assert_true(is_installed(whole));
+    cut(&short_one.rows[0]);
+    assert_false(is_installed(short_one));
+    flipped.rows[0].data[flipped.rows[0].len - 1] ^= 1;
+    assert_false(is_installed(flipped));
+    fewer.rows_total = 3;
+    assert_false(is_installed(fewer));
+    assert_false(is_installed(other)); /* all of it arrived, and it is not of the index that it says */
 }
 
 /* ---- moves ---- */
@@ -690,6 +752,7 @@ int main(void)
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
         cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
+        cmocka_unit_test(B28_a_snapshot_that_is_not_what_was_sent_is_refused),
         cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
         cmocka_unit_test(a_pipeline_of_large_reads_is_answered_piece_by_piece),
