@@ -25,6 +25,8 @@
 #define INFLIGHT_MESSAGES_MAX 64u
 #define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed and not yet durable and applied here, per group: beyond, BUSY */
 #define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */
+#define APPLY_QUEUE_BYTES_MAX (32u << 20)           /* committed, while the table would make writers wait; beyond that they do */
+#define TABLE_AGAIN_US 2000u                        /* how often a table is asked whether it still would */
 #define APPLY_BYTES_MAX (1u << 20)                  /* applied in one turn of a loop: heartbeats go out in between */
 #define PULL_CHUNK_BYTES (128u << 10)               /* rows in one answer of a shard's holder */
 #define LIST_BYTES_MAX (256u << 10)

@@ -34,6 +34,9 @@ struct table_ops {
     enum rgkv_err (*get)(struct table *t, const struct table_snapshot *s, struct bytes key, struct buf *out);
     /* All changes, in order, or none. */
     enum rgkv_err (*write)(struct table *t, const struct table_change *changes, size_t n);
+    /* Would a write have to wait for earlier ones, which are not on the disk yet? Then it had better come later: who writes
+     * has other things to do. A table in trouble does not wait, for the write will tell. */
+    bool (*waits)(struct table *t);
     struct table_snapshot *(*snapshot)(struct table *t);
     void (*snapshot_free)(struct table *t, struct table_snapshot *s);
     /* Positioned before the first key; bounds: [from, to), to.len 0 = no upper bound. s NULL = newest, now. */
@@ -59,6 +62,7 @@ MUST_USE static inline enum rgkv_err table_write(struct table *t, const struct t
 {
     return t->ops->write(t, changes, n);
 }
+static inline bool table_waits(struct table *t) { return t->ops->waits(t); }
 static inline struct table_snapshot *table_snapshot(struct table *t) { return t->ops->snapshot(t); }
 static inline void table_snapshot_free(struct table *t, struct table_snapshot *s) { t->ops->snapshot_free(t, s); }
 static inline struct table_iter *table_iter(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)

@@ -244,8 +244,10 @@ static void queue_room(struct apply_queue *q, unsigned n)
 
 static void queue_drop(struct apply_queue *q, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        q->bytes -= blob_bytes(q->entries[q->head + i].payload).len;
         blob_unref(q->entries[q->head + i].payload);
+    }
     q->head += n;
     q->n -= n;
     if (q->n == 0)
@@ -261,6 +263,7 @@ void apply_queue(struct replica *r, const struct raft_ready *ready)
     for (unsigned i = 0; i < ready->n_committed; i++) {
         struct raft_entry *e = &q->entries[q->head + q->n++];
         *e = ready->committed[i];
+        q->bytes += blob_bytes(e->payload).len;
         blob_ref(e->payload);
     }
 }
@@ -283,7 +286,12 @@ static void apply_queued(struct node *n, struct replica *r)
         queue_drop(q, apply_run(n, r, q->entries + q->head, count));
 }
 
-bool apply_ready(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held; }
+/* The loop does not stand still for a table whose disk is behind: heartbeats go out, votes and reads are answered. */
+static bool table_is_behind(const struct replica *r) { return r->to_apply.bytes < APPLY_QUEUE_BYTES_MAX && table_waits(r->table); }
+
+static bool could_apply(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held; }
+bool apply_ready(const struct replica *r) { return could_apply(r) && !table_is_behind(r); }
+uint64_t apply_deadline_us(const struct node *n, const struct replica *r) { return could_apply(r) ? n->now_us + TABLE_AGAIN_US : UINT64_MAX; }
 
 void replica_apply(struct node *n, struct replica *r)
 {

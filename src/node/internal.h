@@ -63,6 +63,7 @@ struct batch {                 /* one write of the log and what may be sent once
 struct apply_queue {           /* committed entries that are not applied yet; payloads referenced */
     struct raft_entry *entries;
     unsigned head, n, cap;     /* n of them from `head` on */
+    uint64_t bytes;            /* of their payloads */
 };
 
 struct pulling {               /* one shard that this group imports */
@@ -257,6 +258,7 @@ enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* tabl
 void apply_wait(struct replica *r, struct waiter w);     /* is answered when its index is applied */
 void apply_queue(struct replica *r, const struct raft_ready *ready);
 bool apply_ready(const struct replica *r);               /* there is something to apply, and it can be */
+uint64_t apply_deadline_us(const struct node *n, const struct replica *r);
 void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
 bool apply_write(struct node *n, struct replica *r);     /* all that is applied is in the table; false: the node has failed, or no space */
 void apply_tick(struct node *n, struct replica *r);      /* a table that was full is tried again */

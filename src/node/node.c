@@ -424,6 +424,7 @@ uint64_t node_deadline_us(const struct node *n)
             continue;
         at = MIN(at, raft_deadline_us(r->raft));
         at = MIN(at, transfer_deadline_us(n, r));
+        at = MIN(at, apply_deadline_us(n, r));
         at = MIN(at, members_deadline_us(r));
         at = MIN(at, r->ctrl ? admin_deadline_us(n, r) : MIN(moves_deadline_us(n, r), intents_deadline_us(n, r)));
     }

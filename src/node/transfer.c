@@ -28,6 +28,7 @@ struct incoming {
     struct table *table;               /* NULL: being opened */
     uint64_t number, rows, hash;       /* next chunk; totals so far */
     bool complete, installing;
+    bool owes_ack;                     /* for the last chunk: the table is behind with what it has */
     uint64_t index, term;
     struct raft_config config;
     struct raft_message header;        /* of the last chunk */
@@ -37,6 +38,8 @@ struct incoming {
 /* ---- rows ---- */
 
 static uint64_t rows_hash(uint64_t hash, struct bytes rows) { return hash64_seeded(rows, hash); }
+
+static void go_on(struct node *n, struct replica *r);
 
 /* ---- leader ---- */
 
@@ -176,7 +179,7 @@ void transfer_tick(struct node *n, struct replica *r)
         tick_outgoing(n, r, o);
     }
     if (r->incoming)
-        transfer_try_install(n, r);
+        go_on(n, r);
 }
 
 uint64_t transfer_deadline_us(const struct node *n, const struct replica *r)
@@ -184,7 +187,7 @@ uint64_t transfer_deadline_us(const struct node *n, const struct replica *r)
     uint64_t at = UINT64_MAX;
     for (const struct outgoing *o = r->outgoing; o; o = o->next)
         at = MIN(at, o->sent_us + CHUNK_TIMEOUT_US);
-    return at;
+    return r->incoming && r->incoming->owes_ack ? MIN(at, n->now_us + TABLE_AGAIN_US) : at;
 }
 
 /* ---- follower ---- */
@@ -237,6 +240,24 @@ static enum rgkv_err write_rows(struct incoming *in, struct bytes rows)
     return err ? err : reader.ok ? RGKV_OK : RGKV_DAMAGED;
 }
 
+/* The next chunk is asked for when the table can take it: nobody waits for a disk here. */
+static void ack_when_it_can_go_on(struct node *n, struct replica *r)
+{
+    struct incoming *in = r->incoming;
+    if (!in->owes_ack || table_waits(in->table))
+        return;
+    in->owes_ack = false;
+    ack(n, r, in, false, false);
+}
+
+static void go_on(struct node *n, struct replica *r)
+{
+    if (r->incoming->complete)
+        transfer_try_install(n, r);
+    else
+        ack_when_it_can_go_on(n, r);
+}
+
 /* What arrived must be what was sent, and its row `applied` what the header says. */
 static enum rgkv_err check_complete(struct node *n, struct incoming *in, const struct msg_snapshot_chunk *c)
 {
@@ -266,10 +287,8 @@ static void take_chunk(struct node *n, struct replica *r, const struct msg_snaps
         return;
     }
     in->complete = c->done;
-    if (in->complete)
-        transfer_try_install(n, r);
-    else
-        ack(n, r, in, false, false);
+    in->owes_ack = !c->done;
+    go_on(n, r);
 }
 
 void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
@@ -292,7 +311,7 @@ void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const stru
         return;
     if (c->number == now->number)
         take_chunk(n, r, c);
-    else
+    else if (!now->owes_ack)
         ack(n, r, now, false, false);
 }
 

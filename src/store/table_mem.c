@@ -28,7 +28,7 @@ struct table_mem {
     struct table table;
     struct node *root, *flushed;
     uint64_t bytes, flushed_bytes;
-    bool refuse;
+    bool refuse, hold;
 };
 
 struct table_iter {
@@ -245,6 +245,8 @@ static enum rgkv_err mem_write(struct table *t, const struct table_change *chang
     return RGKV_OK;
 }
 
+static bool mem_waits(struct table *t) { return of(t)->hold && !of(t)->refuse; }
+
 static struct table_snapshot *mem_snapshot(struct table *t)
 {
     struct table_snapshot *s = mem_alloc(sizeof(*s));
@@ -329,6 +331,7 @@ static const struct table_ops mem_ops = {
     .free = mem_table_free,
     .get = mem_get,
     .write = mem_write,
+    .waits = mem_waits,
     .snapshot = mem_snapshot,
     .snapshot_free = mem_snapshot_free,
     .iter = mem_iter,
@@ -364,3 +367,4 @@ void table_mem_crash(struct table *t)
 }
 
 void table_mem_refuse(struct table *t, bool refuse) { of(t)->refuse = refuse; }
+void table_mem_hold(struct table *t, bool hold) { of(t)->hold = hold; }

@@ -9,5 +9,6 @@ struct table *table_mem_new(void);
 void table_mem_flush(struct table *t);   /* now durable: what a crash goes back to */
 void table_mem_crash(struct table *t);   /* back to the last flush; snapshots and iterators must be freed before */
 void table_mem_refuse(struct table *t, bool refuse); /* as on a full disk: a write is NO_SPACE */
+void table_mem_hold(struct table *t, bool hold);     /* as on a slow disk: a write would wait */
 
 #endif

@@ -3,8 +3,10 @@
  *   no write-ahead log       the raft log is replayed from the last flush on; a second log would double every write
  *   one column family        a flush is then one point in the order of batches (P23)
  *   small write buffers      a process has many replicas; and a flush, which compaction of the raft log waits for, is short
- *   writers may be held up   when memtables fill faster than they are flushed: that is the back-pressure that is wanted. Not
- *                            for a full disk, though: with an error in the background RocksDB gives up waiting and says so
+ *   writers are held up      when memtables fill faster than they are flushed, or files more than they are compacted: but by
+ *                            whoever asks `waits`, before RocksDB would do it, which stops the thread. Not for a full disk:
+ *                            with an error in the background RocksDB gives up waiting and says so
+ *   nothing is deleted here  by whoever closes an iterator, which may be the last to hold a gigabyte of files
  *   compactions yield        to the loop, with the lowest priority; flushes do not, for writers would wait for them
  *   bloom filters            most reads are of one key, many of keys that are not there (sessions, new files)
  *
@@ -16,7 +18,11 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define WRITE_BUFFERS_MAX 4
+#define WRITE_BUFFERS_MAX 5       /* RocksDB slows writers down when all but one wait to be flushed … */
+#define WRITE_BUFFERS_WAITING 2   /* … and they wait for this many */
+#define FIRST_FILES_MAX 30        /* the same for files that are not compacted yet */
+#define FIRST_FILES_WAITING 20
+#define UNASKED_BYTES_MAX (256u << 10) /* so much may be written before RocksDB is asked again */
 #define WRITE_BUFFER_BYTES_MIN (2u << 20)
 #define WRITE_BUFFER_BYTES_MAX (32u << 20)
 #define BACKGROUND_JOBS 2
@@ -40,6 +46,10 @@ struct table_rocks {
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
     rocksdb_writebatch_t *batch; /* reused: write is called by one thread at a time */
+    bool waits;                  /* as asked last */
+    size_t unasked_bytes;        /* written since */
+    bool in_trouble;             /* there was an error in the background, and no write has succeeded since */
+    uint64_t errors;             /* in the background, before that */
 };
 
 struct table_snapshot {
@@ -129,6 +139,9 @@ static rocksdb_options_t *options_new(const struct table_rocks_shared *s)
     rocksdb_options_set_env(o, s->env);
     rocksdb_options_set_write_buffer_size(o, s->write_buffer_bytes);
     rocksdb_options_set_max_write_buffer_number(o, WRITE_BUFFERS_MAX);
+    rocksdb_options_set_level0_slowdown_writes_trigger(o, FIRST_FILES_MAX);
+    rocksdb_options_set_level0_stop_writes_trigger(o, 2 * FIRST_FILES_MAX);
+    rocksdb_options_set_avoid_unnecessary_blocking_io(o, 1);
     rocksdb_options_set_max_background_jobs(o, BACKGROUND_JOBS);
     rocksdb_options_set_compression(o, rocksdb_lz4_compression);
     rocksdb_options_set_bytes_per_sync(o, 1u << 20);
@@ -182,6 +195,50 @@ static void batch_add(rocksdb_writebatch_t *b, const struct table_change *c)
     }
 }
 
+/* ---- who would have to wait ---- */
+
+static uint64_t property(struct table_rocks *t, const char *name)
+{
+    uint64_t value = 0;
+    rocksdb_property_int(t->db, name, &value);
+    return value;
+}
+
+static uint64_t first_files(struct table_rocks *t)
+{
+    char *text = rocksdb_property_value(t->db, "rocksdb.num-files-at-level0");
+    uint64_t n = text ? strtoull(text, NULL, 10) : 0;
+    rocksdb_free(text);
+    return n;
+}
+
+static bool in_trouble(struct table_rocks *t)
+{
+    t->in_trouble |= property(t, "rocksdb.background-errors") != t->errors;
+    return t->in_trouble;
+}
+
+static bool rocks_waits(struct table *table)
+{
+    struct table_rocks *t = of(table);
+    if (!t->waits && t->unasked_bytes < UNASKED_BYTES_MAX)
+        return false;
+    t->unasked_bytes = 0;
+    t->waits = !in_trouble(t) &&
+               (property(t, "rocksdb.num-immutable-mem-table") >= WRITE_BUFFERS_WAITING || first_files(t) >= FIRST_FILES_WAITING);
+    return t->waits;
+}
+
+static void note_write(struct table_rocks *t, const struct table_change *changes, size_t n, bool ok)
+{
+    for (size_t i = 0; i < n; i++)
+        t->unasked_bytes += changes[i].key.len + changes[i].value.len;
+    if (ok && t->in_trouble) {
+        t->in_trouble = false;
+        t->errors = property(t, "rocksdb.background-errors");
+    }
+}
+
 static enum rgkv_err rocks_write(struct table *table, const struct table_change *changes, size_t n)
 {
     struct table_rocks *t = of(table);
@@ -190,6 +247,7 @@ static enum rgkv_err rocks_write(struct table *table, const struct table_change 
     for (size_t i = 0; i < n; i++)
         batch_add(t->batch, &changes[i]);
     rocksdb_write(t->db, t->write, t->batch, &text);
+    note_write(t, changes, n, !text);
     return failed(text, NULL);
 }
 
@@ -323,6 +381,7 @@ static const struct table_ops rocks_ops = {
     .free = rocks_free,
     .get = rocks_get,
     .write = rocks_write,
+    .waits = rocks_waits,
     .snapshot = rocks_snapshot,
     .snapshot_free = rocks_snapshot_free,
     .iter = rocks_iter,

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Members come and go (P20) while lines are appended: a dead machine of a group and one of the controller's are replaced by
+# Members come and go (P20, B29) while lines are appended: a dead machine of a group and one of the controller's are replaced by
 # control files, the machines that were there at the beginning are all replaced at last, and nothing is lost. A machine that
 # lost its disk is refused until it is put in as a new member.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1

@@ -6,25 +6,26 @@
 
 #include <stdlib.h>
 
-static struct buf model_frame(enum msg_kind kind)
+static struct bytes model_frame(enum msg_kind kind)
 {
+    static struct buf models[MSG_KIND_COUNT];
     struct prng p;
     struct arena a = {0};
     struct msg m;
-    struct buf frame = {0};
+    if (models[kind].len)
+        return buf_bytes(&models[kind]);
     prng_init(&p, 1);
     random_msg(&p, kind, &a, &m);
-    msg_encode(&m, &frame);
+    msg_encode(&m, &models[kind]);
     msg_release(&m);
     arena_release(&a);
-    return frame;
+    return buf_bytes(&models[kind]);
 }
 
 static void frame_fix(uint8_t *frame, size_t size, enum msg_kind kind)
 {
     size_t image_bytes = 0, behind = size - FRAME_HEADER_BYTES;
-    struct buf model = model_frame(kind);
-    struct bytes image = bytes_from(buf_bytes(&model), FRAME_HEADER_BYTES);
+    struct bytes model = model_frame(kind), image = bytes_from(model, FRAME_HEADER_BYTES);
     memcpy(frame, model.data, 8);
     memset(frame + 40, 0, 8);
     if (!image_fix(frame + FRAME_HEADER_BYTES, behind, image, &image_bytes))
@@ -32,7 +33,6 @@ static void frame_fix(uint8_t *frame, size_t size, enum msg_kind kind)
     le32_set(frame + 24, (uint32_t)image_bytes);
     le32_set(frame + 28, (uint32_t)(behind - image_bytes));
     frame_reseal(frame, size);
-    buf_release(&model);
 }
 
 static void decode_and_compare(struct bytes frame)

@@ -44,6 +44,7 @@ static struct sim_stored *stored_open(struct sim_machine *m, const struct node_e
     }
     if (!st->table)
         st->table = table_mem_new();
+    table_mem_hold(st->table, m->tables_behind);
     st->replica = e->replica;
     return st;
 }
@@ -141,6 +142,17 @@ void disk_tables_refuse(struct sim_machine *m, bool refuse)
     for (unsigned i = 0; i < m->n_stored; i++)
         if (m->stored[i].table)
             table_mem_refuse(m->stored[i].table, refuse);
+}
+
+void disk_tables_hold(struct sim_machine *m, bool hold)
+{
+    m->tables_behind = hold;
+    for (unsigned i = 0; i < m->n_stored; i++) {
+        if (m->stored[i].table)
+            table_mem_hold(m->stored[i].table, hold);
+        if (m->stored[i].table_new)
+            table_mem_hold(m->stored[i].table_new, hold);
+    }
 }
 
 /* Nothing to do in memory, but it takes its time. */
@@ -254,6 +266,7 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         in->kind = NODE_SNAPSHOT_OPENED;
         table_free(st->table_new);
         in->table = st->table_new = table_mem_new();
+        table_mem_hold(in->table, m->tables_behind);
         break;
     case NODE_SNAPSHOT_INSTALL:
         in->kind = NODE_SNAPSHOT_INSTALLED;
@@ -368,6 +381,7 @@ static void stored_closed(struct sim_stored *st)
 void disk_process_ended(struct sim *s, struct sim_machine *m, bool power)
 {
     disk_tables_refuse(m, false);
+    disk_tables_hold(m, false);
     for (unsigned i = 0; i < m->n_stored; i++)
         half_done(s, m, &m->stored[i]);
     for (unsigned i = 0; i < m->n_stored; i++)

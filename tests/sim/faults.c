@@ -90,6 +90,13 @@ static void disk_fills(struct sim *s)
     sim_trace(s, "%s: its disk is almost full%s", m->addr, tables ? ", its tables take nothing" : "");
 }
 
+static void disk_slows(struct sim *s)
+{
+    struct sim_machine *m = &s->machines[prng_below(&s->prng, s->n_machines)];
+    m->slow_disk = true;
+    disk_tables_hold(m, true);
+}
+
 /* What is sent over one link waits and arrives at once, behind everything newer. */
 static void stall(struct sim *s)
 {
@@ -170,6 +177,7 @@ static void heal(struct sim *s)
     directed_healed(s);
     for (unsigned i = 0; i < s->n_machines; i++) {
         s->machines[i].slow_disk = false;
+        disk_tables_hold(&s->machines[i], false);
         vfs_mem_set_capacity(s->machines[i].disk, 0);
         disk_tables_refuse(&s->machines[i], false);
     }
@@ -184,7 +192,7 @@ static void one_fault(struct sim *s)
     case 3: if (prng_chance(&s->prng, 1, 3)) crash_all(s); break;
     case 4: partition(s); break;
     case 5: isolate(s); break;
-    case 6: s->machines[prng_below(&s->prng, s->n_machines)].slow_disk = true; break;
+    case 6: disk_slows(s); break;
     case 7: case 8: heal(s); break;
     case 9: case 10: pause_one(s); break;
     case 11: machine_stop(s, any_machine(s)); break;

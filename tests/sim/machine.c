@@ -203,6 +203,8 @@ static void tell_space(struct sim *s, struct sim_machine *m)
     ASSERT(err == RGKV_OK);
     if (m->tables_full && prng_chance(&s->prng, 1, 4))
         disk_tables_refuse(m, false);
+    if (m->slow_disk || m->tables_behind)
+        disk_tables_hold(m, m->slow_disk && prng_chance(&s->prng, 1, 2));
     machine_step(s, m, &in);
 }
 

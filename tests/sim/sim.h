@@ -110,6 +110,7 @@ struct sim_machine {
     struct node *node;         /* NULL: down */
     uint64_t tick_at_us;
     bool collect_due, slow_disk, ending;
+    bool tables_behind;        /* a write to a table would wait */
     bool tables_full;          /* as RocksDB after it met a full disk, until it finds out that there is space */
     bool hurt;                 /* its disk fails: its process may end with a sentence */
     struct sim_rot rot;
@@ -143,6 +144,7 @@ void disk_release(struct sim_machine *m);
 void disk_wipe(struct sim_machine *m);
 void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database writes its rows whenever it likes */
 void disk_tables_refuse(struct sim_machine *m, bool refuse); /* writes: no space */
+void disk_tables_hold(struct sim_machine *m, bool hold);
 struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica);
 void disk_dir(const struct sim_stored *st, char *to, size_t bytes); /* of its log */
 

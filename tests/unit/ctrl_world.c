@@ -129,8 +129,10 @@ static void iter_free(struct table_iter *i)
     free(i);
 }
 
+static bool waits(struct table *t) { return false; }
+
 static const struct table_ops array_ops = {
-    .free = table_clear, .get = get, .write = write_all, .iter = iter, .iter_next = iter_next, .iter_key = iter_key,
+    .free = table_clear, .get = get, .write = write_all, .waits = waits, .iter = iter, .iter_next = iter_next, .iter_key = iter_key,
     .iter_value = iter_value, .iter_error = iter_error, .iter_free = iter_free,
 };
 

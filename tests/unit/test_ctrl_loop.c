@@ -351,7 +351,7 @@ static void sim_release(struct sim *s)
     world_release(&s->w);
 }
 
-static void no_write_is_lost_and_all_settles_under_random_joins_leaves_and_deaths(void **state)
+static void B33_no_write_is_lost_and_all_settles_under_random_joins_leaves_and_deaths(void **state)
 {
     static struct sim s;
     const char *seeds = getenv("SEEDS");
@@ -429,7 +429,7 @@ static void a_dead_destination_does_not_block_later_configs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_write_is_lost_and_all_settles_under_random_joins_leaves_and_deaths),
+        cmocka_unit_test(B33_no_write_is_lost_and_all_settles_under_random_joins_leaves_and_deaths),
         cmocka_unit_test(s13_shards_of_the_living_arrive_while_the_dead_ones_wait),
         cmocka_unit_test(a_dead_destination_does_not_block_later_configs),
     };

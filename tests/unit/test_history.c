@@ -102,7 +102,7 @@ static void appends_out_of_their_real_order_are_refused(void **state)
     check(&h, false);
 }
 
-static void an_append_said_not_to_be_done_must_not_be_seen(void **state)
+static void B6_an_append_said_not_to_be_done_must_not_be_seen(void **state)
 {
     struct history h = {0};
     add(&h, HISTORY_APPEND, HISTORY_NOT_DONE, "l", "a,", 1, 2);
@@ -379,7 +379,7 @@ int main(void)
         cmocka_unit_test(a_stale_read_is_refused),
         cmocka_unit_test(reads_of_two_orders_are_refused),
         cmocka_unit_test(appends_out_of_their_real_order_are_refused),
-        cmocka_unit_test(an_append_said_not_to_be_done_must_not_be_seen),
+        cmocka_unit_test(B6_an_append_said_not_to_be_done_must_not_be_seen),
         cmocka_unit_test(an_unknown_append_may_be_seen_or_not),
         cmocka_unit_test(a_value_from_nowhere_is_refused),
         cmocka_unit_test(a_register_reads_the_last_put),

@@ -19,6 +19,7 @@ struct outside {
     unsigned n_answers[8];
     size_t reply_bytes_most;   /* of one turn, to one connection */
     uint64_t replies_bytes;
+    unsigned snapshot_acks;
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
 };
 
@@ -36,7 +37,7 @@ static void open_replica(struct outside *w, uint32_t replica)
     step(w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = replica, .recovered = &blank, .table = t});
 }
 
-static void replied(struct outside *w, struct bytes frames)
+static void heard(struct outside *w, struct bytes frames)
 {
     struct arena arena = {0};
     struct msg m;
@@ -44,6 +45,7 @@ static void replied(struct outside *w, struct bytes frames)
     for (; frames.len; frames = bytes_from(frames, size)) {
         assert_int_equal(frame_size(frames.data, &size), RGKV_OK);
         assert_int_equal(msg_decode(bytes_first(frames, size), &arena, &m), RGKV_OK);
+        w->snapshot_acks += m.kind == MSG_SNAPSHOT_ACK;
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
         if (m.kind != MSG_KV_REPLY || m.id >= ARRAY_LEN(w->answers))
@@ -68,8 +70,9 @@ static void carry_out(struct outside *w, struct node_effect *e)
     case NODE_REPLY:
         w->reply_bytes_most = MAX(w->reply_bytes_most, e->frames.len);
         w->replies_bytes += e->frames.len;
-        replied(w, e->frames);
+        heard(w, e->frames);
         break;
+    case NODE_SEND: heard(w, e->frames); break;
     case NODE_FAILED: w->failed = true; break;
     default: break;
     }
@@ -356,24 +359,29 @@ static struct parts parts_of(uint64_t applied_index)
     return p;
 }
 
+static void snapshot_arrives(struct outside *w, struct table *t, struct parts *p)
+{
+    struct msg m = chunk(100, 0);
+    receive(w, &m);
+    step(w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = t});
+    for (uint32_t i = 0; i < 2; i++) {
+        m = chunk(100, i);
+        m.snapshot_chunk.rows = buf_bytes(&p->rows[i]);
+        m.snapshot_chunk.done = i == 1;
+        m.snapshot_chunk.rows_total = i == 1 ? p->rows_total : 0;
+        m.snapshot_chunk.hash = i == 1 ? p->hash : 0;
+        receive(w, &m);
+        buf_release(&p->rows[i]);
+    }
+}
+
 /* What becomes of it: is it installed, and if not, is it thrown away without harm to the node? */
 static bool is_installed(struct parts p)
 {
     struct outside w = member();
     struct table *t = table_mem_new();
     start(&w);
-    struct msg m = chunk(100, 0);
-    receive(&w, &m);
-    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = t});
-    for (uint32_t i = 0; i < 2; i++) {
-        m = chunk(100, i);
-        m.snapshot_chunk.rows = buf_bytes(&p.rows[i]);
-        m.snapshot_chunk.done = i == 1;
-        m.snapshot_chunk.rows_total = i == 1 ? p.rows_total : 0;
-        m.snapshot_chunk.hash = i == 1 ? p.hash : 0;
-        receive(&w, &m);
-        buf_release(&p.rows[i]);
-    }
+    snapshot_arrives(&w, t, &p);
     bool installed = w.asked[NODE_SNAPSHOT_INSTALL] == 1;
     assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], !installed);
     assert_false(w.failed);
@@ -395,6 +403,83 @@ static void B28_a_snapshot_that_is_not_what_was_sent_is_refused(void **state)
     fewer.rows_total = 3;
     assert_false(is_installed(fewer));
     assert_false(is_installed(other)); /* all of it arrived, and it is not of the index that it says */
+}
+
+static void one_entry_is_committed(struct outside *w)
+{
+    struct raft_entry e = {.index = 1, .term = 7, .kind = RAFT_NOOP};
+    struct msg m = {.kind = MSG_RAFT, .cluster = CLUSTER, .raft = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = 2, .to = 1},
+        .message = {.kind = RAFT_APPEND, .from = 2, .to = 1, .term = 7, .commit = 1, .n_entries = 1, .entries = &e}}};
+    receive(w, &m);
+}
+
+static void wait_a_while(struct outside *w)
+{
+    w->now_us += TABLE_AGAIN_US;
+    step(w, (struct node_input){.kind = NODE_TICK});
+    collect(w);
+}
+
+static uint64_t applied_in(const struct outside *w) { return w->n->replicas[0]->applied; }
+
+/* What is committed is applied when the table can take it; the node is asked again soon, and is not held up meanwhile. */
+static void a_table_that_is_behind_is_waited_for_without_standing_still(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    table_mem_hold(w.tables[0], true);
+    one_entry_is_committed(&w);
+    assert_int_equal(applied_in(&w), 0);
+    assert_true(node_deadline_us(w.n) <= w.now_us + TABLE_AGAIN_US);
+    wait_a_while(&w);
+    assert_int_equal(applied_in(&w), 0);
+    table_mem_hold(w.tables[0], false);
+    wait_a_while(&w);
+    assert_int_equal(applied_in(&w), 1);
+    stop(&w);
+}
+
+static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    struct parts p = parts_of(50);
+    start(&w);
+    table_mem_hold(w.tables[0], true);
+    one_entry_is_committed(&w);
+    snapshot_arrives(&w, t, &p);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
+    table_mem_hold(w.tables[0], false);
+    wait_a_while(&w);
+    assert_int_equal(applied_in(&w), 1);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 1);
+    table_free(t);
+    stop(&w);
+}
+
+/* One chunk is under way at a time: who does not ask for the next one holds the sender up, and nobody else. */
+static void the_next_chunk_is_asked_for_when_the_table_can_take_it(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk(100, 0);
+    receive(&w, &m);
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = t});
+    collect(&w);
+    table_mem_hold(t, true);
+    unsigned acks = w.snapshot_acks;
+    receive(&w, &m);
+    assert_int_equal(rows_in(t), 1);
+    receive(&w, &m); /* the sender has lost its patience */
+    wait_a_while(&w);
+    assert_int_equal(w.snapshot_acks, acks);
+    table_mem_hold(t, false);
+    wait_a_while(&w);
+    assert_int_equal(w.snapshot_acks, acks + 1);
+    table_free(t);
+    stop(&w);
 }
 
 /* ---- moves ---- */
@@ -752,6 +837,9 @@ int main(void)
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
         cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
+        cmocka_unit_test(a_table_that_is_behind_is_waited_for_without_standing_still),
+        cmocka_unit_test(B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply),
+        cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
         cmocka_unit_test(B28_a_snapshot_that_is_not_what_was_sent_is_refused),
         cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
