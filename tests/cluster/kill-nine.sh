@@ -9,20 +9,21 @@
 . "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
 full=${RGKVFS_FULL:-}
 limit "$([ -n "$full" ] && echo 1500 || echo 180)"
-n=$([ -n "$full" ] && echo 6000 || echo 2000)
+n=$([ -n "$full" ] && echo 8000 || echo 2000)
+between=$([ -n "$full" ] && echo 5 || echo 25)
 
 # kills: one after the other, whoever it is at that moment; the appends go on before the next one is killed.
 kills() {
     local victim rounds=0 i
     while ! appends_ended; do
         for victim in 101 ctl 1 2 3; do
-            progress 25
+            progress "$between"
             appends_ended && break
             case $victim in
             101 | ctl) victim=$(leader_of "$victim") || { fail "no leader to kill"; continue; } ;;
             esac
             node_kill "$victim"
-            progress 25
+            progress "$between"
             node_again "$victim"
             rounds=$((rounds + 1))
         done
