@@ -20,8 +20,8 @@
 
 #define WRITE_BUFFERS_MAX 5       /* RocksDB slows writers down when all but one wait to be flushed … */
 #define WRITE_BUFFERS_WAITING 2   /* … and they wait for this many */
-#define FIRST_FILES_MAX 30        /* the same for files that are not compacted yet */
-#define FIRST_FILES_WAITING 20
+#define FIRST_FILES_MAX 40        /* the same for files that are not compacted yet */
+#define FIRST_FILES_WAITING 32
 #define UNASKED_BYTES_MAX (256u << 10) /* so much may be written before RocksDB is asked again */
 #define WRITE_BUFFER_BYTES_MIN (2u << 20)
 #define WRITE_BUFFER_BYTES_MAX (32u << 20)
