@@ -428,7 +428,8 @@ static enum rgkv_err load_meta(struct ctrl *c)
 
 /* ---- all of it ---- */
 
-static enum rgkv_err load_kind(struct ctrl *c, char kind, void (*load)(struct ctrl *, struct reader *, struct reader *))
+/* A key has the length of its kind before anything of it is believed: with a byte more it would be the same group twice. */
+static enum rgkv_err load_kind(struct ctrl *c, char kind, size_t key_bytes, void (*load)(struct ctrl *, struct reader *, struct reader *))
 {
     uint8_t from = (uint8_t)kind, to = (uint8_t)(kind + 1);
     struct table_iter *i = table_iter(c->table, NULL, bytes_of(&from, 1), bytes_of(&to, 1));
@@ -436,7 +437,8 @@ static enum rgkv_err load_kind(struct ctrl *c, char kind, void (*load)(struct ct
     while (!err && c->table->ops->iter_next(i)) {
         struct reader key = reader_of(bytes_from(c->table->ops->iter_key(i), 1));
         struct reader value = reader_of(c->table->ops->iter_value(i));
-        load(c, &key, &value);
+        if (key.rest.len == key_bytes)
+            load(c, &key, &value);
         if (!reader_done(&key) || !reader_done(&value))
             err = RGKV_DAMAGED;
     }
@@ -470,15 +472,15 @@ enum rgkv_err ctrl_rows_load(struct ctrl *c)
     if (!err)
         err = load_newest_config(c);
     if (!err)
-        err = load_kind(c, 'g', load_group); /* before the shards, which name them */
+        err = load_kind(c, 'g', 8, load_group); /* before the shards, which name them */
     if (!err)
-        err = load_kind(c, 's', load_shard);
+        err = load_kind(c, 's', 4, load_shard);
     if (!err)
-        err = load_kind(c, 'd', load_drop);
+        err = load_kind(c, 'd', 8 + 4, load_drop);
     if (!err)
-        err = load_kind(c, 't', load_tombstone);
+        err = load_kind(c, 't', 8 + 8 + 8, load_tombstone);
     if (!err)
-        err = load_kind(c, 'r', load_result);
+        err = load_kind(c, 'r', 8, load_result);
     if (err)
         return err;
     if (!config_groups_known(c))

@@ -559,6 +559,28 @@ static void a_damaged_row_is_damage_and_never_a_crash(void **state)
     world_release(&w);
 }
 
+/* Found by the fuzzer of rows: a snapshot of the controller with a row "g", group id, and one byte more. */
+static void a_row_whose_key_is_longer_than_its_kind_is_damage(void **state)
+{
+    struct world w;
+    struct bytes key, value;
+    two_groups(&w);
+    for (unsigned i = 0; array_table_row(w.table, i, &key, &value); i++) {
+        struct table *t = array_table_copy(w.table);
+        struct buf longer = {0};
+        struct ctrl *c = NULL;
+        buf_put(&longer, key);
+        buf_put_u8(&longer, 0);
+        array_table_put(t, buf_bytes(&longer), value);
+        bool opened_with = memchr("gsdtr", key.data[0], 5);
+        assert_int_equal(ctrl_open(t, &c), opened_with ? RGKV_DAMAGED : RGKV_OK);
+        ctrl_free(c);
+        table_free(t);
+        buf_release(&longer);
+    }
+    world_release(&w);
+}
+
 static void views_and_configs_are_copied_whole(void **state)
 {
     struct world w;
@@ -602,6 +624,7 @@ int main(void)
         cmocka_unit_test(an_unfinished_batch_is_not_in_the_table),
         cmocka_unit_test(only_what_changed_is_written),
         cmocka_unit_test(a_damaged_row_is_damage_and_never_a_crash),
+        cmocka_unit_test(a_row_whose_key_is_longer_than_its_kind_is_damage),
         cmocka_unit_test(views_and_configs_are_copied_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
