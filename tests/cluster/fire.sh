@@ -80,6 +80,7 @@ check "leaders died ($kills) and shards moved ($admins commands) meanwhile" test
 settled a
 timeout 30 cat "$work/a/log" >"$work/log"
 all=$(cat "$work"/end.* | awk '{ n += $1 } END { print n }')
+echo "$all lines of five mounts; meanwhile $kills leaders killed and $admins administrator's commands"
 check_same "no command failed" "$(head -n 3 "$work/failed")" ""
 check_same "every line is there, once" "$(wc -l <"$work/log") $(sort -u "$work/log" | wc -l)" "$all $all"
 for m in $writers; do

@@ -2,7 +2,7 @@
 # P16: how long a moving shard stands still, under writes to it, by its size; and that writers to other shards do not feel it.
 # Six nodes: group 101 (also the controllers) and 102.
 #
-#     move-pause.sh [MB…]      default: 1 30; RGKVFS_FULL=1: 1 100 1024
+#     move-pause.sh [MB…]      default: 1 30; RGKVFS_FULL=1: 1 100 1024. $RGKVFS_MOVES of each size
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 full=${RGKVFS_FULL:-}
 [ -n "$full" ] && limit 1800 || limit 150
@@ -54,7 +54,7 @@ for mb in "${sizes_mb[@]}"; do
     quiet=$(now_us)
     sleep 4 # this much of quiet is compared with
     busy=$(now_us)
-    for ((i = 0; i < (mb > 500 ? 2 : mb > 10 ? 3 : 5); i++)); do move_once "$mb"; done
+    for ((i = 0; i < ${RGKVFS_MOVES:-(mb > 500 ? 2 : mb > 10 ? 3 : 5)}; i++)); do move_once "$mb"; done
     end=$(now_us)
     : >"$work/stop"
     wait "$writers" || fail "a writer to the moving shard"
