@@ -11,4 +11,7 @@ done
 for option in $(sed -n 's/^ *{ *"\(--\)\{0,1\}\([a-z][a-z-]*\)".*/\2/p' "$src/src/rgkvd/options.c" | sort -u); do
     grep -q -- "$(echo "--$option" | sed 's/-/\\\\-/g')" "$src/man/rgkvd.8" || { echo "rgkvd.8 does not name --$option"; bad=1; }
 done
+for option in $(sed -n '/options_usage/,/;$/p' "$src/fuse/options.c" | grep -oE -- '-o [a-z_]+' | cut -c 4- | grep -vx options | sort -u); do
+    grep -q -- "\\\\-o $option" "$src/man/rgkvfs.8" || { echo "rgkvfs.8 does not name -o $option"; bad=1; }
+done
 exit $bad
