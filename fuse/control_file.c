@@ -117,6 +117,7 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     f->id = ino;
     DL_APPEND(m->control_files, f);
     fi->fh = (uint64_t)(uintptr_t)f;
+    fi->noflush = 1;
     fi->direct_io = 1; /* so that st_size does not matter */
     if (kind_of(f) == CONTROL_EVENTS) {
         f->events = event_reader_new(m->events);

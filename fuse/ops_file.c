@@ -32,6 +32,7 @@ static struct handle *open_handle(struct open_call *c, struct inode *n)
 {
     struct handle *h = handle_new(c->call.m, n, &c->fi, fuse_req_ctx(c->call.req));
     c->fi.fh = (uint64_t)(uintptr_t)h;
+    c->fi.noflush = !opens_for_write(c->fi.flags); /* nothing can be left to send: the kernel need not ask */
     c->fi.direct_io = c->call.m->options->cache_s == 0; /* else through the kernel's pages, which shared maps need */
     return h;
 }
