@@ -3,6 +3,7 @@
 #ifndef ROW_CACHE_PLACES          /* the fuzzers open machines by the million */
 #define ROW_CACHE_PLACES 16384u   /* a power of two */
 #endif
+#define SET_PLACES 4u          /* so that a few rows of the same set do not drive each other out */
 #define ROW_BYTES_MAX 1024u    /* key and value; larger rows are not kept */
 
 struct place {
@@ -11,35 +12,67 @@ struct place {
     bool absent;
     uint8_t *bytes;            /* key, then value */
 };
+struct set {
+    struct place places[SET_PLACES]; /* the one filled last comes first */
+};
 struct row_cache {
-    struct place places[ROW_CACHE_PLACES];
+    struct set sets[ROW_CACHE_PLACES / SET_PLACES];
 };
 
 struct row_cache *row_cache_new(void) { return mem_zalloc(sizeof(struct row_cache)); }
+
+static void set_release(struct set *s)
+{
+    for (unsigned i = 0; i < SET_PLACES; i++)
+        if (s->places[i].bytes) /* most are empty, and machines come and go by the thousand in tests */
+            mem_free(s->places[i].bytes);
+}
 
 void row_cache_free(struct row_cache *c)
 {
     if (!c)
         return;
-    for (unsigned i = 0; i < ROW_CACHE_PLACES; i++)
-        if (c->places[i].bytes) /* most are empty, and machines come and go by the thousand in tests */
-            mem_free(c->places[i].bytes);
+    for (unsigned i = 0; i < ARRAY_LEN(c->sets); i++)
+        set_release(&c->sets[i]);
     mem_free(c);
 }
 
 static uint64_t key_hash(struct bytes key) { return hash64(key) | 1; }
+
+static unsigned set_of(uint64_t hash) { return (hash >> 1) % (ROW_CACHE_PLACES / SET_PLACES); }
 
 static bool place_holds(const struct place *p, uint64_t hash, struct bytes key)
 {
     return p->hash == hash && bytes_eq(bytes_of(p->bytes, p->key_len), key);
 }
 
+/* SET_PLACES: it is in none of them. */
+static unsigned place_of(const struct set *s, uint64_t hash, struct bytes key)
+{
+    unsigned at = 0;
+    while (at < SET_PLACES && !place_holds(&s->places[at], hash, key))
+        at++;
+    return at;
+}
+
+/* The key's place, or else the last one, moved to the front. */
+static struct place *place_take(struct set *s, uint64_t hash, struct bytes key)
+{
+    unsigned at = MIN(place_of(s, hash, key), SET_PLACES - 1);
+    struct place taken = s->places[at];
+    memmove(s->places + 1, s->places, at * sizeof(taken));
+    s->places[0] = taken;
+    return &s->places[0];
+}
+
 enum row_cached row_cache_get(const struct row_cache *c, struct bytes key, struct buf *out)
 {
     uint64_t hash = key_hash(key);
-    const struct place *p = &c->places[(hash >> 1) % ROW_CACHE_PLACES];
-    if (!place_holds(p, hash, key))
+    const struct set *s = &c->sets[set_of(hash)];
+    unsigned at = place_of(s, hash, key);
+    if (at == SET_PLACES)
         return ROW_NOT_CACHED;
+    const struct place *p = &s->places[at];
     if (p->absent)
         return ROW_CACHED_ABSENT;
     buf_put(out, bytes_of(p->bytes + p->key_len, p->value_len));
@@ -61,31 +94,32 @@ static void place_fill(struct place *p, uint64_t hash, struct bytes key, struct 
         memcpy(p->bytes + key.len, value.data, value.len);
 }
 
-void row_cache_put(struct row_cache *c, struct bytes key, struct bytes value)
+static void set_forget(struct set *s, uint64_t hash, struct bytes key)
 {
-    uint64_t hash = key_hash(key);
-    struct place *p = &c->places[(hash >> 1) % ROW_CACHE_PLACES];
-    if (key.len + value.len > ROW_BYTES_MAX) {
-        if (place_holds(p, hash, key))
-            p->hash = 0; /* what it says is old now */
-        return;
-    }
-    place_fill(p, hash, key, value);
-    p->absent = false;
+    unsigned at = place_of(s, hash, key);
+    if (at < SET_PLACES)
+        s->places[at].hash = 0;
 }
 
-void row_cache_put_absent(struct row_cache *c, struct bytes key)
+static void row_put(struct row_cache *c, struct bytes key, struct bytes value, bool absent)
 {
     uint64_t hash = key_hash(key);
-    struct place *p = &c->places[(hash >> 1) % ROW_CACHE_PLACES];
-    if (key.len > ROW_BYTES_MAX)
+    struct set *s = &c->sets[set_of(hash)];
+    if (key.len + value.len > ROW_BYTES_MAX) {
+        set_forget(s, hash, key);
         return;
-    place_fill(p, hash, key, BYTES_EMPTY);
-    p->absent = true;
+    }
+    struct place *p = place_take(s, hash, key);
+    place_fill(p, hash, key, value);
+    p->absent = absent;
 }
+
+void row_cache_put(struct row_cache *c, struct bytes key, struct bytes value) { row_put(c, key, value, false); }
+void row_cache_put_absent(struct row_cache *c, struct bytes key) { row_put(c, key, BYTES_EMPTY, true); }
 
 void row_cache_clear(struct row_cache *c)
 {
-    for (unsigned i = 0; i < ROW_CACHE_PLACES; i++)
-        c->places[i].hash = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(c->sets); i++)
+        for (unsigned j = 0; j < SET_PLACES; j++)
+            c->sets[i].places[j].hash = 0;
 }

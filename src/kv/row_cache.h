@@ -1,7 +1,7 @@
 /* The rows that were read or written lately, so that changing a key again does not search the table for it.
  *
- * A direct-mapped table of small rows: each key has one place, a newer row takes it over. It also remembers that a row
- * is not there. It must be told of every write of the table; when in doubt it forgets everything. Memory is bounded
+ * A table of small rows in sets: a key has one set, and of those that share it the one written longest ago goes first. It
+ * also remembers that a row is not there. It must be told of every write of the table; when in doubt it forgets everything. Memory is bounded
  * by the number of places and the size of a row that is kept. */
 #ifndef RGKV_KV_ROW_CACHE_H
 #define RGKV_KV_ROW_CACHE_H
