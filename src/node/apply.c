@@ -1,6 +1,8 @@
 /* Committed entries into the machine, a run of them at a time, and the answers to those who waited.
  *
  * The row `applied` of the table: u64 index, u64 term, then the raft configuration in force at that index (P8, P23). */
+#include <endian.h>
+
 #include "base/mutant.h"
 #include "node/internal.h"
 
@@ -11,6 +13,14 @@ void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const st
     buf_put_le64(out, index);
     buf_put_le64(out, term);
     raft_config_encode(config, out);
+}
+
+/* Every entry moves it; the configuration, all the rest of the row, is only encoded when there is a new one. */
+static void applied_row_move(struct buf *row, uint64_t index, uint64_t term)
+{
+    const uint64_t head[] = {htole64(index), htole64(term)};
+    ASSERT(row->len > sizeof(head));
+    memcpy(row->data, head, sizeof(head));
 }
 
 enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t *ret_term, struct raft_config *ret_config)
@@ -143,6 +153,8 @@ static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct
         enum rgkv_err err = raft_config_decode(blob_bytes(e->payload), &r->applied_config);
         if (err)
             return err;
+        buf_clear(&r->applied_row);
+        applied_row_encode(&r->applied_row, e->index, e->term, &r->applied_config);
         if (replica_is_leader(r))
             poll_changed(n); /* the controller waits to hear of it */
         break;
@@ -150,8 +162,7 @@ static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct
     }
     r->applied = e->index;
     r->applied_term = e->term;
-    buf_clear(&r->applied_row);
-    applied_row_encode(&r->applied_row, e->index + MUTANT(applied_ahead), e->term, &r->applied_config);
+    applied_row_move(&r->applied_row, e->index + MUTANT(applied_ahead), e->term);
     return RGKV_OK;
 }
 
