@@ -113,8 +113,8 @@ static void record_shard(struct kv *k, uint32_t shard)
 {
     struct rowkey range = row_shard_range(shard);
     unsigned i = overlay_place(&k->rows, rowkey_bytes(&range));
-    for (; i < k->rows.n_rows && bytes_starts(k->rows.rows[i].key, rowkey_bytes(&range)); i++) {
-        struct overlay_row row = k->rows.rows[i];
+    for (; i < k->rows.n_rows && bytes_starts(k->rows.rows[i]->key, rowkey_bytes(&range)); i++) {
+        struct overlay_row row = *k->rows.rows[i];
         record_row(k, shard, &row);
         kv_shard_changed(k, shard);
     }

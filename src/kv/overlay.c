@@ -1,16 +1,17 @@
-/* Rows lie in a sorted array: there are at most some thousands, searching them takes a few comparisons, moving them a few
- * kilobytes, and a scan merges them with the table's iterator as they lie. Keys and values live in blocks that are given
- * back together after a write.
+/* Pointers to the rows lie in a sorted array: there are at most some thousands, searching them takes a few comparisons, moving
+ * them a few kilobytes, and a scan merges them with the table's iterator as they lie. Rows, keys and values live in blocks that
+ * are given back together after a write; a row has its key beside it, so that a comparison touches one place in memory.
  *
  * When it is full: more rows make a write rarer and what it costs a row smaller (a row that changed twice is written
- * once), and the moving, and the time that one write takes, longer. */
+ * once, and neighbours in order are found in the table's memory sooner), and the time that one write takes longer. */
 #include "base/mutant.h"
 #include "kv/overlay.h"
 
 #ifndef OVERLAY_BLOCK_BYTES
 #define OVERLAY_BLOCK_BYTES (256u << 10)
 #endif
-#define ROWS_FULL 2048u
+#define ROWS_FULL 4096u
+#define BLOCK_ALIGN _Alignof(struct overlay_row)
 #define RANGES_FULL 16u
 #define BYTES_FULL (4u << 20)
 #define SWOLLEN 8u             /* times full */
@@ -18,7 +19,7 @@
 struct overlay_block {
     struct overlay_block *older;
     size_t used, room;
-    uint8_t data[];
+    _Alignas(struct overlay_row) uint8_t data[];
 };
 
 void overlay_init(struct overlay *o, struct table *t, struct row_cache *cache)
@@ -38,19 +39,33 @@ static void blocks_free_from(struct overlay_block *b)
 void overlay_release(struct overlay *o)
 {
     blocks_free_from(o->blocks);
+    blocks_free_from(o->spare);
     mem_free(o->rows);
     mem_free(o->ranges);
     *o = (struct overlay){0};
 }
 
+/* One of the usual size may be left from before the last write: fresh memory costs more than what is put into it. */
+static struct overlay_block *block_new(struct overlay *o, size_t len)
+{
+    struct overlay_block *b = o->spare;
+    if (b && len <= b->room) {
+        o->spare = b->older;
+        return b;
+    }
+    size_t room = MAX(len, OVERLAY_BLOCK_BYTES);
+    b = mem_alloc(sizeof(*b) + room);
+    b->used = 0;
+    b->room = room;
+    return b;
+}
+
 static uint8_t *block_take(struct overlay *o, size_t len)
 {
     struct overlay_block *b = o->blocks;
+    len = (len + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
     if (!b || b->room - b->used < len) {
-        size_t room = MAX(len, OVERLAY_BLOCK_BYTES);
-        b = mem_alloc(sizeof(*b) + room);
-        b->used = 0;
-        b->room = room;
+        b = block_new(o, len);
         b->older = o->blocks;
         o->blocks = b;
     }
@@ -85,7 +100,7 @@ unsigned overlay_place(const struct overlay *o, struct bytes key)
     unsigned lo = 0, hi = o->n_rows;
     while (lo < hi) {
         unsigned mid = (lo + hi) / 2;
-        if (bytes_cmp(o->rows[mid].key, key) < 0)
+        if (bytes_cmp(o->rows[mid]->key, key) < 0)
             lo = mid + 1;
         else
             hi = mid;
@@ -96,7 +111,15 @@ unsigned overlay_place(const struct overlay *o, struct bytes key)
 static struct overlay_row *row_found(const struct overlay *o, struct bytes key)
 {
     unsigned at = overlay_place(o, key);
-    return at < o->n_rows && bytes_eq(o->rows[at].key, key) ? &o->rows[at] : NULL;
+    return at < o->n_rows && bytes_eq(o->rows[at]->key, key) ? o->rows[at] : NULL;
+}
+
+static struct overlay_row *row_new(struct overlay *o, struct bytes key)
+{
+    struct overlay_row *r = (struct overlay_row *)block_take(o, sizeof(*r) + key.len);
+    *r = (struct overlay_row){.key = bytes_of(r + 1, key.len)};
+    memcpy(r + 1, key.data, key.len);
+    return r;
 }
 
 static struct overlay_row *row_insert(struct overlay *o, unsigned at, struct bytes key)
@@ -106,17 +129,17 @@ static struct overlay_row *row_insert(struct overlay *o, unsigned at, struct byt
         o->rows = mem_realloc(o->rows, o->rows_room * sizeof(*o->rows));
     }
     memmove(o->rows + at + 1, o->rows + at, (o->n_rows - at) * sizeof(*o->rows));
-    o->rows[at] = (struct overlay_row){.key = block_copy(o, key)};
+    o->rows[at] = row_new(o, key);
     o->n_rows++;
     o->changes++;
-    return &o->rows[at];
+    return o->rows[at];
 }
 
 static struct overlay_row *row_of(struct overlay *o, struct bytes key)
 {
     unsigned at = overlay_place(o, key);
-    if (at < o->n_rows && bytes_eq(o->rows[at].key, key))
-        return &o->rows[at];
+    if (at < o->n_rows && bytes_eq(o->rows[at]->key, key))
+        return o->rows[at];
     return row_insert(o, at, key);
 }
 
@@ -204,14 +227,25 @@ void overlay_delete_range(struct overlay *o, struct bytes from, struct bytes to)
     o->ranges[o->n_ranges++] = (struct overlay_range){block_copy(o, from), block_copy(o, to)};
 }
 
-/* Empty again; one block is kept for the next rows. */
+static void block_put_back(struct overlay *o, struct overlay_block *b)
+{
+    if (b->room != OVERLAY_BLOCK_BYTES) {
+        mem_free(b);
+        return;
+    }
+    b->used = 0;
+    b->older = o->spare;
+    o->spare = b;
+}
+
+/* Empty again. */
 static void overlay_clear(struct overlay *o)
 {
-    if (o->blocks) {
-        blocks_free_from(o->blocks->older);
-        o->blocks->older = NULL;
-        o->blocks->used = 0;
+    for (struct overlay_block *b = o->blocks, *older; b; b = older) {
+        older = b->older;
+        block_put_back(o, b);
     }
+    o->blocks = NULL;
     o->n_rows = o->n_ranges = 0;
     o->bytes = 0;
     o->changes++;
@@ -223,7 +257,7 @@ static void changes_fill(const struct overlay *o, struct table_change *c)
     for (unsigned i = 0; i < o->n_ranges; i++)
         *c++ = (struct table_change){TABLE_DELETE_RANGE, .key = o->ranges[i].from, .end = o->ranges[i].to};
     for (unsigned i = 0; i < o->n_rows; i++) {
-        const struct overlay_row *r = &o->rows[i];
+        const struct overlay_row *r = o->rows[i];
         *c++ = r->value ? (struct table_change){TABLE_PUT, .key = r->key, .value = bytes_of(r->value, r->len)}
                         : (struct table_change){TABLE_DELETE, .key = r->key};
     }
@@ -234,7 +268,7 @@ static void cache_update(struct overlay *o)
     if (o->n_ranges)
         row_cache_clear(o->cache);
     for (unsigned i = 0; i < o->n_rows; i++) {
-        const struct overlay_row *r = &o->rows[i];
+        const struct overlay_row *r = o->rows[i];
         if (r->value)
             row_cache_put(o->cache, r->key, bytes_of(r->value, r->len));
         else
@@ -280,16 +314,16 @@ static void scan_find_place(struct scan *s)
     s->changes = o->changes;
     struct bytes last = buf_bytes(&s->last);
     s->next = overlay_place(o, last);
-    if (s->started && s->next < o->n_rows && bytes_eq(o->rows[s->next].key, last))
+    if (s->started && s->next < o->n_rows && bytes_eq(o->rows[s->next]->key, last))
         s->next++;
 }
 
 static const struct overlay_row *scan_overlay_row(const struct scan *s)
 {
     const struct overlay *o = s->overlay;
-    if (s->next >= o->n_rows || bytes_cmp(o->rows[s->next].key, buf_bytes(&s->to)) >= 0)
+    if (s->next >= o->n_rows || bytes_cmp(o->rows[s->next]->key, buf_bytes(&s->to)) >= 0)
         return NULL;
-    return &o->rows[s->next];
+    return o->rows[s->next];
 }
 
 /* The table's next row that no later change hides, or an empty key. Behind what was given out. */

@@ -13,7 +13,7 @@
 #include "kv/table.h"
 
 struct overlay_row {
-    struct bytes key;
+    struct bytes key;          /* directly behind the row */
     uint8_t *value;            /* NULL: deleted */
     uint32_t len, room;
 };
@@ -27,10 +27,11 @@ struct overlay {
     struct row_cache *cache;   /* of the table, kept up to date by the writes */
     enum rgkv_err err;
     unsigned n_rows, rows_room;
-    struct overlay_row *rows;  /* sorted by key */
+    struct overlay_row **rows; /* sorted by key; they lie in the blocks */
     unsigned n_ranges, ranges_room;
     struct overlay_range *ranges; /* deleted; rows above came later */
-    struct overlay_block *blocks; /* memory of keys and values, newest first */
+    struct overlay_block *blocks; /* memory of rows and values, newest first */
+    struct overlay_block *spare;  /* empty ones, no more than were in use at once */
     uint64_t bytes;
     uint64_t changes;          /* how often a row came or went: tells a scan that its place may have moved */
 };
