@@ -394,7 +394,7 @@ void kv_shard_status(const struct kv *k, uint32_t shard, struct kv_shard_status 
     *ret_s = (struct kv_shard_status){
         .state = s->state, .epoch = s->epoch, .from = s->from, .revision = s->revision, .time_us = kv_shard_time(k, s),
         .keys = s->keys, .bytes = s->bytes, .import_round = s->import_round, .import_rows = s->import_rows,
-        .import_hash = s->import_hash, .import_steps = s->import_steps, .copy_epoch = s->copying.epoch, .copy_round = s->copying.round,
+        .import_hash = s->import_hash, .import_steps = s->import_steps, .import_bytes = s->import_bytes, .copy_epoch = s->copying.epoch, .copy_round = s->copying.round,
     };
 }
 

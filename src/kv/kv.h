@@ -194,7 +194,7 @@ struct kv_shard_status {
     uint64_t revision, time_us;
     uint64_t keys, bytes;      /* live keys and value bytes */
     uint64_t import_round, import_rows, import_hash; /* so far */
-    uint64_t import_steps;     /* grows with every piece; only in memory: to see that it goes on */
+    uint64_t import_steps, import_bytes; /* pieces, and bytes of rows in them; only in memory: to see that it goes on */
     uint64_t copy_epoch, copy_round; /* 0: it is not being copied */
 };
 

@@ -44,7 +44,7 @@ struct shard {
     bool dirty;
     uint64_t due_us;           /* of the first row in the queue; UINT64_MAX: none. Right while serving or frozen */
     struct copy_scan *scan;    /* the holder counts its rows; or NULL */
-    uint64_t import_steps;
+    uint64_t import_steps, import_bytes;
     bool littered;             /* rows went as a range; trim.c */
     uint64_t litter_bytes;
 };

@@ -45,7 +45,7 @@ static void shard_clear(struct kv *k, uint32_t shard)
     copy_end(k, shard);
     intents_forget_shard(k, shard);
     s->from = s->clock_us = s->offset_us = s->revision = s->keys = s->bytes = s->sessions = 0;
-    s->import_round = s->import_rows = s->import_hash = 0;
+    s->import_round = s->import_rows = s->import_hash = s->import_bytes = 0;
     s->due_us = UINT64_MAX;
     buf_clear(&s->cursor);
 }
@@ -171,6 +171,7 @@ static enum rgkv_err shard_chunk(struct kv *k, const struct kv_command *c)
         buf_clear(&s->cursor);
     }
     s->import_steps++;
+    s->import_bytes += c->rows.len;
     kv_shard_changed(k, c->shard);
     return RGKV_OK;
 }

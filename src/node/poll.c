@@ -34,9 +34,11 @@ static unsigned report_shards(const struct replica *r, struct ctrl_report_shard 
     for (uint32_t s = 0; s < kv_nshards(r->kv); s++) {
         struct kv_shard_status status;
         kv_shard_status(r->kv, s, &status);
+        /* Values count where their names are, which come last; what has come so far is what people want to see. */
+        uint64_t bytes = status.state == KV_IMPORTING ? status.import_bytes : status.bytes;
         if (status.state != KV_NONE)
             to[count++] = (struct ctrl_report_shard){.shard = s, .state = status.state, .epoch = status.epoch, .keys = status.keys,
-                                                     .bytes = status.bytes, .progress = status.import_steps + moves_steps(r, s)};
+                                                     .bytes = bytes, .progress = status.import_steps + moves_steps(r, s)};
     }
     return count;
 }

@@ -383,6 +383,7 @@ static void P16_a_shard_is_served_while_it_is_copied_and_frozen_only_for_a_piece
 {
     struct rig *a = rig_new(1), *b = rig_new_blank(1);
     unsigned served = 0, frozen = 0;
+    uint64_t came = 0;
     fill(a);
     rig_shard(b, KV_IMPORT, 0, 2, 1);
     for (unsigned i = 0; status(b).state == KV_IMPORTING; i++) {
@@ -394,6 +395,8 @@ static void P16_a_shard_is_served_while_it_is_copied_and_frozen_only_for_a_piece
         if (i % 3 == 0)
             assert_int_equal(put(a, name, "1"), serving ? RGKV_OK : RGKV_MOVING);
         copy_piece(a, b, 2);
+        assert_true(status(b).import_bytes >= came && status(b).import_bytes > 0);
+        came = status(b).import_bytes;
     }
     assert_true(served > 5 && frozen <= 2);
     assert_true(rows_hash(a) == rows_hash(b));
