@@ -61,6 +61,13 @@ void attr_seen(struct inode *n, const struct kv_attr *a)
         n->ino = a->ino;
 }
 
+void attr_changed(struct inode *n, const struct kv_attr *a)
+{
+    n->changes++;
+    if (a)
+        attr_seen(n, a);
+}
+
 static const struct handle *creator_of(const struct inode *n)
 {
     const struct handle *h;

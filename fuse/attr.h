@@ -8,6 +8,8 @@
 void attr_stat(const struct kv_attr *a, const struct inode *n, struct stat *ret_st);
 /* Notes what was seen of the node; an answer to a retried command knows only version, size and ino. */
 void attr_seen(struct inode *n, const struct kv_attr *a);
+/* This mount has changed the content; `a` may be NULL (not told). */
+void attr_changed(struct inode *n, const struct kv_attr *a);
 bool attr_whole(const struct kv_attr *a);          /* not such a short answer */
 /* What thread `tid` sees of the node: the store's attributes `a` (NULL: the store has no such key), with what is staged here on top:
  * a staged creation for everybody on this mount, a staged size for the process that writes. false: there is no such file. */

@@ -7,6 +7,7 @@
 #include "fuse/attr.h"
 #include "fuse/orphan.h"
 #include "fuse/park.h"
+#include "fuse/proc.h"
 #include "fuse/spill.h"
 
 #define SILENCE_US 1000000u
@@ -17,6 +18,7 @@ struct handle_wait {
     struct call *call;
     handle_then *then;
     bool flying;                   /* in h->waiting, else in h->queued */
+    bool owns;                     /* its call writes through h: the commit is its own */
     void (*cancel_before)(struct call *c);
     struct handle_wait *prev, *next;
 };
@@ -87,10 +89,36 @@ static void handle_collect(struct handle *h)
     mem_free(h);
 }
 
-void handle_pinned(struct handle *h, const struct key *k)
+void handle_pinned(struct handle *h, const struct key *k, uint64_t changes)
 {
     buf_clear(&h->pinned_as);
     buf_put(&h->pinned_as, key_bytes_of(k));
+    h->pinned_at = changes;
+}
+
+static bool may_be_updated(const struct inode *n)
+{
+    const struct handle *h;
+    for (h = n->handles; h && !h->pin.roams; h = h->node_next)
+        ;
+    return h != NULL;
+}
+
+/* A reader keeps its version when somebody puts another one. But a program that changes a file and then begins to read it, and those who
+ * have a file open to update it in place, perhaps as a shared map, see what was changed here. Pages that the kernel keeps are
+ * everybody's: of the newest version that this mount knows. */
+static bool outdated(const struct handle *h)
+{
+    const struct inode *n = h->node;
+    if (h->m->options->cache_s > 0)
+        return h->pin.version != n->last.version;
+    return h->pinned_at != n->changes && (!h->pin.served || may_be_updated(n));
+}
+
+void handle_repin(struct handle *h)
+{
+    if (h->pin.set && outdated(h))
+        pin_drop(&h->pin);
 }
 
 struct handle *handle_hold(struct handle *h)
@@ -131,6 +159,7 @@ void handle_touch(struct handle *h, const struct fuse_ctx *who)
     h->writer = who->pid;
     h->staged_ns = mount_wall_ns();
     h->touched_us = mount_now_us(h->m);
+    h->staged_us = h->staged_us ? h->staged_us : h->touched_us;
     h->clear_suid |= who->uid != 0;
     h->failed = RGKV_OK;
     handle_list(h);
@@ -207,16 +236,16 @@ static void wait_cancel(struct call *c)
 {
     struct handle_wait *w = c->waits;
     struct handle *h = w->h;
-    if (w->flying && h->waiting == w && !w->next && h->commit && (h->commit->ticket || h->commit->cancel))
+    if (w->owns && w->flying && h->waiting == w && !w->next && h->commit && (h->commit->ticket || h->commit->cancel))
         call_cancel(h->commit); /* nobody else wants it: its end tells our call */
     else
         wait_end(w, RGKV_CANCELLED, rgkv_err_sentence(RGKV_CANCELLED));
 }
 
-static void wait_add(struct handle *h, struct call *c, handle_then *then, bool flying)
+static void wait_add(struct handle *h, struct call *c, handle_then *then, bool flying, bool owns)
 {
     struct handle_wait *w = mem_zalloc(sizeof *w);
-    *w = (struct handle_wait){.h = h, .call = c, .then = then, .flying = flying, .cancel_before = c->cancel};
+    *w = (struct handle_wait){.h = h, .call = c, .then = then, .flying = flying, .owns = owns, .cancel_before = c->cancel};
     if (!c->node)
         call_node(c, h->node);
     c->cancel = wait_cancel;
@@ -257,8 +286,7 @@ static void commit_succeeded(struct handle *h, const struct kv_attr *a)
     h->empty = false;
     h->created = false;
     h->known = true;
-    if (a)
-        attr_seen(h->node, a);
+    attr_changed(h->node, a);
     pin_drop(&h->pin); /* it reads its own writes */
 }
 
@@ -275,6 +303,7 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
     h->flying_spill = NULL;
     enum rgkv_err merged = stage_put_under(&h->stage, &h->flying);
     stage_release(&h->flying);
+    h->staged_us = h->flying_us;
     h->failed = merged ? merged : err;
     h->reported = h->waiting != NULL || h->queued != NULL;
 }
@@ -401,6 +430,8 @@ static void commit_start(struct handle *h)
     h->m->stats.commits++;
     h->failed = RGKV_OK; /* it is tried again */
     h->flying = h->stage;
+    h->flying_us = h->staged_us;
+    h->staged_us = 0;
     h->flying_spill = h->spill;
     h->spill = NULL;
     h->flying_mark = h->stage_mark;
@@ -421,16 +452,19 @@ static void commit_start(struct handle *h)
         commit_send(h);
 }
 
-void handle_commit(struct handle *h, struct call *c, handle_then *then)
+static void commit_for(struct handle *h, struct call *c, handle_then *then, bool owns)
 {
     if (!handle_staged(h)) {
         then(c, RGKV_OK, "");
         return;
     }
-    wait_add(h, c, then, h->commit && stage_empty(&h->stage));
+    wait_add(h, c, then, h->commit && stage_empty(&h->stage), owns);
     if (!h->commit)
         commit_start(h);
 }
+
+void handle_commit(struct handle *h, struct call *c, handle_then *then) { commit_for(h, c, then, true); }
+void handle_await(struct handle *h, struct call *c, handle_then *then) { commit_for(h, c, then, false); }
 
 /* ---- values that are too large for one request ---- */
 
@@ -453,7 +487,7 @@ void handle_spill(struct handle *h, struct call *c, handle_then *then)
 {
     ASSERT(h->stage.whole || h->stage.spilled);
     if (h->commit)
-        wait_add(h, c, then, true); /* one value at a time is on its way */
+        wait_add(h, c, then, true, true); /* one value at a time is on its way */
     else if (h->spill && !spill_failed(h->spill) && !spill_has_room(h->spill))
         spill_wait(h->spill, false, c, then);
     else
@@ -487,23 +521,52 @@ static struct handle *first_unsettled(const struct inode *n)
 
 static bool closing(const struct handle *h) { return h->released && (h->commit || held_back(h)); }
 
-static struct handle *first_closing(const struct inode *n)
+static bool in_place(const struct stage *s) { return s->fresh || (!s->whole && !s->spilled); }
+
+static bool shared(const struct handle *h) { return h->pin.roams && !h->failed && (h->commit || (h->stage.written && in_place(&h->stage))); }
+
+/* Something of it is older than the call: what comes later is not waited for, else it might be for ever. */
+static bool older(const struct handle *h, const struct call *c)
 {
-    for (struct handle *h = n->handles; h; h = h->node_next)
-        if (closing(h))
-            return h;
-    return NULL;
+    return (h->commit && h->flying_us <= c->started_us) || (!stage_empty(&h->stage) && h->staged_us <= c->started_us);
 }
 
-bool handles_closing(const struct inode *n) { return first_closing(n) != NULL; }
-
-void handles_closed(struct inode *n, struct call *c, handle_then *then)
+static bool awaited(const struct handle *h, const struct call *c)
 {
-    struct handle *h = first_closing(n);
-    if (h)
-        handle_commit(h, c, then);
-    else
-        then(c, RGKV_OK, "");
+    return older(h, c) && (closing(h) || (shared(h) && !task_same_process(fuse_req_ctx(c->req)->pid, h->writer)));
+}
+
+struct handle *handle_to_await(const struct inode *n, const struct call *c)
+{
+    struct handle *h;
+    for (h = n->handles; h && !awaited(h, c); h = h->node_next)
+        ;
+    return h;
+}
+
+bool handle_contends(const struct handle *self)
+{
+    const struct handle *h = NULL;
+    if (self->pin.roams)
+        for (h = self->node->handles; h && (h == self || h->released || !h->pin.roams); h = h->node_next)
+            ;
+    return h != NULL;
+}
+
+struct handle *handle_unpublished(const struct inode *n, const struct call *c)
+{
+    struct handle *h;
+    for (h = n->handles; h && !(older(h, c) && (unsettled(h) || shared(h))); h = h->node_next)
+        ;
+    return h;
+}
+
+struct handle *handle_shared(const struct handle *self, const struct call *c)
+{
+    struct handle *h;
+    for (h = self->node->handles; h && (h == self || !shared(h) || !older(h, c)); h = h->node_next)
+        ;
+    return h;
 }
 
 struct handle *handle_closing_in(const struct mount *m, const struct inode *dir)
@@ -520,7 +583,7 @@ void handles_unspill(struct inode *n, struct call *c, handle_then *then)
     for (h = n->handles; h && !(h->spill && !h->failed); h = h->node_next)
         ;
     if (h)
-        handle_commit(h, c, then);
+        handle_await(h, c, then);
     else
         then(c, RGKV_OK, "");
 }
@@ -539,7 +602,7 @@ void handles_settle(struct inode *n, struct call *c, handle_then *then)
 {
     struct handle *h = first_unsettled(n);
     if (h)
-        handle_commit(h, c, then);
+        handle_await(h, c, then);
     else
         then(c, RGKV_OK, "");
 }

@@ -26,6 +26,7 @@ struct handle {
     int writer;                    /* the thread that staged last */
     int64_t staged_ns;             /* wall clock of that */
     uint64_t touched_us;           /* monotonic clock of that */
+    uint64_t staged_us, flying_us; /* of the first that is in `stage`, in `flying` */
     struct stage stage, flying;
     struct spill *spill, *flying_spill; /* of `stage` and `flying`, if they are spilled */
     bool empty;                    /* the store's file held nothing when it was opened: the first write may begin a whole value */
@@ -43,6 +44,7 @@ struct handle {
     uint64_t ahead_next;           /* where the last read ended */
     unsigned ahead_run;            /* reads in a row */
     struct buf pinned_as;          /* the key that the pin's version was read by: after a rename it is kept under that one */
+    uint64_t pinned_at;            /* node->changes when it was asked for */
     bool listed;                   /* in m->staged */
     struct handle *prev, *next;    /* m->staged */
     struct handle *node_prev, *node_next; /* node->handles */
@@ -56,8 +58,10 @@ struct handle *handle_of(const struct fuse_file_info *fi);
 void handle_released(struct handle *h);
 
 /* A call that works on the handle keeps it, whatever the kernel does meanwhile. */
-/* The pin moved to what this key holds. */
-void handle_pinned(struct handle *h, const struct key *k);
+/* The pin moved to what this key held when the node's `changes` were these. */
+void handle_pinned(struct handle *h, const struct key *k, uint64_t changes);
+/* Before a read: a pin that this mount has outdated itself is dropped, for those who are to see that. */
+void handle_repin(struct handle *h);
 struct handle *handle_hold(struct handle *h);
 void handle_let_go(struct handle *h);
 
@@ -79,9 +83,11 @@ void handle_appended(struct handle *h);            /* such an Append was acknowl
 /* A failure that nobody was told of yet; OK: none. Telling it once is enough. */
 enum rgkv_err handle_take_failure(struct handle *h);
 
-/* Waits until all that is staged now is committed. `then` is called exactly once, perhaps before this returns (if there is nothing to do). The
+/* On behalf of the handle's own call: waits until all that is staged now is committed. `then` is called exactly once, perhaps before this returns (if there is nothing to do). The
  * wait is given up with CANCELLED if its call is interrupted; if it was the only one, so is the commit. */
 void handle_commit(struct handle *h, struct call *c, handle_then *then);
+/* The same on behalf of somebody else: who gives up does not take back what others wrote. */
+void handle_await(struct handle *h, struct call *c, handle_then *then);
 /* The same for every handle of a node that has something on its way or has not created its file yet. Failures are
  * the handles' own business and not told. */
 void handles_settle(struct inode *n, struct call *c, handle_then *then);
@@ -100,11 +106,21 @@ bool handles_leaving(const struct inode *n);       /* its name, or that of a dir
 /* A file below the directory whose creation is staged here; NULL: none. */
 struct handle *handle_created_below(const struct mount *m, const struct inode *dir);
 void handles_stay(struct mount *m, struct inode *n);
-/* The kernel does not wait for releases, so `: > f; stat f` would race with the Put of the empty value: who asks about a
- * file on this mount waits until its closed handles have committed. */
-bool handles_closing(const struct inode *n);
-void handles_closed(struct inode *n, struct call *c, handle_then *then);
-/* A closing handle of a file in that directory; NULL: none. */
+/* Who asks about a file on this mount waits until what was there to see before is committed (handle_await; then ask again):
+ *
+ *     a closed handle    the kernel does not wait for releases, so `: > f; stat f` would race with the Put of the empty value
+ *     a shared one       of another process that may read what it writes, in place: two that work on one file (a database) agree by locks
+ *                        or by a shared map, not by close. And pages of a map behind the size that is told would be cut off
+ *
+ * NULL: none is left. */
+struct handle *handle_to_await(const struct inode *n, const struct call *c);
+/* For a read through `self`: another handle that shares its file. */
+struct handle *handle_shared(const struct handle *self, const struct call *c);
+/* For an open, and for a truncation by path: that, or one whose file is not in the store yet. */
+struct handle *handle_unpublished(const struct inode *n, const struct call *c);
+/* It and another one work on the file in place: then the order of their writes counts, and each is committed at once. */
+bool handle_contends(const struct handle *h);
+/* A closed handle of a file in that directory. */
 struct handle *handle_closing_in(const struct mount *m, const struct inode *dir);
 
 #endif

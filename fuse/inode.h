@@ -28,6 +28,7 @@ struct inode {
     uint32_t refs;             /* ours */
     struct kv_attr last;       /* as last seen: what fstat of a detached node shows. type 0: never */
     struct handle *handles;    /* open files (handle.h) */
+    uint64_t changes;          /* of its content, by this mount, acknowledged */
     unsigned leaving;          /* removals and renames of its name under way (handles_leave) */
     struct orphan *orphan;     /* content of an unlinked file that is still open here; or NULL (orphan.h) */
     UT_hash_handle by_id, by_key;

@@ -60,8 +60,11 @@ void ops_reply_getattr(struct call *c)
 
 static void getattr_closed(struct call *c, enum rgkv_err err, const char *why)
 {
+    struct handle *h = handle_to_await(c->node, c);
     if (err == RGKV_CANCELLED)
         call_reply_err(c, err, why);
+    else if (h)
+        handle_await(h, c, getattr_closed);
     else
         ops_reply_getattr(c);
 }
@@ -86,7 +89,7 @@ void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (known && attr_whole(&c->node->last) && attr_seen_by(c->node, &c->node->last, tid_of(c), &st))
         call_reply_attr(c, &st);
     else
-        handles_closed(c->node, c, getattr_closed);
+        getattr_closed(c, RGKV_OK, "");
 }
 
 /* ---- access ---- */

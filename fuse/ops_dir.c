@@ -89,7 +89,7 @@ static void list(struct call *call, enum rgkv_err err, const char *why)
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
     else if (closing)
-        handle_commit(closing, call, list); /* a file that was just made here and closed is in the listing */
+        handle_await(closing, call, list); /* a file that was just made here and closed is in the listing */
     else
         dirhandle_more(c->dir.d, &c->dir, serve);
 }

@@ -17,6 +17,7 @@ static int wanted(int flags) { return (opens_for_read(flags) ? R_OK : 0) | (open
 struct open_call {
     struct call call;              /* node: the file; of create: the directory */
     struct fuse_file_info fi;
+    uint64_t changes;              /* open: of the node, when it was asked */
     uint32_t mode;                 /* create */
     char name[KEY_COMPONENT_BYTES_MAX + 1]; /* create */
 };
@@ -47,7 +48,7 @@ static void open_reply(struct open_call *c, const struct kv_attr *a, struct byte
     h->known = true;
     if (opens_for_content(c->fi.flags) && tree_key(c->call.node, &k) == RGKV_OK) {
         pin_take(&h->pin, a, 0, head, mount_now_us(h->m));
-        handle_pinned(h, &k);
+        handle_pinned(h, &k, c->changes);
     }
     h->empty = a->size == 0;
     if (opens_for_write(c->fi.flags) && c->fi.flags & O_TRUNC) {
@@ -85,19 +86,32 @@ static void open_done(struct call *call, const struct client_effect *e)
     open_judge((struct open_call *)call, a, e->reply->data);
 }
 
-static void open_send(struct call *call, enum rgkv_err err, const char *why)
+static void open_send(struct call *call)
 {
     struct open_call *c = (struct open_call *)call;
     struct key k;
-    if (!err)
-        err = tree_key(call->node, &k);
+    enum rgkv_err err = tree_key(call->node, &k);
     if (err) {
-        call_reply_err(call, err, why);
+        call_reply_err(call, err, rgkv_err_sentence(err));
         return;
     }
+    c->changes = call->node->changes;
     struct kv_request get = {.op = KV_GET, .key = key_bytes_of(&k), .length = PIN_HEAD_BYTES_MAX};
     struct kv_request stat = {.op = KV_STAT, .key = key_bytes_of(&k)};
     call_ask(call, opens_for_content(c->fi.flags) ? &get : &stat, open_done);
+}
+
+/* What is staged here and is to be seen by others becomes real first: a creation, and what is written in place. */
+static void open_begin(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct handle *h = handle_unpublished(call->node, call);
+    bool matters = err == RGKV_CANCELLED || !call->node->ino; /* else it is the writer's own trouble */
+    if (err && matters)
+        call_reply_err(call, err, why);
+    else if (h)
+        handle_await(h, call, open_begin);
+    else
+        open_send(call);
 }
 
 /* Through /proc/PID/fd a file without a name can still be opened. */
@@ -125,10 +139,10 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     c->fi = *fi;
     if (n->orphan)
         open_orphan(c);
-    else if (known && attr_whole(&n->last) && !handles_unsettled(n))
+    else if (known && attr_whole(&n->last) && !handle_unpublished(n, &c->call))
         open_judge(c, &n->last, BYTES_EMPTY); /* the lookup of this very call has told all that a writer must know */
     else
-        handles_settle(n, &c->call, open_send); /* a creation that is staged here becomes real first */
+        open_begin(&c->call, RGKV_OK, "");
 }
 
 /* ---- create ---- */

@@ -15,6 +15,7 @@ struct io_call {
     uint32_t size;                 /* read */
     struct pin_plan plan;          /* read */
     struct key key;                /* read: which was asked */
+    uint64_t changes;              /* read: of the node, when it was asked */
     struct buf data;               /* write: kept if it has to wait */
     bool of_map;                   /* write: the kernel's pages of a shared map, whatever the file was opened with */
 };
@@ -67,7 +68,7 @@ static void read_grown(struct io_call *c, const struct kv_reply *r)
     struct pin *p = &c->h->pin;
     struct bytes more = pin_grown(p, &r->attr, c->offset, r->data);
     if (p->version == r->attr.version)
-        handle_pinned(c->h, &c->key);
+        handle_pinned(c->h, &c->key, c->changes);
     read_reply(c, first_of(more, c->size));
 }
 
@@ -83,7 +84,9 @@ static void read_done(struct call *call, const struct client_effect *e)
     switch (c->plan.ask) {
     case PIN_NEWEST:
         pin_take(p, &r->attr, c->plan.offset, r->data, 0);
-        handle_pinned(c->h, &c->key);
+        handle_pinned(c->h, &c->key, c->changes);
+        if (r->attr.ino == c->h->node->ino)
+            attr_seen(c->h->node, &r->attr);
         read_reply(c, first_of(bytes_from(r->data, MIN(r->data.len, c->offset - c->plan.offset)), c->size));
         return;
     case PIN_GROWN:
@@ -112,6 +115,7 @@ static void ahead_came(struct call *call, enum rgkv_err err, struct bytes data)
 static void read_ask(struct io_call *c)
 {
     struct pin *p = &c->h->pin;
+    handle_repin(c->h);
     bool row = ahead_serves(c->h, c->offset, c->size);
     c->plan = pin_read(p, c->offset, c->size, mount_now_us(c->call.m));
     if (c->plan.ask == PIN_SERVE) {
@@ -131,6 +135,7 @@ static void read_direct(struct io_call *c)
         call_reply_err(&c->call, RGKV_STALE, NULL);
         return;
     }
+    c->changes = c->h->node->changes;
     struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&c->key), .offset = c->plan.offset, .length = c->plan.length};
     if (c->plan.ask == PIN_SAME) {
         q.key = buf_bytes(&c->h->pinned_as);
@@ -152,6 +157,19 @@ static void read_settled(struct call *call, enum rgkv_err err, const char *why)
         read_ask(c);
 }
 
+/* What others share with it becomes real first, then what is its own. */
+static void read_begin(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct io_call *c = (struct io_call *)call;
+    struct handle *other = handle_shared(c->h, call);
+    if (err == RGKV_CANCELLED)
+        call_reply_err(call, err, why);
+    else if (other)
+        handle_await(other, call, read_begin);
+    else
+        handle_commit(c->h, call, read_settled);
+}
+
 void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
     if (control_is(ino)) {
@@ -161,7 +179,7 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
     struct io_call *c = io_begin(req, "read", fi, off);
     c->size = (uint32_t)MIN(size, DATA_BYTES_MAX);
     c->call.m->stats.reads++;
-    handle_commit(c->h, &c->call, read_settled);
+    read_begin(&c->call, RGKV_OK, "");
 }
 
 /* ---- write ---- */
@@ -196,8 +214,7 @@ static void append_answer(struct io_call *c, const struct client_effect *e)
         return;
     }
     handle_appended(c->h);
-    if (e->reply->has_attr)
-        attr_seen(c->h->node, &e->reply->attr);
+    attr_changed(c->h->node, e->reply->has_attr ? &e->reply->attr : NULL);
     write_reply(c);
 }
 
@@ -242,9 +259,10 @@ static void write_append(struct call *call, enum rgkv_err err, const char *why)
 
 static void write_stage(struct call *call, enum rgkv_err err, const char *why);
 
+/* Pages of a map come through whichever file the kernel likes: who syncs the map, or reads the file, may have another one. */
 static bool commits_at_once(const struct io_call *c, uint64_t offset)
 {
-    return c->call.m->options->commit_write || appends(c) || stage_commits(offset, c->data.len);
+    return c->call.m->options->commit_write || appends(c) || c->of_map || handle_contends(c->h) || stage_commits(offset, c->data.len);
 }
 
 static void write_staged(struct io_call *c, uint64_t offset)

@@ -70,8 +70,12 @@ static void lookup_closed(struct call *call, enum rgkv_err err, const char *why)
 {
     struct name_call *c = (struct name_call *)call;
     struct key k;
+    struct inode *n = inode_child(&call->m->inodes, call->node, c->name);
+    struct handle *h = n ? handle_to_await(n, call) : NULL;
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
+    else if (h)
+        handle_await(h, call, lookup_closed);
     else if (tree_child_key(call->node, c->name, &k))
         call_reply_errno(call, ENOENT);
     else
@@ -94,11 +98,7 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct name_call *c = begin(req, parent, name, "lookup", &k);
     if (!c)
         return;
-    struct inode *n = inode_child(&m->inodes, c->call.node, name);
-    if (n && handles_closing(n))
-        handles_closed(n, &c->call, lookup_closed);
-    else
-        lookup_closed(&c->call, RGKV_OK, "");
+    lookup_closed(&c->call, RGKV_OK, "");
 }
 
 void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)

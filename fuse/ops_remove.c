@@ -103,7 +103,7 @@ static void remove_begin(struct call *call, enum rgkv_err err, const char *why)
     else if (n && handles_spilled(n))
         handles_unspill(n, call, remove_begin);
     else if (n && c->op == KV_RMDIR && handle_created_below(call->m, n))
-        handle_commit(handle_created_below(call->m, n), call, remove_begin); /* then the directory is not empty */
+        handle_await(handle_created_below(call->m, n), call, remove_begin); /* then the directory is not empty */
     else {
         if (n)
             call_node2(call, n);

@@ -123,7 +123,7 @@ static void set_begin(struct setattr_call *c)
     if (h && c->now)
         c->set &= ~(uint32_t)SET_TIMES; /* its Put sets the time */
     if (h && (c->set & SET_TIMES || (h->created && c->set)))
-        handle_commit(h, &c->call, set_send);
+        handle_await(h, &c->call, set_send);
     else
         set_send(&c->call, RGKV_OK, "");
 }
@@ -138,7 +138,12 @@ static void resized(struct call *call, enum rgkv_err err, const char *why)
         set_begin((struct setattr_call *)call);
 }
 
-static void resize_done(struct call *call, const struct client_effect *e) { resized(call, e->err, e->why); }
+static void resize_done(struct call *call, const struct client_effect *e)
+{
+    if (!e->err)
+        attr_changed(call->node, e->reply->has_attr ? &e->reply->attr : NULL);
+    resized(call, e->err, e->why);
+}
 
 static void resize_handle(struct call *call, enum rgkv_err err, const char *why);
 
@@ -175,7 +180,7 @@ static void resize_handle(struct call *call, enum rgkv_err err, const char *why)
         handle_cleared(h);
     handle_touch(h, fuse_req_ctx(c->call.req));
     h->stage_marked = false;
-    if (c->size || c->call.m->options->commit_write)
+    if (c->size || c->call.m->options->commit_write || handle_contends(h))
         handle_commit(h, &c->call, resized);
     else
         resized(&c->call, RGKV_OK, "");
@@ -196,6 +201,16 @@ static void resize_path_send(struct call *call, enum rgkv_err err, const char *w
     call_ask(call, c->size ? &cut : &put, resize_done);
 }
 
+/* What was written before comes before. */
+static void resize_path(struct call *call, enum rgkv_err err, const char *why)
+{
+    struct handle *h = handle_unpublished(call->node, call);
+    if (!err && h)
+        handle_await(h, call, resize_path);
+    else
+        resize_path_send(call, err, why);
+}
+
 static void resize(struct setattr_call *c)
 {
     struct inode *n = c->call.node;
@@ -206,7 +221,7 @@ static void resize(struct setattr_call *c)
     else if (c->h)
         resize_handle(&c->call, RGKV_OK, "");
     else
-        handles_settle(n, &c->call, resize_path_send);
+        resize_path(&c->call, RGKV_OK, "");
 }
 
 /* The root has no key; this mount keeps its attributes while it lasts. */

@@ -245,7 +245,13 @@ static void readable(uv_poll_t *poll, int status, int events)
  *
  * libfuse before 3.17 takes FUSE_CAP_PARALLEL_DIROPS but leaves the flag out of its answer to INIT. Then the kernel lets one
  * LOOKUP into a directory at a time: one name in a dead group would hold up every other name beside it, `.ctrl` too, and
- * those who queue behind it cannot even be killed. So the flag is put in here, on the way out. */
+ * those who queue behind it cannot even be killed. So the flag is put in here, on the way out.
+ *
+ * No libfuse of that age knows FUSE_DIRECT_IO_ALLOW_MMAP either, by which a kernel since 6.6 maps a file shared although its reads and writes are
+ * direct: the pages are thrown away at each mmap, and written back before who asks for their bytes is answered. Kernels take what they know. */
+
+#define INIT_EXT (1u << 30)                       /* there are flags2 */
+#define INIT2_DIRECT_IO_ALLOW_MMAP (1u << (36 - 32)) /* in flags2; kernel headers before 6.6 lack its name */
 
 static bool is_init_reply(const struct mount *m, const struct iovec *iov, int count)
 {
@@ -253,10 +259,19 @@ static bool is_init_reply(const struct mount *m, const struct iovec *iov, int co
     return opening && count == 2 && iov[1].iov_len >= offsetof(struct fuse_init_out, max_background); /* a refusal has one part */
 }
 
+static void init_says_more(struct fuse_init_out *o, size_t bytes)
+{
+    o->flags |= FUSE_PARALLEL_DIROPS; /* kernels since 4.7 offer it: always */
+    if (bytes < offsetof(struct fuse_init_out, unused))
+        return;
+    o->flags |= INIT_EXT;
+    o->flags2 |= INIT2_DIRECT_IO_ALLOW_MMAP;
+}
+
 static ssize_t kernel_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
     if (is_init_reply(userdata, iov, count))
-        ((struct fuse_init_out *)iov[1].iov_base)->flags |= FUSE_PARALLEL_DIROPS; /* kernels since 4.7 offer it: always */
+        init_says_more(iov[1].iov_base, iov[1].iov_len);
     return writev(fd, iov, count);
 }
 

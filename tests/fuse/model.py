@@ -6,8 +6,9 @@ Results and errnos must be equal; the first difference ends it with the last ope
 ones. ONLY stops before the N operations are done, to look at what is there.
 
 The model says what programs may rely on (rgkvfs(8)): one tree for both mounts, each operation at one moment; what a file handle has
-written is staged until a short write, a read, flush or fsync, and is seen until then by its own process only, in the size; a
-handle reads one version from beginning to end. What it leaves to the mount it does not do: the other mount removes or
+written is staged until a short write, a read, flush or fsync, and is seen until then by its own process only, in the size. What is written in
+place through a handle that may read it, too, is committed before another open or a truncation through that mount. A handle reads one version
+from beginning to end; one that may write, or has read nothing yet, sees what its own mount has changed since. What it leaves to the mount it does not do: the other mount removes or
 renames nothing that is open here."""
 import ctypes, errno, os, random, stat, subprocess, sys, time
 
@@ -26,9 +27,11 @@ class Node:
         self.data, self.children, self.target, self.xattrs, self.mtime = b"", {}, "", {}, None
         self.version = self.base = 0             # base: the last change that was no append
         self.handles = set()
+        self.changes = [0, 0]                    # by each mount
 
-    def changed(self, append=False):
+    def changed(self, mount, append=False):
         Model.clock += 1
+        self.changes[mount] += 1
         self.version = Model.clock
         if not append: self.base = self.version
         self.mtime = None
@@ -39,6 +42,7 @@ class Handle:
         self.node, self.mount, self.flags = node, mount, flags
         self.whole, self.ranges = False, []
         self.pin, self.pin_version, self.next, self.fresh = None, 0, 0, False
+        self.served, self.pin_changes = False, node.changes[mount]
         self.orphan = False
         self.touched()
         self.opened, self.opened_at = self.wrote, self.wrote_at
@@ -48,6 +52,9 @@ class Handle:
     def staged(self): return self.whole or bool(self.ranges)
     def writes(self): return self.flags & os.O_ACCMODE != os.O_RDONLY
     def reads(self): return self.flags & os.O_ACCMODE != os.O_WRONLY
+
+    def updates(self): return self.reads() and self.writes()
+    def outdated(self): return self.pin_changes != self.node.changes[self.mount] and (self.updates() or not self.served)
 
     def shown(self):
         """What the value is once it is committed."""
@@ -60,7 +67,7 @@ class Handle:
     def commit(self):
         if not self.staged(): return
         self.node.data = self.shown()
-        self.node.changed()
+        self.node.changed(self.mount)
         self.whole, self.ranges, self.pin = False, [], None
 
 class Model:
@@ -236,7 +243,15 @@ class Model:
 
     # ---- whole files ----
 
-    def get(self, mount, path): return self.file(path).data
+    def get(self, mount, path):
+        node = self.file(path)
+        self.publish(mount, node)
+        return node.data
+
+    def publish(self, mount, node):
+        """What is written in place there comes before what comes now."""
+        for h in node.handles:
+            if h.mount == mount and h.updates() and not h.whole: h.commit()
 
     def put(self, mount, path, data, mode, excl):
         parent, name = self.walk(path)
@@ -245,28 +260,32 @@ class Model:
         if node is None: node = self.add(path, Node("f", mode))
         elif node.kind == "l": raise Fails("ENOENT")
         elif node.kind == "d": raise Fails("EISDIR")
+        self.publish(mount, node)
         node.data = data
-        node.changed()
+        node.changed(mount)
 
     def append(self, mount, path, data):
         parent, name = self.walk(path)
         node = parent.children.get(name) or self.add(path, Node("f", 0o644))
         if node.kind == "l": raise Fails("ENOENT")
         if node.kind == "d": raise Fails("EISDIR")
+        self.publish(mount, node)
         node.data += data
-        node.changed(append=True)
+        node.changed(mount, append=True)
 
     def patch(self, mount, path, at, data):
         node = self.file(path)
+        self.publish(mount, node)
         if at + len(data) > VALUE_MAX: raise Fails("EFBIG")
         node.data = node.data[:at].ljust(at, b"\0") + data + node.data[at + len(data):]
-        node.changed()
+        node.changed(mount)
 
     def truncate(self, mount, path, size):
         node = self.file(path)
         if size > VALUE_MAX: raise Fails("EFBIG")
+        self.publish(mount, node)
         node.data = node.data[:size].ljust(size, b"\0")
-        node.changed()
+        node.changed(mount)
 
     # ---- open files ----
 
@@ -290,7 +309,7 @@ class Model:
         elif h.flags & os.O_APPEND:
             h.commit()
             h.node.data += data
-            h.node.changed(append=True)
+            h.node.changed(h.mount, append=True)
             h.pin = None
         else:
             h.ranges.append((at, data))
@@ -304,12 +323,15 @@ class Model:
         if h.orphan: return [node.data[at:at + n]]
         h.commit()
         moves_on = at == 0 or (h.writes() and at != h.next)
-        if h.pin is None or (moves_on and not h.fresh): self.take(h)
+        if h.pin is None or (moves_on and not h.fresh) or h.outdated(): self.take(h)
         elif h.fresh and h.pin_version != node.version:
             h.fresh = False
             return self.either(h, at, n)
         elif at >= len(h.pin) and h.pin_version != node.version:
-            if node.base <= h.pin_version: self.take(h)
+            if node.base <= h.pin_version:
+                served = h.served
+                self.take(h)
+                h.served = served
         h.fresh = False
         return [h.pin[at:at + n]]
 
@@ -317,7 +339,8 @@ class Model:
         """The first read may be given what came with the open, or what is there now: by that one knows what the handle reads."""
         return [h.pin[at:at + n], h.node.data[at:at + n]]
 
-    def take(self, h): h.pin, h.pin_version = h.node.data, h.node.version
+    def take(self, h):
+        h.pin, h.pin_version, h.pin_changes, h.served = h.node.data, h.node.version, h.node.changes[h.mount], False
 
     def ftruncate(self, h, size):
         if size > VALUE_MAX: raise Fails("EFBIG")
@@ -553,6 +576,7 @@ class Driver:
         h.next = at + len(got)
         if len(answers) > 1 and answers[0] == answers[1]: self.close(entry)      # nobody knows which it reads
         elif len(answers) > 1 and got == answers[1]: self.model.take(h)
+        h.served = h.served or len(got) > 0
 
     def do_ftruncate(self):
         entry = self.pick(Handle.writes)

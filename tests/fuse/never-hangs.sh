@@ -131,8 +131,13 @@ for i in 1 2 3; do
 done
 
 # ---- every node stopped ----
+echo value >"$work/hard/cut"
+exec 7>"$work/hard/cut"
 for i in 1 2 3; do node_stop "$i"; done
 dead
+# who gives up waiting for what others wrote does not take it back
+exec 7>&-
+timeout -s KILL 0.5 stat "$work/hard/cut" >/dev/null 2>&1
 hard_begin 1
 hold_root held
 mkdir "$work/fresh"
@@ -140,6 +145,7 @@ within 4000 "a new mount gives up when its timeout is over" timeout 20 "$rgkvfs"
 check_fails "and is not mounted" mountpoint -q "$work/fresh"
 for i in 1 2 3; do node_continue "$i"; done
 hard_end 1
+check_same "what was closed is there, though who asked for it was killed" "$(stat -c %s "$work/a/cut")" 0
 
 # umount while nobody answers, with a file open for writing and something staged
 mount_start u || exit 1
