@@ -108,6 +108,20 @@ bool attr_seen_by(struct inode *n, const struct kv_attr *a, int tid, struct stat
     return true;
 }
 
+static bool is_mounts_root(const struct inode *n) { return n->id == INODE_ROOT; }
+
+bool attr_hands_down(const struct mount *m, const struct inode *dir)
+{
+    return (is_mounts_root(dir) ? m->root.st_mode : dir->last.mode) & S_ISGID;
+}
+
+uint32_t attr_new_gid(const struct mount *m, const struct inode *dir, const struct fuse_ctx *who)
+{
+    if (!attr_hands_down(m, dir))
+        return who->gid;
+    return is_mounts_root(dir) ? m->root.st_gid : dir->last.gid;
+}
+
 bool attr_detached(const struct inode *n, struct stat *ret_st)
 {
     if (!n->last.type)

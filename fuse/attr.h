@@ -16,6 +16,9 @@ bool attr_whole(const struct kv_attr *a);          /* not such a short answer */
 bool attr_seen_by(struct inode *n, const struct kv_attr *a, int tid, struct stat *ret_st);
 /* Of a node without a path that is still open: as last seen, with no links. false: nothing is known of it. */
 bool attr_detached(const struct inode *n, struct stat *ret_st);
+/* What is made in a directory with the set-group-ID bit has the directory's group, and a directory there the bit. */
+bool attr_hands_down(const struct mount *m, const struct inode *dir);
+uint32_t attr_new_gid(const struct mount *m, const struct inode *dir, const struct fuse_ctx *who);
 struct timespec timespec_of_ns(int64_t ns);
 int64_t ns_of_timespec(struct timespec t);
 

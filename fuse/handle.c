@@ -283,7 +283,7 @@ static void commit_succeeded(struct handle *h, const struct kv_attr *a)
     if (h->flying_spill)
         spill_free(h->flying_spill);
     h->flying_spill = NULL;
-    h->empty = false;
+    h->empty = a && !a->size; /* made by the way: its value is still to begin */
     h->created = false;
     h->known = true;
     attr_changed(h->node, a);
@@ -569,10 +569,13 @@ struct handle *handle_shared(const struct handle *self, const struct call *c)
     return h;
 }
 
-struct handle *handle_closing_in(const struct mount *m, const struct inode *dir)
+/* A file that is being written is listed when it is whole. */
+static bool only_made(const struct handle *h) { return h->created && !h->failed && (h->commit || !h->stage.written); }
+
+struct handle *handle_unlisted(const struct mount *m, const struct inode *dir, const struct call *c)
 {
     for (struct handle *h = m->staged; h; h = h->next)
-        if (closing(h) && h->node->parent == dir)
+        if (h->node->parent == dir && older(h, c) && (closing(h) || only_made(h)))
             return h;
     return NULL;
 }

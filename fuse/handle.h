@@ -120,7 +120,7 @@ struct handle *handle_shared(const struct handle *self, const struct call *c);
 struct handle *handle_unpublished(const struct inode *n, const struct call *c);
 /* It and another one work on the file in place: then the order of their writes counts, and each is committed at once. */
 bool handle_contends(const struct handle *h);
-/* A closed handle of a file in that directory. */
-struct handle *handle_closing_in(const struct mount *m, const struct inode *dir);
+/* For a listing of that directory: a closed handle of a file there, or one that has made its file and written nothing yet. */
+struct handle *handle_unlisted(const struct mount *m, const struct inode *dir, const struct call *c);
 
 #endif

@@ -85,11 +85,11 @@ static void serve(struct call *call, enum rgkv_err err, const char *why)
 static void list(struct call *call, enum rgkv_err err, const char *why)
 {
     struct readdir_call *c = (struct readdir_call *)call;
-    struct handle *closing = handle_closing_in(call->m, call->node);
+    struct handle *unlisted = handle_unlisted(call->m, call->node, call);
     if (err == RGKV_CANCELLED)
         call_reply_err(call, err, why);
-    else if (closing)
-        handle_await(closing, call, list); /* a file that was just made here and closed is in the listing */
+    else if (unlisted)
+        handle_await(unlisted, call, list); /* a file that was just made here is in the listing */
     else
         dirhandle_more(c->dir.d, &c->dir, serve);
 }

@@ -164,6 +164,7 @@ static struct handle *create_handle(struct open_call *c, struct inode *n)
 {
     struct handle *h = open_handle(c, n);
     h->mode = c->mode & 07777;
+    h->gid = attr_new_gid(h->m, c->call.node, fuse_req_ctx(c->call.req));
     return h;
 }
 
@@ -180,7 +181,7 @@ static void create_excl_done(struct call *call, const struct client_effect *e)
         a.type = KV_FILE;
         a.mode = c->mode & 07777;
         a.uid = who->uid;
-        a.gid = who->gid;
+        a.gid = attr_new_gid(call->m, call->node, who);
         a.atime_ns = a.mtime_ns = a.ctime_ns = mount_wall_ns();
     }
     struct inode *n = inode_lookup(&call->m->inodes, call->node, c->name, a.ino, KV_FILE);
@@ -214,7 +215,7 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     if (fi->flags & O_EXCL)
         call_ask(&c->call,
                  &(struct kv_request){.op = KV_PUT, .flags = KV_CREATE_ONLY, .key = key_bytes_of(&k), .mode = mode & 07777, .uid = who->uid,
-                                      .gid = who->gid},
+                                      .gid = attr_new_gid(c->call.m, c->call.node, who)},
                  create_excl_done);
     else
         create_staged(c);

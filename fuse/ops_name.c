@@ -133,9 +133,9 @@ static void ask_made(struct name_call *c, const struct key *k, struct kv_request
 {
     const struct fuse_ctx *who = fuse_req_ctx(c->call.req);
     q->key = key_bytes_of(k);
-    q->mode = mode & 07777;
+    q->mode = (mode & 07777) | (q->op == KV_MKDIR && attr_hands_down(c->call.m, c->call.node) ? S_ISGID : 0);
     q->uid = who->uid;
-    q->gid = who->gid;
+    q->gid = attr_new_gid(c->call.m, c->call.node, who);
     call_ask(&c->call, q, made_done);
 }
 

@@ -82,6 +82,15 @@ assert os.stat(b + "/c").st_mode & 0o777 == 0o600
 fd = os.open(a + "/c2", os.O_WRONLY | os.O_CREAT)
 assert open(a + "/c2").read() == "" and os.path.exists(b + "/c2")
 os.close(fd)
+# … and so does who lists the directory; the value that begins then is one Put all the same
+for flags in (0, os.O_TRUNC):
+    fd = os.open(a + "/listed", os.O_WRONLY | os.O_CREAT | flags)
+    assert "listed" in os.listdir(a) and there("listed") == b""
+    os.write(fd, b"1" * (1 << 20)); os.listdir(a); os.write(fd, b"2" * (1 << 20))
+    assert there("listed") == b"", "a part of it is seen"
+    os.close(fd)
+    assert there("listed") == b"1" * (1 << 20) + b"2" * (1 << 20)
+    os.unlink(a + "/listed")
 # … a rename too
 fd = os.open(a + "/c3", os.O_WRONLY | os.O_CREAT)
 os.mkdir(a + "/dir"); 

@@ -104,7 +104,9 @@ tool_chmod_chown() {
     a_tree t
     chmod -R go-rwx t && chmod u+s t/sub/numbers && chmod +t t/sub && chmod 000 t/one && chmod 644 t/one
     chown -R 1234:5678 t && chown -h 1:2 t/link && chgrp 99 t/one
-    find t -printf '%p %u:%g %m\n' | sort
+    mkdir group && chgrp 77 group && chmod 2775 group && echo x >group/file && mkdir group/dir && ln -s x group/link && mktemp -p group same.XXXXXX >/dev/null
+    echo y >group/dir/deep && mv group/same.* group/same && cp group/file group/copy && chmod g-s group && echo x >group/later
+    find t group -printf '%p %u:%g %m\n' | sort
 }
 tool_tar() {
     a_tree t
