@@ -3,7 +3,7 @@
 # RGKVFS_FULL=1 wants the aims to be reached, and a quiet machine. One part alone: mount.sh small | added | large.
 . "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 full=${RGKVFS_FULL:-}
-limit $((full ? 400 : 60))
+limit $((full ? 400 : 150))
 bench=$builddir/fs-bench
 parts=${*:-small added large}
 cluster_start 3
