@@ -8,7 +8,8 @@
  *                            with an error in the background RocksDB gives up waiting and says so
  *   nothing is deleted here  by whoever closes an iterator, which may be the last to hold a gigabyte of files
  *   compactions yield        to the loop, with the lowest priority; flushes do not, for writers would wait for them
- *   bloom filters            most reads are of one key, many of keys that are not there (sessions, new files)
+ *   bloom filters            in files and in write buffers: most reads are of one key, many of keys that are not there
+ *                            (sessions, new files)
  *
  * RocksDB reports errors as text: the first words are its status code. */
 #include "store/table_rocks.h"
@@ -26,6 +27,7 @@
 #define WRITE_BUFFER_BYTES_MIN (2u << 20)
 #define WRITE_BUFFER_BYTES_MAX (32u << 20)
 #define BACKGROUND_JOBS 2
+#define WRITE_BUFFER_BLOOM 0.05 /* of the buffer's size */
 #define BLOOM_BITS_PER_KEY 10
 #define BLOCK_BYTES 8192u
 
@@ -139,6 +141,8 @@ static rocksdb_options_t *options_new(const struct table_rocks_shared *s)
     rocksdb_options_set_env(o, s->env);
     rocksdb_options_set_write_buffer_size(o, s->write_buffer_bytes);
     rocksdb_options_set_max_write_buffer_number(o, WRITE_BUFFERS_MAX);
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, WRITE_BUFFER_BLOOM);
+    rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_level0_slowdown_writes_trigger(o, FIRST_FILES_MAX);
     rocksdb_options_set_level0_stop_writes_trigger(o, 2 * FIRST_FILES_MAX);
     rocksdb_options_set_avoid_unnecessary_blocking_io(o, 1);
