@@ -365,7 +365,7 @@ static enum rgkv_err start_listener(struct server *s, const struct server_option
     return listener_start(&s->listener, s->addr, on_connection, why);
 }
 
-static void start_loop(struct server *s)
+static void start_loop(struct server *s, const struct server_options *o)
 {
     uv_prepare_init(s->loop, &s->prepare);
     uv_check_init(s->loop, &s->check);
@@ -384,6 +384,8 @@ static void start_loop(struct server *s)
     s->conns = conns_new(s->loop);
     s->links = links_new(s->loop, s->conns, &links_events, s);
     conns_log(s->conns, s->events.line, s->arg);
+    if (o->conns_max)
+        conns_limit(s->conns, o->conns_max);
 }
 
 /* After the loop's handles, so that a failure of any step is undone in one way. */
@@ -403,7 +405,7 @@ enum rgkv_err server_new(const struct server_options *o, struct server **ret_s, 
     s->events = o->events;
     s->arg = o->arg;
     s->data_dir = mem_strdup(o->data_dir);
-    start_loop(s);
+    start_loop(s, o);
     enum rgkv_err err = start(s, o, why);
     if (err) {
         server_close(s);

@@ -136,12 +136,19 @@ static int64_t snapshot_bytes(const struct options *o)
     return o->snapshot_bytes < 0 ? o->snapshot_bytes : MIN(o->snapshot_bytes, (int64_t)(o->memory_bytes / 8));
 }
 
+/* Half of the descriptors are for files: a log or table that cannot open its next one ends the process. */
+static unsigned conns_max(void)
+{
+    struct rlimit files;
+    return getrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)MIN(files.rlim_cur / 2, CONNS_MAX) : CONNS_MAX;
+}
+
 static struct server_options server_options(struct daemon *d)
 {
     const struct options *o = &d->options;
     struct server_options s = {
         .loop = &d->loop, .vfs = d->vfs, .data_dir = o->data, .listen = o->listen, .advertise = o->advertise,
-        .beyond_loopback = o->insecure, .table_budget_bytes = o->memory_bytes / 2,
+        .beyond_loopback = o->insecure, .table_budget_bytes = o->memory_bytes / 2, .conns_max = conns_max(),
         .events = {on_line, on_stopped, on_failed}, .arg = d,
         .node = {.n_controllers = o->n_controllers, .nshards = o->nshards, .snapshot_bytes = snapshot_bytes(o),
                  .election_us = o->election_us, .heartbeat_us = o->heartbeat_us, .manifest = &d->manifest},
