@@ -82,4 +82,26 @@ assert call("close", fd) == 0
 assert os.stat(mount + "/behind").st_size == 8192
 PY
 
+# One of them asks the cluster again when it is told: the sentence that the other is told must still be there (AddressSanitizer sees it).
+mount_start s timeout=3 || exit 1
+check "two that wait for a close that fails are told why" python3 - "$work/s" "${node_pid[1]}" <<PY
+exec(open("$work/lib.py").read())
+path = mount + "/synced"
+fd, closed = os.open(path, os.O_RDONLY), os.open(path, os.O_WRONLY | os.O_TRUNC)
+hang()
+os.close(closed)
+def waits(op, *args):
+    t = threading.Thread(target=call, args=args)
+    t.start()
+    while not under_way(op): time.sleep(0.001)
+    return t
+looks = waits("op=lookup", "access", path.encode(), 0)
+sets = waits("op=setattr", "futimens", fd, (ctypes.c_long * 4)(5, 0, 5, 0))
+sets.join()
+go_on()
+looks.join()
+told = open(mount + "/.ctrl/error").read()
+assert " setattr /synced ETIMEDOUT group 101 did not answer in time" in told, told
+PY
+
 done_testing
