@@ -11,6 +11,11 @@
     X(vote_unsynced,         "B14: a vote is answered before it is durable")                                     \
     X(vote_forgotten,        "B14: a restarted member does not remember for whom it voted")                      \
     X(vote_twice,            "B9: a member votes for whoever asks")                                              \
+    X(term_forgotten,        "a restarted member knows no later term than that of its last entry")               \
+    X(pre_vote_counts,       "who would vote has voted")                                                         \
+    X(old_leader_obeyed,     "entries of a leader of an older term are taken")                                   \
+    X(leads_for_ever,        "a leader that hears of no quorum goes on leading")                                 \
+    X(transfer_lagging,      "leadership is handed to one who has not caught up")                                \
     X(vote_for_ignorant,     "a member votes for one whose log lacks what its own holds")                        \
     X(ack_unsynced,          "B15: entries are acknowledged before they are durable")                            \
     X(ack_by_index,          "an acknowledgement of an older term is matched by index alone")                    \
@@ -29,12 +34,20 @@
     X(config_old_wish,       "a leader with an old view undoes what a newer one did")                            \
     X(bound_again,           "B29: a wiped machine takes its old place as if it remembered")                     \
     X(buried_early,          "a member deletes what it holds before its group has done without it")              \
+    X(learner_counted,       "what a learner holds counts towards a majority of voters")                         \
+    X(config_not_undone,     "a configuration stays in force when its entry is truncated")                       \
+    X(hint_believed,         "the hint of a refusal is taken for an acknowledgement")                            \
     X(no_back_up,            "the leader never goes back behind a refused entry")                                \
     X(lost_not_resent,       "entries that were lost are never sent again")                                      \
     X(no_noop,               "a new leader appends no entry of its own")                                         \
     X(read_at_once,          "B1: a leader answers reads without asking anybody whether it still leads")         \
     X(read_old_round,        "B2: any answer of a follower confirms the newest round of reads")                  \
     X(read_before_noop,      "B4: a new leader reads before it knows what is committed")                         \
+    X(read_unapplied,        "B3: a read is answered before its index is applied")                               \
+    X(install_stale,         "B25: a snapshot replaces what is newer")                                           \
+    X(install_under_queue,   "B27: what waits to be applied is applied on top of a newer snapshot")              \
+    X(snapshot_rows_lost,    "B28: rows of a snapshot are lost on the way and nobody counts them")               \
+    X(snapshot_no_sessions,  "B10: a snapshot leaves the sessions out")                                          \
     X(install_forgets,       "B26: an installed snapshot forgets who voted and in which term")                   \
     X(held_at_once,          "the node sends promises while the log is being written")                           \
     X(answer_uncommitted,    "B8: a write is answered when it is proposed")                                      \
@@ -42,9 +55,15 @@
     X(flush_noted_after,     "B24: the log forgets entries that were applied after the flush began")             \
     X(applied_ahead,         "B3: the row `applied` is ahead of the data")                                       \
     X(wal_unsynced,          "B8: the log is written but not synced")                                            \
+    X(wal_sync_failure,      "B19: a failed sync of the log is no failure")                                      \
+    X(wal_torn_taken,        "B16: a torn batch is taken for whole")                                             \
+    X(wal_middle_cut,        "B17: damage in the middle of the log is cut off like a torn end")                  \
     X(wal_segment_no_vote,   "B14: a new segment of the log does not begin with the vote")                       \
+    X(replayed_from_log,     "a restarted member applies again what its table holds")                            \
+    X(applied_aliases,       "applied state shares its bytes with the log's entry")                              \
     X(apply_reads_table,     "apply does not see what the unfinished batch holds")                               \
     X(dedup_off,             "B10: a request that was executed is executed again")                               \
+    X(below_floor,           "B10: a copy of a request that comes when its answer was heard is executed")        \
     X(dedup_in_memory,       "B10: sessions are not written to the table")                                       \
     X(dedup_not_moved,       "B10: sessions do not travel with their shard")                                     \
     X(frozen_writes,         "B31: a frozen shard accepts writes")                                               \

@@ -111,13 +111,13 @@ static bool born_recently(const struct kv_request *q, uint64_t now_us)
 static enum rgkv_err admit_new(const struct kv *k, const struct session *s, const struct kv_request *q)
 {
     const struct shard *shard = &k->shards[q->shard];
-    if (s && q->seq < s->row.floor)
+    if (s && q->seq < s->row.floor && !MUTANT(below_floor))
         return RGKV_SESSION_OLD;
     bool known = s && s->row.since_us <= q->born_us;
     if (!known && !born_recently(q, kv_shard_time(k, shard)))
         return RGKV_SESSION_EXPIRED;
     uint64_t floor = MAX(q->floor, s ? s->row.floor : 0);
-    if (q->seq - floor >= SESSION_WINDOW)
+    if (q->seq - floor >= SESSION_WINDOW && !MUTANT(below_floor))
         return RGKV_BUSY;
     return !s && shard->sessions >= SESSIONS_PER_SHARD_MAX ? RGKV_BUSY : RGKV_OK;
 }

@@ -15,6 +15,7 @@
  * Bytes of rows behind the value's end may linger after it was cut. They are never seen: whatever makes the value
  * longer writes rows that hide them (append: from its place on; a hole: the cut chunk as a whole and empty rows for every chunk below
  * `high`). */
+#include "base/mutant.h"
 #include "kv/machine.h"
 
 #include <endian.h>
@@ -211,6 +212,8 @@ void value_append(struct value *v, struct bytes data)
     struct meta *m = v->meta;
     if (m->tail_len + data.len <= VALUE_INLINE_BYTES) {
         tail_add(m, data);
+        if (MUTANT(applied_aliases) && data.len)
+            memcpy((uint8_t *)data.data, m->tail, data.len);
     } else {
         struct buf *all = &v->k->data;
         buf_clear(all);

@@ -1,5 +1,6 @@
 /* One replica: its life from opening to its end, and the turn of its core (what goes on between them is drawn in
  * internal.h; the log's batches are in pipeline.c, committed entries in apply.c). */
+#include "base/mutant.h"
 #include "node/internal.h"
 
 /* ---- lifecycle ---- */
@@ -74,7 +75,7 @@ static void start_raft(struct node *n, struct replica *r, const struct wal_recov
 {
     struct raft_restored restored = {
         .hard_state = w->hard_state, .compacted_index = w->compacted_index, .compacted_term = w->compacted_term,
-        .config = r->applied_config, .applied = r->applied, .n_entries = w->n_entries, .entries = w->entries,
+        .config = r->applied_config, .applied = MUTANT(replayed_from_log) ? MIN(r->applied, w->compacted_index) : r->applied, .n_entries = w->n_entries, .entries = w->entries,
     };
     /* A table may be ahead of its own log: others had made the entries durable. Then the table is the truth (P23). */
     if (!log_fits_table(r, w)) {

@@ -3,6 +3,7 @@
  * The leader reads a table snapshot (nothing stops meanwhile); the follower writes the rows into a second table and, at
  * the end, puts it in place of its own (P23). A chunk that is lost is asked for again; a transfer resumes only with the
  * same (snapshot id, boot). */
+#include "base/mutant.h"
 #include "node/internal.h"
 #include "wire/snapshot_rows.h"
 
@@ -73,7 +74,10 @@ static void chunk_fill(struct node *n, struct replica *r, struct outgoing *o)
                 tell_broken(n, r, o);
             break;
         }
-        snapshot_row_put(&o->chunk, r->table->ops->iter_key(o->iter), r->table->ops->iter_value(o->iter));
+        struct bytes key = r->table->ops->iter_key(o->iter);
+        if (MUTANT(snapshot_no_sessions) && r->kv && key.len > 2 && key.data[0] != 0xff && key.data[2] == 's')
+            continue;
+        snapshot_row_put(&o->chunk, key, r->table->ops->iter_value(o->iter));
         o->rows++;
     }
     o->hash = rows_hash(o->hash, buf_bytes(&o->chunk));
@@ -262,7 +266,7 @@ static void go_on(struct node *n, struct replica *r)
 static enum rgkv_err check_complete(struct node *n, struct incoming *in, const struct msg_snapshot_chunk *c)
 {
     uint64_t index, term;
-    if (in->rows != c->rows_total || in->hash != c->hash)
+    if ((in->rows != c->rows_total || in->hash != c->hash) && !MUTANT(snapshot_rows_lost))
         return RGKV_DAMAGED;
     buf_clear(&n->scratch);
     enum rgkv_err err = kv_applied_row(in->table, &n->scratch);
@@ -274,7 +278,8 @@ static enum rgkv_err check_complete(struct node *n, struct incoming *in, const s
 static void take_chunk(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
 {
     struct incoming *in = r->incoming;
-    enum rgkv_err err = write_rows(in, c->rows);
+    bool lost = MUTANT(snapshot_rows_lost) && in->number == 1 && !c->done;
+    enum rgkv_err err = lost ? RGKV_OK : write_rows(in, c->rows);
     in->hash = rows_hash(in->hash, c->rows);
     in->number++;
     if (!err && c->done)
@@ -336,7 +341,7 @@ void transfer_opened(struct node *n, struct replica *r, const struct node_input 
 void transfer_try_install(struct node *n, struct replica *r)
 {
     struct incoming *in = r->incoming;
-    if (!in->complete || in->installing || r->flushing || r->committing || r->to_apply.n)
+    if (!in->complete || in->installing || r->flushing || r->committing || (r->to_apply.n && !MUTANT(install_under_queue)))
         return;
     if (!raft_wants_snapshot(r->raft, in->index, in->term)) {
         ack(n, r, in, true, false); /* the log overtook it */

@@ -110,7 +110,8 @@ void raft_campaign(struct raft *r, bool transfer)
 {
     r->role = RAFT_CANDIDATE;
     term_set(r, r->hard.term + 1, r->options.id);
-    votes_forget(r);
+    if (!MUTANT(pre_vote_counts))
+        votes_forget(r);
     raft_election_timer_reset(r);
     if (raft_is_only_voter(r)) {
         raft_append_own(r, RAFT_NOOP, NULL);

@@ -114,7 +114,7 @@ void raft_receive_snapshot(struct raft *r, const struct raft_message *m)
 
 bool raft_wants_snapshot(const struct raft *r, uint64_t index, uint64_t term)
 {
-    return index > r->hard.commit && raft_term_at(r, index) != term;
+    return (index > r->hard.commit && raft_term_at(r, index) != term) || MUTANT(install_stale);
 }
 
 /* The snapshot's entry is in the log: what follows it may have been acknowledged and must not be lost. It is

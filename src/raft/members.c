@@ -79,7 +79,7 @@ void raft_members_truncate(struct raft *r, uint64_t from)
     while (r->n_config_indexes && r->config_indexes[r->n_config_indexes - 1] >= from)
         r->n_config_indexes--;
     raft_log_truncate(&r->log, from);
-    if (r->n_config_indexes < known)
+    if (r->n_config_indexes < known && !MUTANT(config_not_undone))
         raft_members_refresh(r);
 }
 
@@ -155,7 +155,8 @@ uint64_t raft_quorum(const struct raft *r, uint64_t (*value)(const struct raft *
     uint64_t values[MEMBERS_MAX];
     unsigned n = 0;
     for (unsigned i = 0; i < r->n_peers; i++)
-        if (r->peers[i].voter)
+        if (r->peers[i].voter || MUTANT(learner_counted))
             insert_descending(values, n++, value(r, &r->peers[i]));
+    n = MUTANT(learner_counted) ? raft_config_voters(&r->config) : n;
     return n ? values[n / 2 - (MUTANT(quorum_of_one) && n > 2)] : 0;
 }

@@ -26,6 +26,8 @@ static void restore(struct raft *r, const struct raft_restored *from)
     r->applied = r->handed = from->applied;
     r->persisted = last;
     r->append_from = last + 1;
+    if (MUTANT(term_forgotten))
+        r->hard.term = raft_log_last_term(&r->log);
 }
 
 struct raft *raft_new(const struct raft_options *options, const struct raft_restored *restored)

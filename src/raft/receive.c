@@ -95,7 +95,7 @@ static bool newer_term_adopt(struct raft *r, const struct raft_message *m)
 /* There is one leader in a term, for ever: another one is a lie. */
 static bool leader_plausible(const struct raft *r, const struct raft_message *m)
 {
-    return r->role != RAFT_LEADER && (r->leader == 0 || r->leader == m->from);
+    return r->role != RAFT_LEADER && (r->leader == 0 || r->leader == m->from || MUTANT(old_leader_obeyed));
 }
 
 static void receive_current(struct raft *r, const struct raft_message *m)
@@ -140,7 +140,8 @@ void raft_receive(struct raft *r, const struct raft_message *m)
         r->ignored++;
         return;
     }
-    if (m->term < r->hard.term && !(MUTANT(ack_by_index) && m->kind == RAFT_APPEND_REPLY)) {
+    if (m->term < r->hard.term && !(MUTANT(ack_by_index) && m->kind == RAFT_APPEND_REPLY) &&
+        !(MUTANT(old_leader_obeyed) && m->kind == RAFT_APPEND && r->role != RAFT_LEADER)) {
         receive_older(r, m);
         return;
     }

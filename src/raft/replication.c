@@ -41,7 +41,7 @@ bool raft_peer_recent(const struct raft *r, const struct raft_peer *p)
 /* Check-quorum: who cannot reach a quorum leads nobody and says so. */
 void raft_lead_tick(struct raft *r)
 {
-    if (r->now_us >= raft_quorum_contact_us(r) + r->options.election_us) {
+    if (r->now_us >= raft_quorum_contact_us(r) + r->options.election_us && !MUTANT(leads_for_ever)) {
         raft_become_follower(r, r->hard.term, 0);
         return;
     }
@@ -271,6 +271,8 @@ static void peer_refused(struct raft *r, struct raft_peer *p, const struct raft_
 {
     if (m->log_index <= p->match)
         return;
+    if (MUTANT(hint_believed))
+        p->match = MAX(p->match, MIN(m->hint_index, raft_log_last(&r->log)));
     if (p->state == PEER_REPLICATE && m->log_index < p->next) {
         peer_probe_from(p, p->match + 1);
     } else if (p->state == PEER_PROBE && m->log_index == p->next - 1) {

@@ -1,5 +1,6 @@
 /* Handing leadership over (section 3.10): stop taking proposals, wait until the successor has everything, tell it
  * to campaign at once. Given up after one election timeout. */
+#include "base/mutant.h"
 #include "raft/internal.h"
 
 static const struct raft_peer *follower_best(struct raft *r)
@@ -49,7 +50,7 @@ void raft_transfer_collect(struct raft *r)
     const struct raft_peer *p = raft_peer(r, r->transfer_to);
     if (!p || !p->voter) {
         r->transfer_to = 0;
-    } else if (p->match == raft_log_last(&r->log)) {
+    } else if (p->match == raft_log_last(&r->log) || MUTANT(transfer_lagging)) {
         timeout_now_send(r, p->id);
         r->transfer_sent = true;
     }

@@ -1,3 +1,4 @@
+#include "base/mutant.h"
 #include "store/wal_format.h"
 
 #define SEGMENT_MAGIC "RGKVWAL1"
@@ -156,7 +157,7 @@ static bool batch_valid(const struct wal_scan *s, struct wal_found *ret_found)
     if (get_le64(header + 8) != s->next.sequence || len > rest.len)
         return false;
     struct bytes body = bytes_first(rest, len);
-    if (hash64(body) != get_le64(header + 48))
+    if (hash64(body) != get_le64(header + 48) && !MUTANT(wal_torn_taken))
         return false;
     *ret_found = (struct wal_found){.hard_state = get_hard_state(header + 24), .n_records = get_le32(header + 20), .body = body};
     return true;
@@ -184,7 +185,7 @@ enum wal_scanned wal_scan_next(struct wal_scan *s, struct wal_found *ret_found)
     if (all_zero(bytes_from(s->file, s->next.offset)))
         return WAL_END;
     if (!batch_valid(s, ret_found))
-        return later_batch_exists(s) ? WAL_DAMAGED : WAL_TORN;
+        return later_batch_exists(s) && !MUTANT(wal_middle_cut) ? WAL_DAMAGED : WAL_TORN;
     s->next.offset += WAL_BATCH_HEADER_BYTES + ret_found->body.len;
     s->next.sequence++;
     return WAL_BATCH;

@@ -219,7 +219,8 @@ static void table_replace(struct sim_stored *st)
     table_free(st->table);
     st->table = st->table_new;
     st->table_new = NULL;
-    st->commit_seen = st->applied_seen = 0;
+    st->commit_seen = st->applied_seen = st->state_checked = 0;
+    st->seen = (struct sim_seen){0};
 }
 
 static enum rgkv_err reset_log(struct sim_stored *st, const struct node_effect *e)
@@ -376,6 +377,8 @@ static void stored_closed(struct sim_stored *st)
     st->working = false;
     st->replica = 0;
     st->commit_seen = st->applied_seen = st->led_term = 0;
+    st->seen = (struct sim_seen){0};
+    st->state_checked = 0;
 }
 
 void disk_process_ended(struct sim *s, struct sim_machine *m, bool power)

@@ -4,6 +4,7 @@
  *   state machine safety  one entry at one index, once it is committed anywhere
  *   leader completeness   a leader's log holds every entry that was committed (checked on what it still keeps)
  *   monotony              commit and applied only grow within one run of a process; applied <= commit
+ *   no lonely leader      a leader hears of a quorum, or gives up
  *   own term              a leader commits by entries of its own term, and what it commits a majority has on disk
  *   one owner             a shard is served by one group, and its epoch only grows (in what the groups have committed)
  *   equal state           at an equal applied index
@@ -12,6 +13,9 @@
 #include <uthash.h>
 
 #include "tests/sim/sim.h"
+
+#define LEADS_ALONE_US 1000000u
+#define AWAKE_US 200000u
 
 struct entry_key {
     uint64_t gid, incarnation, index;
@@ -163,11 +167,9 @@ static void check_leader_commit(struct sim *s, struct sim_stored *stored, const 
     stored->led_term = st->term;
 }
 
-static void check_commit(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
+static void check_commit(struct sim *s, struct sim_stored *stored, const struct node_replica_info *i, const struct raft_status *st)
 {
-    struct sim_stored *stored = disk_stored(m, i->replica);
     struct group_truth *g = group_of(s->truth, i);
-    check_vote(s, stored, st);
     if (st->commit < stored->commit_seen || st->applied < stored->applied_seen)
         sim_fail(s, "group %llu, member %llu: commit or applied moved back (%llu -> %llu, %llu -> %llu)", (unsigned long long)i->gid,
                  (unsigned long long)st->id, (unsigned long long)stored->commit_seen, (unsigned long long)st->commit,
@@ -253,22 +255,59 @@ void truth_given_up(struct sim *s, uint64_t gid)
         }
 }
 
+/* Nothing that the checks below look at is as it was. */
+static bool moved_on(struct sim_seen *seen, const struct node_replica_info *i, const struct raft_status *st)
+{
+    struct sim_seen now = {st->term, st->vote, st->role, st->first_index, st->last_index, st->commit, st->applied, raft_config_index(i->raft)};
+    bool same = memcmp(seen, &now, sizeof(now)) == 0;
+    *seen = now;
+    return !same;
+}
+
+/* A state is looked at when it is new, and now and then once more: nothing but an entry may change it. */
+static void check_state_at_times(struct sim *s, struct sim_stored *stored, const struct node_replica_info *i, const struct raft_status *st)
+{
+    if (st->applied % 64 || !st->applied || !prng_chance(&s->prng, 1, 4))
+        return;
+    bool known = stored->state_checked == st->applied;
+    if (!known || ++stored->states_skipped % 16 == 0)
+        check_state(s, i, st);
+    stored->state_checked = st->applied;
+}
+
+/* Who has heard of no quorum for long leads nobody: clients would wait for it. A process that stood still needs a moment to notice. */
+static void check_contact(struct sim *s, const struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
+{
+    uint64_t now_us = machine_clock_us(s, m);
+    bool awake = s->now_us >= m->paused_until_us + AWAKE_US, alone = raft_config_voters(raft_config(i->raft)) == 1;
+    if (st->role == RAFT_LEADER && awake && !alone && now_us > st->lease_contact_us + LEADS_ALONE_US)
+        sim_fail(s, "group %llu: member %llu leads in term %llu and has heard of no quorum for %llu ms", (unsigned long long)i->gid,
+                 (unsigned long long)st->id, (unsigned long long)st->term, (unsigned long long)(now_us - st->lease_contact_us) / 1000);
+}
+
+static void check_replica(struct sim *s, struct sim_machine *m, const struct node_replica_info *i)
+{
+    struct sim_stored *stored = disk_stored(m, i->replica);
+    struct raft_status st;
+    raft_status(i->raft, &st);
+    check_vote(s, stored, &st);
+    check_contact(s, m, i, &st);
+    if (moved_on(&stored->seen, i, &st)) {
+        members_check(s, i, &st);
+        check_leader(s, m, i, &st);
+        check_commit(s, stored, i, &st);
+        if (i->kv)
+            check_serving(s, m, i, &st);
+    }
+    check_state_at_times(s, stored, i, &st);
+}
+
 void truth_check_machine(struct sim *s, struct sim_machine *m)
 {
     struct node_replica_info i;
-    struct raft_status st;
-    for (unsigned k = 0; node_replica_info(m->node, k, &i); k++) {
-        if (!i.raft)
-            continue;
-        raft_status(i.raft, &st);
-        members_check(s, &i, &st);
-        check_leader(s, m, &i, &st);
-        check_commit(s, m, &i, &st);
-        if (i.kv)
-            check_serving(s, m, &i, &st);
-        if (st.applied % 64 == 0 && st.applied && prng_chance(&s->prng, 1, 4))
-            check_state(s, &i, &st);
-    }
+    for (unsigned k = 0; node_replica_info(m->node, k, &i); k++)
+        if (i.raft)
+            check_replica(s, m, &i);
 }
 
 static bool replica_caught_up(const struct sim *s, const struct node_replica_info *i)

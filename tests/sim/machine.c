@@ -13,7 +13,7 @@ void machine_init(struct sim *s, unsigned index, bool controller)
 
 /* ---- its clock: began anywhere, a few percent fast or slow ---- */
 
-static uint64_t clock_us(const struct sim *s, const struct sim_machine *m)
+uint64_t machine_clock_us(const struct sim *s, const struct sim_machine *m)
 {
     uint64_t us = s->now_us - m->boot_us;
     return m->clock_zero_us + us + (uint64_t)((int64_t)us * m->clock_ppm / 1000000);
@@ -21,7 +21,7 @@ static uint64_t clock_us(const struct sim *s, const struct sim_machine *m)
 
 static uint64_t delay_until(const struct sim *s, const struct sim_machine *m, uint64_t clock_at_us)
 {
-    uint64_t now = clock_us(s, m), us = MAX(clock_at_us, now + 1000) - now;
+    uint64_t now = machine_clock_us(s, m), us = MAX(clock_at_us, now + 1000) - now;
     return us - (uint64_t)((int64_t)MIN(us, 1000000000000u) * m->clock_ppm / 1000000);
 }
 
@@ -175,7 +175,7 @@ void machine_step(struct sim *s, struct sim_machine *m, struct node_input *in)
 {
     if (!m->node)
         return;
-    in->now_us = clock_us(s, m);
+    in->now_us = machine_clock_us(s, m);
     node_step(m->node, in);
     drain(s, m);
     collect_later(s, m);
@@ -279,7 +279,7 @@ void machine_boot(struct sim *s, struct sim_machine *m)
         enum rgkv_err err = manifest_decode(buf_bytes(&m->manifest), &manifest);
         ASSERT(err == RGKV_OK);
     }
-    struct node_options o = {.seed = prng_next(&s->prng), .now_us = clock_us(s, m), .boot = prng_next(&s->prng), .version = "sim",
+    struct node_options o = {.seed = prng_next(&s->prng), .now_us = machine_clock_us(s, m), .boot = prng_next(&s->prng), .version = "sim",
                              .n_controllers = s->n_controllers, .nshards = s->nshards, .snapshot_bytes = s->snapshot_bytes,
                              .chunk_bytes = s->chunk_bytes, .append_entries_max = s->append_entries_max, .manifest = &manifest};
     memcpy(o.addr, m->addr, sizeof(o.addr));

@@ -1,6 +1,7 @@
 /* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
  * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. --scenario WHICH: instead, the scenarios of that number (S5, P19), or "all", with
  * each seed (scenario.h). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first] [--moves N] [--scenario WHICH]\n");
         return 2;
     }
+    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* memory goes from one seed to the next, and not back to the kernel */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 16 << 20);
     base_fail_hook = bug_found;
     signal(SIGSEGV, crashed);
     signal(SIGABRT, crashed);

@@ -293,11 +293,21 @@ static void check_changes(struct sim *s, const struct node_replica_info *i, cons
         sim_fail(s, "group %" PRIu64 ": the leader of term %" PRIu64 " began a change of its members too early", i->gid, st->term);
 }
 
+/* What is in force is in the log, or was when the log before it was compacted. */
+static void check_in_force(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+{
+    uint64_t at = raft_config_index(i->raft);
+    const struct raft_entry *e = raft_entry_at(i->raft, at);
+    if (at > st->last_index || (e && e->kind != RAFT_CONFIG))
+        sim_fail(s, "group %" PRIu64 ", member %" PRIu64 ": the configuration in force, of index %" PRIu64 ", is not in its log", i->gid, i->member,
+                 at);
+}
+
 static void note_config(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
 {
     struct sim_config *c = config_of(&s->members, i->gid, i->incarnation);
     uint64_t index = raft_config_index(i->raft);
-    if (index > st->commit || index < c->index)
+    if (index > st->commit || index < c->index || (index == c->index && c->config.n))
         return;
     if (index > c->index && c->config.wish > raft_config(i->raft)->wish)
         sim_fail(s, "group %" PRIu64 ": the configuration at %" PRIu64 " follows an older wish than the one before", i->gid, index);
@@ -309,6 +319,7 @@ void members_check(struct sim *s, const struct node_replica_info *i, const struc
 {
     if (i->ctrl)
         s->members.version_seen = MAX(s->members.version_seen, ctrl_view(i->ctrl)->version);
+    check_in_force(s, i, st);
     note_config(s, i, st);
     if (st->role == RAFT_LEADER)
         check_changes(s, i, st);

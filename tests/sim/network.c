@@ -64,6 +64,14 @@ static void once_more(struct sim *s, unsigned from, unsigned to, struct sim_parc
     sim_at(s, prng_between(&s->prng, 100000, 6000000), (struct sim_event){.kind = SIM_FRAME, .who = to, .from = from, .parcel = p});
 }
 
+static void raft_message_sent(struct sim *s, const struct sim_machine *m, const struct msg *msg)
+{
+    if (msg->raft.message.kind == RAFT_TIMEOUT_NOW)
+        durable_check_handover(s, m, msg);
+    else
+        durable_check_promise(s, m, msg);
+}
+
 static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes frame)
 {
     unsigned copies = copies_of(s, from, to);
@@ -73,7 +81,7 @@ static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes fra
         bed_lie(s, from, to, &p->msg);
     watch_message(s, &p->msg);
     if (p->msg.kind == MSG_RAFT && from < SIM_MACHINES_MAX)
-        durable_check_promise(s, &s->machines[from], &p->msg);
+        raft_message_sent(s, &s->machines[from], &p->msg);
     if (copies && from != to && p->msg.kind == MSG_RAFT && prng_chance(&s->prng, s->network.late_permille, 1000))
         once_more(s, from, to, p);
     for (unsigned i = 0; i < copies; i++) {

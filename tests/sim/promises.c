@@ -124,12 +124,35 @@ void durable_check_promise(struct sim *s, const struct sim_machine *m, const str
                  st->gid, st->member, (int)r->kind, r->term, r->log_index, d->term, d->vote, d->base + d->n);
 }
 
+static bool replica_of(const struct sim_machine *m, const struct sim_stored *st, struct node_replica_info *ret_i)
+{
+    for (unsigned k = 0; node_replica_info(m->node, k, ret_i); k++)
+        if (ret_i->replica == st->replica && ret_i->raft)
+            return true;
+    return false;
+}
+
 static const struct sim_stored *stored_by(const struct sim *s, const struct node_replica_info *i, uint64_t member)
 {
     const struct sim_stored *st = NULL;
     for (unsigned k = 0; !st && k < s->n_machines; k++)
         st = promising(&s->machines[k], &(struct msg_envelope){i->gid, i->incarnation, member, 0});
     return st;
+}
+
+/* Who is told to campaign at once has all that the leader has: else nobody leads for a while, and that was no election's work. A
+ * leader that takes itself out tells the best there is. */
+void durable_check_handover(struct sim *s, const struct sim_machine *m, const struct msg *msg)
+{
+    const struct sim_stored *st = promising(m, &msg->raft.envelope), *to;
+    struct node_replica_info i;
+    struct raft_status status;
+    if (!st || !replica_of(m, st, &i) || !(to = stored_by(s, &i, msg->raft.message.to)))
+        return;
+    raft_status(i.raft, &status);
+    if (status.role == RAFT_LEADER && status.term == msg->raft.message.term && !holds(&to->durable, status.last_index, status.last_term))
+        sim_fail(s, "group %" PRIu64 ": leadership goes from member %" PRIu64 " to %" PRIu64 ", which lacks entry %" PRIu64, i.gid, i.member,
+                 msg->raft.message.to, status.last_index);
 }
 
 void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint64_t commit)

@@ -80,6 +80,9 @@ struct sim_job {
     bool told;                 /* that there is no space */
     struct sim_job *next;
 };
+struct sim_seen {              /* what the invariants of a replica are about */
+    uint64_t term, vote, role, first, last, commit, applied, config_index;
+};
 struct sim_stored {            /* the files of one replica on one machine: outlive the process */
     uint64_t gid, incarnation, member;
     struct table *table, *table_new;
@@ -91,6 +94,8 @@ struct sim_stored {            /* the files of one replica on one machine: outli
     struct sim_job *jobs;
     bool working;
     uint64_t commit_seen, applied_seen, led_term; /* invariants: never back within one boot */
+    struct sim_seen seen;
+    uint64_t state_checked, states_skipped;
 };
 struct sim_rot {               /* a bit that has turned over */
     bool there;
@@ -126,6 +131,7 @@ void machine_crash(struct sim *s, struct sim_machine *m);  /* the power goes */
 void machine_kill(struct sim *s, struct sim_machine *m);   /* the process ends, the disk's cache stays */
 void machine_stop(struct sim *s, struct sim_machine *m);   /* … when it has handed over what it leads */
 void machine_end_soon(struct sim *s, struct sim_machine *m, bool power); /* … by an event, when its step is over; it comes back */
+uint64_t machine_clock_us(const struct sim *s, const struct sim_machine *m);
 bool machine_leads(const struct sim_machine *m, uint64_t gid); /* 0: any group of shards */
 void machine_lose_disk(struct sim_machine *m);              /* … and all that was on it; while it is down */
 void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us);
@@ -161,6 +167,7 @@ uint64_t durable_lowest(const struct wal_batch *b); /* index; UINT64_MAX: no ent
 void durable_reset(struct sim_durable *d, uint64_t index);
 void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w);
 void durable_check_promise(struct sim *s, const struct sim_machine *m, const struct msg *msg);
+void durable_check_handover(struct sim *s, const struct sim_machine *m, const struct msg *msg);
 void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint64_t commit);
 
 /* ---- network.c ---- */
