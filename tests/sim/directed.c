@@ -72,6 +72,7 @@ static void replaced(struct sim *s, unsigned machine)
 {
     sim_trace(s, "n%u is not heard any more, but hears", machine);
     hears_nobody(s, machine, true, false);
+    ghosts_trickle(s, machine);
     script_later(s, prng_between(&s->prng, 800000, 2000000), SCRIPT_OVER, machine, 0);
 }
 

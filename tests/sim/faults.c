@@ -225,6 +225,7 @@ void faults_begin(struct sim *s)
     s->disk_faults = prng_chance(&s->prng, 1, 2);
     n->spike_us = prng_between(&s->prng, 1000, 2000000);
     directed_begin(s);
+    ghosts_begin(s);
     members_begin(s);
     sim_at(s, prng_below(&s->prng, FAULT_GAP_US), (struct sim_event){.kind = SIM_FAULT});
 }
@@ -241,6 +242,7 @@ void faults_end(struct sim *s)
 {
     s->faults_on = false;
     s->directed = (struct sim_directed){0};
+    ghosts_end(s);
     network_heal(s);
     heal(s);
     for (unsigned i = 0; i < s->n_machines; i++) {

@@ -123,6 +123,7 @@ static void check_leader(struct sim *s, struct sim_machine *m, const struct node
         HASH_ADD(hh, t->terms, key, sizeof(key), term);
         t->elections++;
         directed_leader(s, m);
+        ghosts_leader(s, m);
     }
     if (term->leader != st->id)
         sim_fail(s, "group %llu: members %llu and %llu both lead in term %llu", (unsigned long long)i->gid,

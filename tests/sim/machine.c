@@ -116,7 +116,7 @@ void machine_pause(struct sim *s, struct sim_machine *m, uint64_t us)
         return;
     sim_trace(s, "%s stands still for %.3f s", m->addr, (double)us / 1e6);
     s->counts.pauses++;
-    m->paused_until_us = s->now_us + us;
+    m->paused_until_us = MAX(m->paused_until_us, s->now_us + us); /* what waits for its waking waits until then */
 }
 
 void machine_suspend(struct sim *s, struct sim_machine *m, uint64_t us, uint64_t jump_us)

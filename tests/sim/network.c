@@ -82,6 +82,8 @@ static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes fra
     watch_message(s, &p->msg);
     if (p->msg.kind == MSG_RAFT && from < SIM_MACHINES_MAX)
         raft_message_sent(s, &s->machines[from], &p->msg);
+    if (p->msg.kind == MSG_RAFT)
+        ghosts_sent(s, from, to, p);
     if (copies && from != to && p->msg.kind == MSG_RAFT && prng_chance(&s->prng, s->network.late_permille, 1000))
         once_more(s, from, to, p);
     for (unsigned i = 0; i < copies; i++) {

@@ -1,5 +1,5 @@
-/* A bit turns over on a disk: in a log's segment that is not its newest (what the last batch holds cannot be told from a torn
- * write, P22), in the header of the newest, or in the manifest. It must be found at the next start, by the checksums, and then
+/* A bit turns over on a disk: in a log's segment, but for the last batches of the newest (what the last one holds cannot be told from a
+ * torn write, P22), or in the manifest. It must be found at the next start, by the checksums, and then
  * nothing of it is served; the bit is put back, as by somebody who brings the disk's copy, and the machine starts again. */
 #include <stdio.h>
 
@@ -34,6 +34,27 @@ static uint64_t file_bytes(struct vfs *v, const char *path)
     return bytes;
 }
 
+/* Where the last batch but one begins: what is before it has a whole batch behind it. */
+static uint64_t settled_bytes(struct vfs *v, const char *path)
+{
+    uint64_t bytes = file_bytes(v, path), begins[2] = {WAL_SEGMENT_HEADER_BYTES, WAL_SEGMENT_HEADER_BYTES};
+    struct buf file = {0};
+    struct vfs_file *f;
+    if (bytes < WAL_SEGMENT_HEADER_BYTES + 8 || v->ops->open(v, path, false, &f))
+        return MIN(bytes, WAL_SEGMENT_HEADER_BYTES);
+    enum rgkv_err err = v->ops->read(f, 0, bytes, &file);
+    v->ops->close(f);
+    const uint8_t *magic = file.data + WAL_SEGMENT_HEADER_BYTES, none[8] = {0};
+    for (uint64_t at = WAL_SEGMENT_HEADER_BYTES; !err && at + 8 <= file.len && memcmp(magic, none, 8) != 0; at += 8) {
+        if (memcmp(file.data + at, magic, 8) != 0)
+            continue;
+        begins[0] = begins[1];
+        begins[1] = at;
+    }
+    buf_release(&file);
+    return begins[0];
+}
+
 static void turn_over(struct sim *s, struct sim_machine *m, const char *dir, struct bytes names)
 {
     struct sim_rot *r = &m->rot;
@@ -42,7 +63,7 @@ static void turn_over(struct sim *s, struct sim_machine *m, const char *dir, str
     if (!name || !strstr(name, ".wal"))
         return;
     snprintf(r->path, sizeof(r->path), "%s/%s", dir, name);
-    uint64_t bytes = file_bytes(m->disk, r->path), room = which + 1 == n ? MIN(bytes, WAL_SEGMENT_HEADER_BYTES) : bytes;
+    uint64_t bytes = file_bytes(m->disk, r->path), room = which + 1 == n ? settled_bytes(m->disk, r->path) : bytes;
     if (room == 0)
         return;
     r->offset = prng_below(&s->prng, room);

@@ -143,6 +143,7 @@ void sim_free(struct sim *s)
         machine_release(s, &s->machines[i]);
     for (unsigned i = 0; i < s->n_callers; i++)
         caller_release(&s->callers[i]);
+    ghosts_end(s);
     sim_heap_release(&s->heap);
     history_release(&s->history);
     truth_free(s->truth);

@@ -12,6 +12,7 @@
  *   invariants.c  raft's, at every step         history.c   what clients saw: linearizability
  *   members.c     members come and go, machines lose their disks
  *   faults.c      what goes wrong, when         directed.c  what goes wrong at the worst moment
+ *   ghosts.c      old answers, short appends
  *   watch.c       the steps of a shard's move     moves.c       … and a crash at each of them
  *   scenarios_*.c scenarios by number and name    bed.c         … what their scripts are made of
  *   sim.c         one run: set up, faults, heal, final checks
@@ -332,6 +333,29 @@ void directed_leader(struct sim *s, struct sim_machine *m);    /* began to lead 
 /* A shard changed its state in what the machine has applied, the first of its group to do so. */
 void directed_shard(struct sim *s, struct sim_machine *m, uint64_t gid, uint32_t shard, enum kv_shard_state now);
 
+/* ---- ghosts.c ---- */
+
+#define SIM_GHOSTS 24u
+struct sim_ghost {
+    unsigned from;
+    struct sim_parcel *parcel;
+};
+struct sim_ghost_ring {        /* what came to a machine last */
+    unsigned next;
+    struct sim_ghost kept[SIM_GHOSTS];
+};
+struct sim_ghosts {
+    struct prng prng;          /* its own: what others draw stays as it is */
+    bool on;
+    unsigned short_permille;
+    struct sim_ghost_ring acks[SIM_MACHINES_MAX], beats[SIM_MACHINES_MAX];
+};
+void ghosts_begin(struct sim *s);
+void ghosts_end(struct sim *s);
+void ghosts_sent(struct sim *s, unsigned from, unsigned to, struct sim_parcel *p); /* a message of raft's */
+void ghosts_leader(struct sim *s, const struct sim_machine *m);
+void ghosts_trickle(struct sim *s, unsigned machine);
+
 /* ---- members.c ---- */
 
 #define SIM_CONFIGS_MAX 64u
@@ -360,7 +384,7 @@ void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uin
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
     uint64_t virtual_us;
 };
 struct sim {
@@ -379,6 +403,7 @@ struct sim {
     struct sim_op last_reads[SIM_KEYS];
     struct sim_truth *truth;
     struct sim_directed directed;
+    struct sim_ghosts ghosts;
     struct sim_watch watch;
     struct sim_members members;
     struct bed *bed;           /* NULL: no scenario */
