@@ -6,37 +6,10 @@
 #     partitions.sh     RGKVFS_FULL=1: each partition lasts 10 s and not 1, and all of it runs three times
 [ -n "${RGKV_OWN_NET:-}" ] || [ "$(id -u)" != 0 ] || RGKV_OWN_NET=1 exec unshare --net --mount --propagation private bash "$0" "$@"
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
+. "${top_srcdir:-.}/tests/cluster/netns-lib.sh" || exit 1
 limit "$([ -n "$full" ] && echo 900 || echo 120)"
 hold_s=${full:+10}
 hold_s=${hold_s:-1}
-
-# ---- the network ----
-
-mkdir -p /run/netns && mount -t tmpfs none /run/netns && ip netns add try 2>/dev/null && ip netns del try || skip "no network namespaces here"
-ip link set lo up
-echo 1 >/proc/sys/net/ipv4/ip_forward || skip "this network namespace cannot forward"
-for i in 1 2 3; do
-    { ip netns add "n$i" && ip link add "v$i" type veth peer name eth0 netns "n$i"; } || skip "no veth here"
-    ip addr add "10.77.$i.1/24" dev "v$i"
-    ip link set "v$i" up
-    ip -n "n$i" addr add "10.77.$i.2/24" dev eth0
-    ip -n "n$i" link set eth0 up
-    ip -n "n$i" link set lo up
-    ip -n "n$i" route add default via "10.77.$i.1"
-    node_addr[$i]=10.77.$i.2:7400
-done
-ip rule add from 10.77.1.2 to 10.77.9.2 blackhole pref 1 2>/dev/null && ip rule del pref 1 || skip "no routing rules here"
-
-# The daemon, in the namespace that its address says.
-real_rgkvd=$rgkvd
-printf '#!/bin/sh\nns=${2#10.77.}\nexec ip netns exec "n${ns%%%%.*}" "%s" "$@"\n' "$real_rgkvd" >"$work/rgkvd-in-ns"
-chmod +x "$work/rgkvd-in-ns"
-rgkvd=$work/rgkvd-in-ns
-
-# cut_one A B: nothing from A arrives at B.
-cut_one() { ip rule add from "10.77.$1.2" to "10.77.$2.2" blackhole pref "$((100 + 10 * $1 + $2))"; }
-cut_both() { cut_one "$1" "$2"; cut_one "$2" "$1"; }
-heal() { local p; for p in $(ip rule | sed -n 's/^\(1[0-9][0-9]\):.*/\1/p'); do ip rule del pref "$p"; done; }
 
 # ---- what happens ----
 
@@ -58,11 +31,7 @@ during() {
     echo "$1: $(($(leads) - before)) changes of the leader"
 }
 
-n_nodes=3
-shards=16
-controllers=${node_addr[1]},${node_addr[2]},${node_addr[3]}
-node_options=(--insecure)
-for i in 1 2 3; do node_again "$i"; done
+netns_start 3
 join_nodes 101 1 2 3 || exit 1
 ledger_start load --workers 8 --timeout 30
 ledger_progress load 200
