@@ -110,6 +110,9 @@ class Model:
         if name in parent.children: raise Fails("EEXIST")
         parent.children[name] = node
         parent.mtime = None
+        if parent.mode & stat.S_ISGID:
+            node.gid = parent.gid
+            if node.kind == "d": node.mode |= stat.S_ISGID
         return node
 
     def file(self, path):
