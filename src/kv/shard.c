@@ -60,6 +60,8 @@ static void shard_enter(struct kv *k, uint32_t shard, enum kv_shard_state state,
 
 /* A shard that begins empty once more was given up with its data (P19): its revisions begin above any old one. */
 static uint64_t first_revision(uint64_t epoch) { return MUTANT(revision_reused) ? 0 : (epoch - 1) << 40; }
+/* … and so does its time, by more than four years an epoch: a request that was born before is old and no newcomer's (P5). */
+static uint64_t first_time_us(uint64_t epoch) { return (epoch - 1) << 47; }
 
 static enum rgkv_err shard_import(struct kv *k, const struct kv_command *c)
 {
@@ -68,8 +70,10 @@ static enum rgkv_err shard_import(struct kv *k, const struct kv_command *c)
         return RGKV_STALE;
     shard_clear(k, c->shard);
     s->from = c->from;
-    if (c->from == 0)
+    if (c->from == 0) {
         s->revision = first_revision(c->epoch);
+        s->clock_us = first_time_us(c->epoch);
+    }
     shard_enter(k, c->shard, c->from ? KV_IMPORTING : KV_PREPARED, c->epoch);
     return RGKV_OK;
 }

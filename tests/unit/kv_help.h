@@ -19,7 +19,6 @@ struct rig {
     uint64_t time_us, applied;
     unsigned batch, in_batch;      /* commands per finish */
     uint64_t client, seq;
-    uint64_t born_us;
     uint32_t nshards;
     bool full;                     /* the table has no space */
     struct kv_result last;
@@ -178,9 +177,11 @@ static inline enum rgkv_err rig_do(struct rig *r, struct kv_request q)
 {
     q.client = r->client;
     q.seq = q.floor = ++r->seq;
-    q.born_us = r->time_us;
     if (q.key.len)
         q.shard = kv_key_shard(q.key, r->nshards);
+    struct kv_shard_status s;
+    kv_shard_status(r->kv, q.shard, &s);
+    q.born_us = s.time_us > r->time_us ? s.time_us : r->time_us; /* it has heard of the shard just now */
     struct kv_command c = {.kind = KV_REQUEST, .request = q};
     return rig_apply(r, &c);
 }

@@ -631,6 +631,24 @@ static void P13_a_shard_that_was_given_up_begins_above_its_old_revisions(void **
     rig_free(b);
 }
 
+static void P19_a_retry_from_before_a_shard_was_given_up_is_not_executed_again(void **state)
+{
+    struct rig *a = rig_new(1), *b = rig_new_blank(1);
+    clock_to(a, a->time_us + 10 * SESSION_TTL_US); /* an old group, and one that is new */
+    assert_int_equal(append(a, "log", bytes_str("line")), RGKV_OK);
+    rig_shard(b, KV_IMPORT, 0, 5, 0);
+    rig_shard(b, KV_ACTIVATE, 0, 5, 0);
+    struct kv_command retry = {.kind = KV_REQUEST, .request = ask(KV_APPEND, "log")};
+    retry.request.client = a->client;
+    retry.request.seq = retry.request.floor = a->seq;
+    retry.request.born_us = a->time_us;
+    retry.request.data = bytes_str("line");
+    assert_int_equal(rig_apply(b, &retry), RGKV_SESSION_EXPIRED);
+    assert_int_equal(get(b, "log"), RGKV_NOT_FOUND);
+    rig_free(a);
+    rig_free(b);
+}
+
 static void pinned_readers_go_on_at_the_new_group(void **state)
 {
     static uint8_t big[100000];
@@ -673,7 +691,7 @@ struct world {
     struct piece pieces[IMAGE_PIECES];
     struct buf expected;   /* of the file "f": what was acknowledged, in order */
     bool exists;
-    uint64_t seq, floor_born;
+    uint64_t seq, heard_us;
     struct kv_request last; /* may be sent again, anywhere */
     char last_text[2];
 };
@@ -778,14 +796,26 @@ static void world_note(struct world *w, enum rgkv_err err, bool duplicate)
     w->appended++;
 }
 
+/* The client hears the shard's time before it asks for anything. */
+static void world_contact(struct world *w)
+{
+    for (unsigned i = 0; i < GROUPS; i++)
+        if (at(w, i).state == KV_SERVING)
+            w->heard_us = at(w, i).time_us;
+}
+
 /* A new request, or the last one again; at any group. It is executed by at most one. */
 static void world_write(struct world *w)
 {
     struct rig *r = w->groups[prng_below(&w->prng, GROUPS)];
+    world_contact(w);
+    if (w->heard_us == 0)
+        return;
     if (w->last.seq == 0 || prng_chance(&w->prng, 1, 3)) {
         w->last = ask(prng_chance(&w->prng, 1, 6) ? KV_DELETE : KV_APPEND, "f");
         w->last.client = 1;
         w->last.seq = w->last.floor = ++w->seq;
+        w->last.born_us = w->heard_us;
         w->last_text[0] = (char)('a' + w->seq % 26);
         w->last.data = bytes_str(w->last_text);
     }
@@ -899,6 +929,7 @@ int main(void)
         cmocka_unit_test(P10_an_import_clears_what_a_pending_drop_left),
         cmocka_unit_test(P10_clearing_and_filling_in_one_batch_keeps_only_the_new),
         cmocka_unit_test(P13_a_shard_that_was_given_up_begins_above_its_old_revisions),
+        cmocka_unit_test(P19_a_retry_from_before_a_shard_was_given_up_is_not_executed_again),
         cmocka_unit_test(pinned_readers_go_on_at_the_new_group),
         cmocka_unit_test(P17_never_two_serve_and_nothing_is_lost_doubled_or_brought_back),
     };
