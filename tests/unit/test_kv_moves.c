@@ -692,6 +692,7 @@ struct world {
     struct buf expected;   /* of the file "f": what was acknowledged, in order */
     bool exists;
     uint64_t seq, heard_us;
+    bool heard;
     struct kv_request last; /* may be sent again, anywhere */
     char last_text[2];
 };
@@ -800,8 +801,10 @@ static void world_note(struct world *w, enum rgkv_err err, bool duplicate)
 static void world_contact(struct world *w)
 {
     for (unsigned i = 0; i < GROUPS; i++)
-        if (at(w, i).state == KV_SERVING)
+        if (at(w, i).state == KV_SERVING) {
             w->heard_us = at(w, i).time_us;
+            w->heard = true;
+        }
 }
 
 /* A new request, or the last one again; at any group. It is executed by at most one. */
@@ -809,7 +812,7 @@ static void world_write(struct world *w)
 {
     struct rig *r = w->groups[prng_below(&w->prng, GROUPS)];
     world_contact(w);
-    if (w->heard_us == 0)
+    if (!w->heard)
         return;
     if (w->last.seq == 0 || prng_chance(&w->prng, 1, 3)) {
         w->last = ask(prng_chance(&w->prng, 1, 6) ? KV_DELETE : KV_APPEND, "f");
