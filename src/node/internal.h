@@ -109,6 +109,7 @@ enum replica_state { REPLICA_OPENING, REPLICA_SAVING, REPLICA_RUNNING, REPLICA_I
 struct replica {
     uint32_t id;
     enum replica_state state;
+    uint64_t delete_again_us;          /* DELETING: its files could not be removed; 0: they are being */
     struct manifest_replica desc;
     struct raft *raft;
     struct table *table;

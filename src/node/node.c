@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define HOUSEKEEPING_US 20000u
+#define DELETE_AGAIN_US 1000000u
 
 /* ---- saying things ---- */
 
@@ -152,6 +153,7 @@ static void replica_deleted(struct node *n, struct replica *r, enum rgkv_err err
     if (err) {
         node_event(n, "group %llu: its deleted replica could not be removed: %s",
                    (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
+        r->delete_again_us = n->now_us + DELETE_AGAIN_US;
         return;
     }
     forget_in_manifest(n, &r->desc);
@@ -345,8 +347,18 @@ static void receive(struct node *n, const struct node_input *i)
 
 /* ---- time ---- */
 
+/* As long as its files are there, this machine can hold no new member of the group. */
+static void delete_again(struct node *n, struct replica *r)
+{
+    if (r->state != REPLICA_DELETING || !r->delete_again_us || n->now_us < r->delete_again_us)
+        return;
+    r->delete_again_us = 0;
+    out_effect(&n->out, &(struct node_effect){.kind = NODE_DELETE_REPLICA, .replica = r->id});
+}
+
 static void tick_replica(struct node *n, struct replica *r)
 {
+    delete_again(n, r);
     if (r->state != REPLICA_RUNNING)
         return;
     if (n->now_us >= raft_deadline_us(r->raft)) {

@@ -65,9 +65,10 @@ static void stored_deleted(struct sim_stored *st)
 static enum rgkv_err stored_delete(struct sim_machine *m, struct sim_stored *st)
 {
     char dir[96];
+    bool again = st->gid == UINT64_MAX; /* only the sync had failed */
     disk_dir(st, dir, sizeof(dir));
     stored_deleted(st);
-    enum rgkv_err err = m->disk->ops->remove_tree(m->disk, dir);
+    enum rgkv_err err = again ? RGKV_OK : m->disk->ops->remove_tree(m->disk, dir);
     return err ? err : vfs_sync_parent(m->disk, dir);
 }
 
