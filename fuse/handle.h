@@ -56,71 +56,33 @@ struct handle *handle_new(struct mount *m, struct inode *n, const struct fuse_fi
 struct handle *handle_of(const struct fuse_file_info *fi);
 /* The kernel's release (or the end of the mount): what is staged is committed, then the handle is freed. */
 void handle_released(struct handle *h);
-
 /* A call that works on the handle keeps it, whatever the kernel does meanwhile. */
+struct handle *handle_hold(struct handle *h);
+void handle_let_go(struct handle *h);
+
 /* The pin moved to what this key held when the node's `changes` were these. */
 void handle_pinned(struct handle *h, const struct key *k, uint64_t changes);
 /* Before a read: a pin that this mount has outdated itself is dropped, for those who are to see that. */
 void handle_repin(struct handle *h);
-struct handle *handle_hold(struct handle *h);
-void handle_let_go(struct handle *h);
+
+/* ---- staging ---- */
 
 bool handle_staged(const struct handle *h);        /* something is staged or on its way */
+bool handle_held_back(const struct handle *h);     /* … and stays here, for its name may be going (leave.h) */
 uint64_t handle_size(const struct handle *h, uint64_t base);
+void handle_list(struct handle *h);                /* keeps m->staged, and the timer that looks at it, as they should be */
 /* Notes who staged something, after it was done. */
 void handle_touch(struct handle *h, const struct fuse_ctx *who);
 /* Before a write that will be committed at once: a failure takes it back. */
 void handle_mark(struct handle *h);
 void handle_take_back(struct handle *h);           /* it failed or was interrupted, and waited behind another commit: it was never sent */
-/* Nothing is staged but the creation itself: an Append does that along the way. */
 /* The next write begins a value of its own if the file is still empty: then it is one Put, atomic at any size. */
 void handle_begin_value(struct handle *h);
-/* What is staged goes ahead to the store, so that more fits. `then` is called when it may be tried again; OK only then. */
 void handle_cleared(struct handle *h);             /* its stage was cleared: what went ahead of it is given up */
-void handle_spill(struct handle *h, struct call *c, handle_then *then);
+/* Nothing is staged but the creation itself: an Append does that along the way. */
 bool handle_only_creates(const struct handle *h);
 void handle_appended(struct handle *h);            /* such an Append was acknowledged */
 /* A failure that nobody was told of yet; OK: none. Telling it once is enough. */
 enum rgkv_err handle_take_failure(struct handle *h);
-
-/* On behalf of the handle's own call: waits until all that is staged now is committed. `then` is called exactly once, perhaps before this returns (if there is nothing to do). The
- * wait is given up with CANCELLED if its call is interrupted; if it was the only one, so is the commit. */
-void handle_commit(struct handle *h, struct call *c, handle_then *then);
-/* The same on behalf of somebody else: who gives up does not take back what others wrote. */
-void handle_await(struct handle *h, struct call *c, handle_then *then);
-/* The same for every handle of a node that has something on its way or has not created its file yet. Failures are
- * the handles' own business and not told. */
-void handles_settle(struct inode *n, struct call *c, handle_then *then);
-bool handles_unsettled(const struct inode *n);
-/* Values that went ahead in pieces belong to the shard of the name they had: before it goes, they are committed. One of the node's
- * handles is; ask again. */
-bool handles_spilled(const struct inode *n);
-void handles_unspill(struct inode *n, struct call *c, handle_then *then);
-/* From handles_leave to handles_stay the node's name may go, and with a directory's all names below. No commit and no Append starts there
- * meanwhile: it could reach the store behind the removal and bring the name back. handles_flown waits for those that were under way
- * before. After handles_stay, whose caller holds a reference, what was held back goes wherever the node is now: to its name, its new
- * name, or the orphan. */
-void handles_leave(struct mount *m, struct inode *n);
-void handles_flown(struct inode *n, struct call *c, handle_then *then);
-bool handles_leaving(const struct inode *n);       /* its name, or that of a directory above it */
-/* A file below the directory whose creation is staged here; NULL: none. */
-struct handle *handle_created_below(const struct mount *m, const struct inode *dir);
-void handles_stay(struct mount *m, struct inode *n);
-/* Who asks about a file on this mount waits until what was there to see before is committed (handle_await; then ask again):
- *
- *     a closed handle    the kernel does not wait for releases, so `: > f; stat f` would race with the Put of the empty value
- *     a shared one       of another process that may read what it writes, in place: two that work on one file (a database) agree by locks
- *                        or by a shared map, not by close. And pages of a map behind the size that is told would be cut off
- *
- * NULL: none is left. */
-struct handle *handle_to_await(const struct inode *n, const struct call *c);
-/* For a read through `self`: another handle that shares its file. */
-struct handle *handle_shared(const struct handle *self, const struct call *c);
-/* For an open, and for a truncation by path: that, or one whose file is not in the store yet. */
-struct handle *handle_unpublished(const struct inode *n, const struct call *c);
-/* It and another one work on the file in place: then the order of their writes counts, and each is committed at once. */
-bool handle_contends(const struct handle *h);
-/* For a listing of that directory: a closed handle of a file there, or one that has made its file and written nothing yet. */
-struct handle *handle_unlisted(const struct mount *m, const struct inode *dir, const struct call *c);
 
 #endif

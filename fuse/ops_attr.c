@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include "fuse/attr.h"
+#include "fuse/commit.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
+#include "fuse/siblings.h"
 
 static int tid_of(const struct call *c) { return fuse_req_ctx(c->req)->pid; }
 

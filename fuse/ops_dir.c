@@ -1,9 +1,11 @@
 #include <stdlib.h>
 
+#include "fuse/commit.h"
 #include "fuse/control.h"
 #include "fuse/dirhandle.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
+#include "fuse/siblings.h"
 
 #define DOTS 2u /* "." and ".." come before the entries */
 

@@ -2,10 +2,12 @@
 #include <unistd.h>
 
 #include "fuse/attr.h"
+#include "fuse/commit.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
 #include "fuse/proc.h"
+#include "fuse/siblings.h"
 
 static bool opens_for_read(int flags) { return (flags & O_ACCMODE) != O_WRONLY; }
 static bool opens_for_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }

@@ -2,11 +2,14 @@
 
 #include "fuse/ahead.h"
 #include "fuse/attr.h"
+#include "fuse/commit.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
+#include "fuse/leave.h"
 #include "fuse/ops.h"
 #include "fuse/orphan.h"
 #include "fuse/park.h"
+#include "fuse/siblings.h"
 
 struct io_call {
     struct call call;              /* node: the file */

@@ -1,9 +1,11 @@
 #include <stdlib.h>
 
 #include "fuse/attr.h"
+#include "fuse/commit.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
+#include "fuse/siblings.h"
 
 /* A name in a directory; the call's node is the directory. */
 struct name_call {

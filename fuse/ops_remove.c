@@ -2,10 +2,13 @@
 #include <stdlib.h>
 
 #include "fuse/attr.h"
+#include "fuse/commit.h"
 #include "fuse/handle.h"
+#include "fuse/leave.h"
 #include "fuse/ops.h"
 #include "fuse/later.h"
 #include "fuse/orphan.h"
+#include "fuse/siblings.h"
 
 #define AGAIN_MIN_MS 5u /* after a conflict of two renames, doubled at most */
 

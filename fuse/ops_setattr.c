@@ -1,10 +1,12 @@
 #include <stdlib.h>
 
 #include "fuse/attr.h"
+#include "fuse/commit.h"
 #include "fuse/control.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
 #include "fuse/orphan.h"
+#include "fuse/siblings.h"
 
 /* setattr in up to three steps, each only if it is needed: the size, what is staged (so that its Put does not undo new times), and
  * mode, owner and times. */

@@ -7,6 +7,7 @@
 #include "fuse/control.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
+#include "fuse/siblings.h"
 
 #define OWN "user.rgkv."
 
