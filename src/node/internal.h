@@ -50,7 +50,7 @@ struct read_wait {             /* a linearizable read: first its round, then its
     struct msg *request;       /* own copy */
 };
 struct held_frame {
-    char addr[ADDR_BYTES_MAX];
+    uint64_t member;
     size_t offset, len;
 };
 struct batch {                 /* one write of the log and what may be sent once it is durable */
@@ -109,6 +109,7 @@ enum replica_state { REPLICA_OPENING, REPLICA_SAVING, REPLICA_RUNNING, REPLICA_I
 struct replica {
     uint32_t id;
     enum replica_state state;
+    struct { uint64_t member, conn; } stranger; /* who spoke last of those whose address is not known */
     uint64_t delete_again_us;          /* DELETING: its files could not be removed; 0: they are being */
     struct manifest_replica desc;
     struct raft *raft;
@@ -241,6 +242,7 @@ uint64_t replica_time_us(const struct node *n, const struct replica *r); /* the 
 bool replica_leads(const struct node *n, const struct replica *r);       /* and heard of a quorum lately */
 bool replica_is_leader(const struct replica *r);
 const char *replica_leader_addr(const struct node *n, const struct replica *r, uint64_t *ret_member);
+struct buf *replica_out_to(struct node *n, const struct replica *r, uint64_t member); /* for frames; NULL: it is not known where that is */
 const char *replica_member_addr(const struct node *n, const struct replica *r, uint64_t member); /* NULL: unknown */
 void replica_close_machine(struct replica *r);
 

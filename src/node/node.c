@@ -302,11 +302,15 @@ static struct replica *addressed(struct node *n, const struct msg_envelope *e)
     return NULL;
 }
 
-static void receive_raft(struct node *n, const struct msg_raft *m)
+static void receive_raft(struct node *n, uint64_t conn, const struct msg_raft *m)
 {
     struct replica *r = addressed(n, &m->envelope);
     if (!r || m->envelope.from != m->message.from || m->envelope.to != m->message.to)
         return;
+    if (!replica_member_addr(n, r, m->envelope.from)) {
+        r->stranger.member = m->envelope.from;
+        r->stranger.conn = conn;
+    }
     struct raft_input in = {.kind = RAFT_RECEIVED, .message = &m->message};
     enum rgkv_err err = replica_step(n, r, &in);
     ASSERT(err == RGKV_OK);
@@ -319,7 +323,7 @@ static void receive(struct node *n, const struct node_input *i)
     if (!of_our_cluster(n, i->conn, m))
         return;
     switch (m->kind) {
-    case MSG_RAFT: receive_raft(n, &m->raft); break;
+    case MSG_RAFT: receive_raft(n, i->conn, &m->raft); break;
     case MSG_SNAPSHOT_CHUNK:
         if ((r = addressed(n, &m->snapshot_chunk.envelope)))
             transfer_chunk(n, r, i->conn, m);

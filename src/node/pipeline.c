@@ -17,34 +17,31 @@ static void encode_message(struct node *n, struct replica *r, const struct raft_
 void pipeline_send(struct node *n, struct replica *r, const struct raft_message *messages, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        const char *addr = replica_member_addr(n, r, messages[i].to);
-        if (addr)
-            encode_message(n, r, &messages[i], out_to_addr(&n->out, addr));
+        struct buf *to = replica_out_to(n, r, messages[i].to);
+        if (to)
+            encode_message(n, r, &messages[i], to);
     }
 }
 
 static void hold(struct node *n, struct replica *r, struct batch *b, const struct raft_message *m)
 {
-    const char *addr = replica_member_addr(n, r, m->to);
-    if (!addr)
-        return;
     if (b->n_held == b->held_cap) {
         b->held_cap = MAX(8u, b->held_cap * 2);
         b->held = mem_realloc(b->held, b->held_cap * sizeof(*b->held));
     }
     struct held_frame *h = &b->held[b->n_held++];
-    memset(h, 0, sizeof(*h));
-    strncpy(h->addr, addr, sizeof(h->addr) - 1);
-    h->offset = b->frames.len;
+    *h = (struct held_frame){.member = m->to, .offset = b->frames.len};
     encode_message(n, r, m, &b->frames);
     h->len = b->frames.len - h->offset;
 }
 
-static void release_held(struct node *n, struct batch *b)
+static void release_held(struct node *n, struct replica *r, struct batch *b)
 {
-    for (unsigned i = 0; i < b->n_held; i++)
-        buf_put(out_to_addr(&n->out, b->held[i].addr),
-                bytes_of(b->frames.data + b->held[i].offset, b->held[i].len));
+    for (unsigned i = 0; i < b->n_held; i++) {
+        struct buf *to = replica_out_to(n, r, b->held[i].member);
+        if (to)
+            buf_put(to, bytes_of(b->frames.data + b->held[i].offset, b->held[i].len));
+    }
     b->n_held = 0;
     buf_clear(&b->frames);
 }
@@ -79,15 +76,15 @@ void pipeline_commit(struct node *n, struct replica *r)
 {
     struct batch *b = filling(r);
     if (MUTANT(held_at_once))
-        release_held(n, b);
+        release_held(n, r, b);
     if (r->committing)
         return;
     if (!b->wal.must_sync) {
-        release_held(n, b); /* nothing in it needs the disk; a moved commit index is written with the next batch */
+        release_held(n, r, b); /* nothing in it needs the disk; a moved commit index is written with the next batch */
         return;
     }
     if (b->wal.bytes.len == 0) {
-        release_held(n, b); /* what had to be durable first was an earlier batch, and it is */
+        release_held(n, r, b); /* what had to be durable first was an earlier batch, and it is */
         b->wal.must_sync = false;
         return;
     }
@@ -103,7 +100,7 @@ void pipeline_commit(struct node *n, struct replica *r)
 
 static void persisted(struct node *n, struct replica *r, struct batch *b)
 {
-    release_held(n, b);
+    release_held(n, r, b);
     uint64_t index = b->wal.last_index, term = b->wal.last_term;
     b->wal = (struct wal_batch){0};
     if (index == 0)

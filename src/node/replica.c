@@ -181,6 +181,16 @@ const char *replica_member_addr(const struct node *n, const struct replica *r, u
     return m && m->addr[0] ? m->addr : NULL;
 }
 
+/* A member that lags knows those not who came since: it answers them where they spoke, or they could not win its vote and nobody could
+ * lead the group (section 4.1: a server answers whoever asks, whatever its own configuration says). */
+struct buf *replica_out_to(struct node *n, const struct replica *r, uint64_t member)
+{
+    const char *addr = replica_member_addr(n, r, member);
+    if (addr)
+        return out_to_addr(&n->out, addr);
+    return member == r->stranger.member && r->stranger.conn ? out_to_conn(&n->out, r->stranger.conn) : NULL;
+}
+
 const char *replica_leader_addr(const struct node *n, const struct replica *r, uint64_t *ret_member)
 {
     struct raft_status s;

@@ -203,9 +203,11 @@ static void ack(struct node *n, struct replica *r, const struct incoming *in, bo
     struct msg m = {.kind = MSG_SNAPSHOT_ACK, .snapshot_ack = {
         .envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, in->from}, .term = s.term, .snapshot_id = in->id,
         .next = in->number, .installed = installed, .refused = refused, .log_index = in->index}};
-    const char *addr = replica_member_addr(n, r, in->from);
-    if (addr)
-        node_send(n, addr, &m);
+    struct buf *to = replica_out_to(n, r, in->from);
+    if (to) {
+        m.cluster = n->manifest.cluster;
+        msg_encode(&m, to);
+    }
 }
 
 static void incoming_drop(struct node *n, struct replica *r)
