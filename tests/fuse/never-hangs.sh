@@ -47,7 +47,7 @@ PY
 }
 
 waiting() { grep -q "op=$1" "$c/mount/inflight"; }
-hard_waiting() { [ "$(grep -vc 'path=/.ctrl' "$work/hard/.ctrl/mount/inflight")" -ge "$1" ]; }
+hard_waiting() { [ "$(grep -c "path=/${2:-[^.]}" "$work/hard/.ctrl/mount/inflight")" -ge "$1" ]; }
 
 # what must hold while nobody answers
 dead() {
@@ -83,7 +83,7 @@ dead() {
     wait "$reader"
     check "ended by abort ($(($(now_ms) - start)) ms)" grep -q "Operation canceled" "$work/one.err"
     for i in 1 2 3 4 5; do stat "$work/hard/x$i" >/dev/null 2>>"$work/all.err" & echo $! >>"$work/all.pids"; done
-    wait_until 5 hard_waiting 5 || fail "five calls do not wait on the hard mount"
+    wait_until 5 hard_waiting 5 'x[1-5] ' || fail "five calls do not wait on the hard mount"
     check "abort all" bash -c "echo all > '$work/hard/.ctrl/mount/abort'"
     # shellcheck disable=SC2046
     wait $(cat "$work/all.pids")
