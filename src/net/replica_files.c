@@ -169,7 +169,12 @@ enum rgkv_err replica_files_open(struct replica_files *f, struct wal_recovered *
         return err;
     path_of(f, path, "wal");
     struct wal_recovered recovered = {0};
-    err = wal_open(f->vfs, path, &f->identity, &(struct wal_options){.segment_bytes = f->segment_bytes}, &f->wal, &recovered, why);
+    err = wal_open(f->vfs, path, &f->identity, &(struct wal_options){.segment_bytes = f->segment_bytes, .must_exist = !f->blank}, &f->wal,
+                   &recovered, why);
+    if (err == RGKV_NOT_FOUND) {
+        *ret_recovered = (struct wal_recovered){.created = true};
+        return RGKV_OK;
+    }
     if (!err)
         err = open_table(f, f->number, &f->table, why);
     if (err) {

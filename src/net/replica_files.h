@@ -26,6 +26,7 @@ struct replica_files {
     struct wal_identity identity;
     char dir[REPLICA_PATH_BYTES];
     uint64_t segment_bytes;         /* of the log; 0: its default */
+    bool blank;                     /* it has promised nothing yet: a missing log is a new one */
     struct wal *wal;                /* these four: NULL or 0 until opened */
     struct table *table;
     struct table *incoming;         /* a snapshot's, at number + 1 */
@@ -34,6 +35,8 @@ struct replica_files {
 
 /* The set's directory: made if need be, and what deletions left there is cleared away. */
 MUST_USE enum rgkv_err replica_files_prepare(struct vfs *v, const char *dir, struct buf *why);
+/* A log that is missing and was not blank is told as created, and nothing is opened or made in its place: else the next start would take
+ * what was made for the log that was lost (P1). */
 MUST_USE enum rgkv_err replica_files_open(struct replica_files *f, struct wal_recovered *ret_recovered, struct buf *why);
 void replica_files_close(struct replica_files *f);
 /* Closes, and removes all. One that is gone already is OK. */

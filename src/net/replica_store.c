@@ -277,6 +277,7 @@ static struct store *store_new(struct replica_stores *s, const struct node_effec
     t->files.vfs = s->options.vfs;
     t->files.shared = s->shared;
     t->files.segment_bytes = s->options.segment_bytes;
+    t->files.blank = d->blank;
     t->files.identity = (struct wal_identity){e->cluster, d->gid, d->incarnation, d->member};
     int len = snprintf(t->files.dir, sizeof(t->files.dir), "%s/%llu-%llu-%llu", s->dir, (unsigned long long)d->gid,
                        (unsigned long long)d->incarnation, (unsigned long long)d->member);

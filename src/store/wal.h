@@ -35,9 +35,10 @@ struct wal_recovered {
 
 struct wal_options {
     uint64_t segment_bytes;        /* start a new segment beyond this; default 16 MiB if 0 */
+    bool must_exist;               /* there was a log here: none is founded in its place */
 };
 
-/* `dir` exists or is created. An empty directory is a new log. */
+/* `dir` exists or is created. An empty directory is a new log; NOT_FOUND if it must exist. */
 MUST_USE enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal_identity *id, const struct wal_options *options,
                                 struct wal **ret_wal, struct wal_recovered *ret_recovered, struct buf *ret_why);
 void wal_close(struct wal *w);

@@ -338,6 +338,8 @@ enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal_identity
     if (!err)
         err = list_segments(&r);
     r.created = !err && r.n_numbers == 0;
+    if (r.created && options && options->must_exist)
+        err = RGKV_NOT_FOUND;
     if (!err)
         err = r.created ? found_log(&r) : recover(&r);
     recovery_release(&r);

@@ -46,6 +46,7 @@ static struct sim_stored *stored_open(struct sim_machine *m, const struct node_e
         st->table = table_mem_new();
     table_mem_hold(st->table, m->tables_behind);
     st->replica = e->replica;
+    st->blank = d->blank;
     return st;
 }
 
@@ -199,8 +200,12 @@ static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored
     char dir[96];
     disk_dir(st, dir, sizeof(dir));
     struct wal_identity id = {node_cluster(m->node), st->gid, st->incarnation, st->member};
-    struct wal_options options = {.segment_bytes = 32768};
+    struct wal_options options = {.segment_bytes = 32768, .must_exist = !st->blank};
     enum rgkv_err err = wal_open(m->disk, dir, &id, &options, &st->wal, &recovered, &why);
+    if (err == RGKV_NOT_FOUND) { /* as replica_files_open */
+        recovered = (struct wal_recovered){.created = true};
+        err = RGKV_OK;
+    }
     if (!err)
         durable_check_recovered(s, m, st, &recovered);
     m->hurt |= m->rot.there || err == RGKV_NO_SPACE; /* a node that finds no space to begin in ends */

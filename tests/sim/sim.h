@@ -86,6 +86,7 @@ struct sim_seen {              /* what the invariants of a replica are about */
 };
 struct sim_stored {            /* the files of one replica on one machine: outlive the process */
     uint64_t gid, incarnation, member;
+    bool blank;                /* a missing log is a new one */
     struct table *table, *table_new;
     struct sim_durable durable;
     uint64_t in_flight;        /* lowest index of the batch that was being written when the process ended */

@@ -14,7 +14,7 @@ struct disk {
 
 static void files_init(struct disk *d)
 {
-    d->files = (struct replica_files){.vfs = d->vfs, .shared = d->shared, .identity = {1, 2, 3, 4}};
+    d->files = (struct replica_files){.vfs = d->vfs, .shared = d->shared, .identity = {1, 2, 3, 4}, .blank = true};
     snprintf(d->files.dir, sizeof(d->files.dir), "%s", in_store_dir("replicas/2-3-4"));
 }
 
@@ -201,6 +201,25 @@ static void half_of_a_deleted_replica_is_cleared_away_at_the_next_start(void **s
     assert_false(exists(d, "replicas/2-3-4.dead"));
 }
 
+static void P1_a_log_that_was_lost_is_lost_at_every_start(void **state)
+{
+    struct disk *d = *state;
+    struct wal_recovered r = {0};
+    open_again(d, NULL);
+    log_entries(d, 1, 3);
+    replica_files_close(&d->files);
+    assert_int_equal(d->vfs->ops->remove_tree(d->vfs, in_store_dir("replicas/2-3-4/wal")), RGKV_OK);
+    for (unsigned start = 0; start < 3; start++) {
+        files_init(d);
+        d->files.blank = false;
+        assert_int_equal(replica_files_open(&d->files, &r, &d->why), RGKV_OK);
+        assert_true(r.created && !d->files.wal && !d->files.table);
+        replica_files_close(&d->files);
+    }
+    assert_int_equal(replica_files_delete(&d->files, &d->why), RGKV_OK);
+    assert_false(exists(d, "replicas/2-3-4"));
+}
+
 static void a_log_of_another_member_is_refused_with_a_sentence(void **state)
 {
     struct disk *d = *state;
@@ -255,6 +274,7 @@ int main(void)
         T(a_second_snapshot_replaces_the_first_one_that_was_not_finished),
         T(a_deleted_replica_is_gone_and_may_be_deleted_again),
         T(half_of_a_deleted_replica_is_cleared_away_at_the_next_start),
+        T(P1_a_log_that_was_lost_is_lost_at_every_start),
         T(a_log_of_another_member_is_refused_with_a_sentence),
         T(a_damaged_pointer_is_told_and_nothing_is_opened),
     };
