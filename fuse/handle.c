@@ -71,28 +71,32 @@ void handle_pinned(struct handle *h, const struct key *k, uint64_t changes)
     h->pinned_at = changes;
 }
 
-static bool may_be_updated(const struct inode *n)
+static bool updates(const struct handle *h) { return (h->flags & O_ACCMODE) == O_RDWR; }
+
+static bool is_updated(const struct inode *n)
 {
     const struct handle *h;
-    for (h = n->handles; h && !h->pin.roams; h = h->node_next)
+    for (h = n->handles; h && !updates(h); h = h->node_next)
         ;
     return h != NULL;
 }
 
-/* A reader keeps its version when somebody puts another one. But a program that changes a file and then begins to read it, and those who
- * have a file open to update it in place, perhaps as a shared map, see what was changed here. Pages that the kernel keeps are
- * everybody's: of the newest version that this mount knows. */
-static bool outdated(const struct handle *h)
+/* Who may write as well, or begins to read a file, sees what was changed here. Others keep the version that they are reading, whoever
+ * puts another one, as long as they go on from where they are; elsewhere they see the work of those who have the file open to update it
+ * in place. Pages that the kernel keeps are everybody's: of the newest version that this mount knows. */
+static bool outdated(const struct handle *h, uint64_t offset, bool of_map)
 {
     const struct inode *n = h->node;
     if (h->m->options->cache_s > 0)
         return h->pin.version != n->last.version;
-    return h->pinned_at != n->changes && (!h->pin.served || may_be_updated(n));
+    if (h->pinned_at == n->changes)
+        return false;
+    return !h->pin.served || updates(h) || of_map || (offset != h->pin.next && is_updated(n));
 }
 
-void handle_repin(struct handle *h)
+void handle_repin(struct handle *h, uint64_t offset, bool of_map)
 {
-    if (h->pin.set && outdated(h))
+    if (h->pin.set && outdated(h, offset, of_map))
         pin_drop(&h->pin);
 }
 

@@ -62,8 +62,8 @@ void handle_let_go(struct handle *h);
 
 /* The pin moved to what this key held when the node's `changes` were these. */
 void handle_pinned(struct handle *h, const struct key *k, uint64_t changes);
-/* Before a read: a pin that this mount has outdated itself is dropped, for those who are to see that. */
-void handle_repin(struct handle *h);
+/* Before a read: a pin that this mount has outdated itself is dropped, for those who are to see that. `of_map`: a page of a map is read. */
+void handle_repin(struct handle *h, uint64_t offset, bool of_map);
 
 /* ---- staging ---- */
 

@@ -20,7 +20,7 @@ struct io_call {
     struct key key;                /* read: which was asked */
     uint64_t changes;              /* read: of the node, when it was asked */
     struct buf data;               /* write: kept if it has to wait */
-    bool of_map;                   /* write: the kernel's pages of a shared map, whatever the file was opened with */
+    bool of_map;                   /* the kernel's pages of a map, whatever the file was opened with */
 };
 
 static void io_release(struct call *call)
@@ -118,7 +118,7 @@ static void ahead_came(struct call *call, enum rgkv_err err, struct bytes data)
 static void read_ask(struct io_call *c)
 {
     struct pin *p = &c->h->pin;
-    handle_repin(c->h);
+    handle_repin(c->h, c->offset, c->of_map);
     bool row = ahead_serves(c->h, c->offset, c->size);
     c->plan = pin_read(p, c->offset, c->size, mount_now_us(c->call.m));
     if (c->plan.ask == PIN_SERVE) {
@@ -181,6 +181,7 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
     }
     struct io_call *c = io_begin(req, "read", fi, off);
     c->size = (uint32_t)MIN(size, DATA_BYTES_MAX);
+    c->of_map = !fi->lock_owner; /* the kernel names an owner for each read(2), and none for a page */
     c->call.m->stats.reads++;
     read_begin(&c->call, RGKV_OK, "");
 }

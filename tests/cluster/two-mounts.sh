@@ -1,8 +1,10 @@
 #!/bin/bash
 # Two mounts of one cluster, with a follower, then leaders dying in between: what one side writes, the other reads with
 # its next command (B7); appends from both sides interleave exactly as they were acknowledged; of two exclusive creates
-# of a name exactly one wins, also when the answer gets lost in a failover (B10).
+# of a name exactly one wins, also when the answer gets lost in a failover (B10). What many threads read on both sides while others
+# overwrite and append to the same files is one linearizable history: nobody reads the beginning of one value and the rest of another.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
+. "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
 limit 150
 nodes_start 3
 mount_start a || exit 1
@@ -24,6 +26,14 @@ for i in $(seq 150); do
 done
 check "the log is 1 to 150" lines_are "$work/a/log" 150
 check_same "no other names" "$(ls "$work/a")" "$(printf 'log')"
+
+mkdir "$work/a/many"
+mixed=(--clients 6 --keys 16 --append 30 --put 12 --operations 600)
+history_start many_a --mount "$work/a/many" "${mixed[@]}"
+history_start many_b --mount "$work/b/many" --first-client 50 "${mixed[@]}"
+history_end
+check_linearizable
+rm -r "$work/a/many"
 
 # Exclusive creates of 50 names from both sides, each side in its own order of attempts, while leaders are killed.
 race() {

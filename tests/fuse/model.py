@@ -54,7 +54,9 @@ class Handle:
     def reads(self): return self.flags & os.O_ACCMODE != os.O_WRONLY
 
     def updates(self): return self.reads() and self.writes()
-    def outdated(self): return self.pin_changes != self.node.changes[self.mount] and (self.updates() or not self.served)
+    def outdated(self, at):
+        beside = at != self.next and any(h.mount == self.mount and h.updates() for h in self.node.handles)
+        return self.pin_changes != self.node.changes[self.mount] and (self.updates() or not self.served or beside)
 
     def shown(self):
         """What the value is once it is committed."""
@@ -326,7 +328,7 @@ class Model:
         if h.orphan: return [node.data[at:at + n]]
         h.commit()
         moves_on = at == 0 or (h.writes() and at != h.next)
-        if h.pin is None or (moves_on and not h.fresh) or h.outdated(): self.take(h)
+        if h.pin is None or (moves_on and not h.fresh) or h.outdated(at): self.take(h)
         elif h.fresh and h.pin_version != node.version:
             h.fresh = False
             return self.either(h, at, n)

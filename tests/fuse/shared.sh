@@ -27,13 +27,34 @@ for flags in (os.O_RDONLY, os.O_RDWR):
 
 # in the middle of reading: who may write as well sees it, who only reads keeps its version
 open(a + "/f", "wb").write(b"1" * 9000)
-reader, updater = os.open(a + "/f", os.O_RDONLY), os.open(a + "/f", os.O_RDWR)
+reader, updater, writer = [os.open(a + "/f", flags) for flags in (os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND)]
 assert os.pread(updater, 4096, 0) == b"1" * 4096
-os.close(updater)
 assert os.pread(reader, 4096, 0) == b"1" * 4096
 open(a + "/f", "wb").write(b"2" * 9000)
-assert os.pread(reader, 4096, 4096) == b"1" * 4096
+assert os.pread(updater, 2048, 4096) == b"2" * 2048
+assert os.pread(reader, 2048, 4096) == b"1" * 2048
+os.close(updater)
+os.write(writer, b"3")
+assert os.pread(reader, 1000, 8000) == b"1" * 1000
+assert os.pread(reader, 1000, 9000) == b""
+assert os.pread(reader, 1000, 0) == b"2" * 1000
+os.write(writer, b"3")
+assert os.pread(reader, 10000, 1000) == b"2" * 8000 + b"3"
+assert os.pread(reader, 1000, 9001) == b"3"
 os.close(reader)
+os.close(writer)
+
+# small values, too, that are replaced by others which begin like them: what came with the open goes on to its own end
+for how in (os.O_TRUNC, os.O_APPEND):
+    open(a + "/f", "w").write("one,")
+    reader = os.open(a + "/f", os.O_RDONLY)
+    assert os.read(reader, 4096) == b"one,"
+    open(a + "/f", "w").write("two,")
+    writer = os.open(a + "/f", os.O_WRONLY | how)
+    os.write(writer, b"two,three,")
+    assert os.read(reader, 4096) == b"", how
+    os.close(writer)
+    os.close(reader)
 
 # blocks of one are there for another's read, though they are not sent by themselves
 open(a + "/g", "wb").write(b"-" * 8192)
