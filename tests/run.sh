@@ -29,6 +29,8 @@ skipped=$(count SKIP)
 if [ "$failed" != 0 ] || { [ "$strict" = true ] && [ "$skipped" != 0 ]; }; then
     for trs in $(grep -lrsE '^:global-test-result: (FAIL|XPASS|ERROR|SKIP)$' --include='*.trs' .); do
         echo "==== ${trs%.trs}"
+        grep -aE -B 2 '^FAIL|FAILED|ERROR' "${trs%.trs}.log" | head -n 40 || true # why, however much came after it
+        echo "----"
         tail -n 60 "${trs%.trs}.log"
     done
 fi
