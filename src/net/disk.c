@@ -94,17 +94,6 @@ void disk_run(struct disk_lane *l, struct disk_job *j)
     start_due(l);
 }
 
-bool disk_run_here(struct disk_lane *l, struct disk_job *j)
-{
-    if (!disk_lane_idle(l) || l->held)
-        return false;
-    j->lane = l;
-    j->next = NULL;
-    j->work(j);
-    j->done(j);
-    return true;
-}
-
 void disk_put_back(struct disk_lane *l, struct disk_job *j)
 {
     j->next = l->first;

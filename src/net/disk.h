@@ -41,8 +41,6 @@ struct disk_lane {
 void disk_lane_init(struct disk_lane *l, uv_loop_t *loop);
 /* The job stays where it is until `done`. */
 void disk_run(struct disk_lane *l, struct disk_job *j);
-/* The same on this thread, `done` included, if nothing of the lane runs or waits; else false and nothing happened. */
-bool disk_run_here(struct disk_lane *l, struct disk_job *j);
 /* From `done`: the same job again, before all others, after disk_lane_release. */
 void disk_put_back(struct disk_lane *l, struct disk_job *j);
 void disk_lane_release(struct disk_lane *l);

@@ -10,11 +10,6 @@
 #define uthash_free(p, bytes) mem_free(p)
 #include <uthash.h>
 
-#define HERE_US_MAX 500u
-#define HERE_BYTES_MAX (256u << 10)
-#define HERE_SLOW_US 2000u        /* a commit that took longer, and for so long nothing is done on the loop: */
-#define HERE_CALM_US 5000000u     /* a disk that was busy once is mostly busy again at once */
-
 struct replica_stores {
     struct replica_stores_options options;
     char *dir;
@@ -22,10 +17,6 @@ struct replica_stores {
     struct store *by_replica;     /* uthash */
     unsigned n_jobs;
     bool closing;
-    struct job *commits;          /* of this round, not started yet */
-    uint64_t commit_us;           /* how long one takes lately: a moving average */
-    uint64_t calm_us;             /* when the disk may be trusted again */
-    unsigned n_large;             /* flushes, installs, …: their writes hold up everybody's syncs */
 };
 
 struct store {
@@ -42,7 +33,6 @@ struct store {
 struct job {
     struct disk_job disk;
     struct store *store;
-    struct job *next;             /* in `commits` */
     const struct row *row;
     struct wal_batch batch;
     uint64_t index, term;
@@ -54,7 +44,7 @@ struct job {
     struct table *table;          /* what the node is told of */
     struct table *old;            /* replaced, to be closed */
     uint64_t old_number;
-    uint64_t disk_bytes, took_us;
+    uint64_t disk_bytes;
 };
 
 /* ---- the work, on a pool thread ---- */
@@ -77,10 +67,7 @@ static enum rgkv_err logged(struct job *j, enum rgkv_err err)
 
 static enum rgkv_err commit_work(struct job *j)
 {
-    uint64_t began = clock_now_us();
-    enum rgkv_err err = logged(j, wal_commit(j->store->files.wal, &j->batch));
-    j->took_us = clock_now_us() - began;
-    return err;
+    return logged(j, wal_commit(j->store->files.wal, &j->batch));
 }
 static enum rgkv_err compact_work(struct job *j) { return logged(j, wal_compact(j->store->files.wal, j->index, j->term)); }
 static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
@@ -163,15 +150,9 @@ static void tell(struct job *j)
     s->options.step(s->options.arg, &in);
 }
 
-static bool is_large(const struct job *j)
-{
-    return j->row->effect == NODE_FLUSH || j->row->effect == NODE_SNAPSHOT_INSTALL || j->row == &retire_row;
-}
-
 static void job_free(struct job *j)
 {
     j->store->set->n_jobs--;
-    j->store->set->n_large -= is_large(j);
     wal_batch_release(&j->batch);
     wal_recovered_release(&j->recovered);
     buf_release(&j->why);
@@ -189,7 +170,6 @@ static struct job *job_new(struct store *s, struct job with)
     j->store = s;
     j->disk = (struct disk_job){.kind = with.row->lane, .urgent = with.row->effect == NODE_COMPACT, .work = on_work, .done = on_done};
     s->set->n_jobs++;
-    s->set->n_large += is_large(j);
     return j;
 }
 
@@ -223,19 +203,10 @@ static bool wait_for_space(struct job *j)
     return true;
 }
 
-static void note_commit(struct replica_stores *s, uint64_t took_us)
-{
-    s->commit_us = (s->commit_us * 7 + took_us) / 8;
-    if (took_us > HERE_SLOW_US)
-        s->calm_us = clock_now_us() + HERE_CALM_US;
-}
-
 static void on_done(struct disk_job *d)
 {
     struct job *j = (struct job *)d;
     struct store *s = j->store;
-    if (j->row->effect == NODE_COMMIT)
-        note_commit(s->set, j->took_us);
     if (wait_for_space(j))
         return;
     tell(j);
@@ -294,40 +265,11 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
         return false;
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
-    if (e->kind != NODE_COMMIT) {
-        job_start(t, (struct job){.row = row, .index = e->index, .term = e->term, .from = e->from, .to = e->to});
-        return true;
-    }
-    struct job *j = job_new(t, (struct job){.row = row, .batch = e->batch});
-    j->next = s->commits;
-    s->commits = j;
+    struct job job = {.row = row, .index = e->index, .term = e->term, .from = e->from, .to = e->to};
+    if (e->kind == NODE_COMMIT)
+        job.batch = e->batch;
+    job_start(t, job);
     return true;
-}
-
-/* Several are better off beside each other in the pool, large ones would hold up everybody else. */
-static bool fit_to_do_here(const struct replica_stores *s)
-{
-    const struct job *j = s->commits;
-    return !j->next && s->n_large == 0 && clock_now_us() >= s->calm_us && s->commit_us < HERE_US_MAX && j->batch.bytes.len < HERE_BYTES_MAX;
-}
-
-static bool do_here(struct replica_stores *s)
-{
-    struct job *j = s->commits;
-    return fit_to_do_here(s) && disk_run_here(&j->store->lane, &j->disk);
-}
-
-void replica_stores_commit(struct replica_stores *s)
-{
-    if (!s->commits)
-        return;
-    bool done = do_here(s);
-    struct job *j = s->commits;
-    s->commits = NULL;
-    for (struct job *next; !done && j; j = next) {
-        next = j->next;
-        disk_run(&j->store->lane, &j->disk);
-    }
 }
 
 static void store_free(struct store *t)

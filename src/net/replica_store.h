@@ -28,9 +28,6 @@ struct replica_stores_options {
 MUST_USE enum rgkv_err replica_stores_new(const struct replica_stores_options *o, struct replica_stores **ret_s, struct buf *why);
 /* Is it one of those that this module does? Takes a commit's batch. */
 bool replica_stores_effect(struct replica_stores *s, struct node_effect *e);
-/* At the end of a round, when what was to be sent is sent: starts the round's commits. May do one here and now, and step its outcome,
- * if the disk has been fast lately: waking a thread and being woken costs as much as a fast disk's sync. */
-void replica_stores_commit(struct replica_stores *s);
 void replica_stores_sweep(struct replica_stores *s, uint64_t now_us); /* now and then: what waits for space, what is gone */
 void replica_stores_memory(const struct replica_stores *s, struct table_rocks_memory *ret_m);
 bool replica_stores_idle(const struct replica_stores *s);

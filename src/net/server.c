@@ -247,14 +247,13 @@ static void again_set(struct server *s, bool again)
         uv_idle_stop(&s->again);
 }
 
-/* What a leader sends goes out before its own disk is written: the followers' disks work meanwhile. */
+/* What a leader sends goes out while its own disk is written: no sync is waited for on the loop, whose heartbeats would wait, too. */
 static void round_end(struct server *s)
 {
     bool worked = s->dirty;
     for (unsigned turn = 0; turn < ROUND_TURNS_MAX && s->dirty && !s->closing; turn++) {
         collect(s);
         conns_flush(s->conns);
-        replica_stores_commit(s->stores); /* may have an outcome at once: another turn */
     }
     conns_flush(s->conns);
     again_set(s, s->dirty && !s->closing);
