@@ -272,9 +272,10 @@ void ctrl_apply_promoted(struct ctrl *c, const struct ctrl_command *k, struct ct
     ctrl_members_store(c, &all);
 }
 
-/* What is left is no founding list any more, and a majority of the founders made their replicas, or they could not have
- * committed this. One that has not yet begins as an empty one and learns from the others. */
-static void founded_for_good(const struct ctrl_members *all)
+/* What is left without a founder is no founding list any more. A majority of the founders made their replicas, or they could not have
+ * committed this; one that has not yet begins as an empty one and learns from that entry who the members are. (When another member goes, the
+ * group may have logged nothing: it may never have let that one in.) */
+static void founder_removed(const struct ctrl_members *all)
 {
     for (unsigned i = 0; i < *all->n; i++)
         all->all[i].founding = false;
@@ -292,7 +293,9 @@ void ctrl_apply_removed(struct ctrl *c, const struct ctrl_command *k, struct ctr
     }
     if (m->node && !MUTANT(buried_early))
         ctrl_bury_later(c, &(struct ctrl_tombstone){all.gid, all.incarnation, m->id, m->node});
+    bool founder = m->founding;
     member_drop(&all, m);
-    founded_for_good(&all);
+    if (founder)
+        founder_removed(&all);
     ctrl_members_store(c, &all);
 }

@@ -245,6 +245,20 @@ TEST(who_made_no_replica_yet_does_not_found_with_a_list_that_has_changed)
     over(&w);
 }
 
+/* The group never let that one in, so its log does not say who the others are. */
+TEST(who_made_no_replica_yet_still_founds_when_somebody_goes_that_was_added_later)
+{
+    struct world w = founded();
+    add(&w, 101, 0, "g:1");
+    uint64_t id = last(&w, 101).id;
+    bind_at(&w, 101, id, 0xa0, "g:1");
+    say(&w, CTRL_REMOVE_MEMBER, 101, id);
+    assert_int_equal(say(&w, CTRL_REMOVED, 101, id).err, RGKV_OK);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(group(&w, 101).members[i].founding);
+    over(&w);
+}
+
 /* ---- the plan ---- */
 
 struct told {
@@ -345,6 +359,7 @@ int main(void)
         T(there_are_never_more_than_nine),
         T(P1_a_node_is_a_member_once_and_comes_back_only_when_its_old_replica_is_gone),
         T(who_made_no_replica_yet_does_not_found_with_a_list_that_has_changed),
+        T(who_made_no_replica_yet_still_founds_when_somebody_goes_that_was_added_later),
         T(P20_only_what_the_group_has_committed_with_the_wish_before_its_eyes_counts),
         T(a_member_is_promoted_when_the_leader_says_that_it_votes),
         T(a_machine_at_the_address_of_a_member_that_joins_takes_its_place),
