@@ -27,6 +27,7 @@ struct ctrl_report_replica {
     bool leader;                   /* only a leader that heard of a quorum lately says so; its shards are believed */
     uint64_t term, applied, leader_member;
     uint64_t log_bytes, disk_bytes;
+    bool lost;                     /* its log is gone: it takes no part, and is there to be deleted (P1) */
     bool configured;               /* only of leaders: `members` are committed, no change is under way */
     unsigned n_members;            /* only of leaders */
     struct ctrl_report_member members[MEMBERS_MAX];

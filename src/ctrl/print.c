@@ -156,7 +156,7 @@ static const char *member_word(const struct ctrl_member *m, const struct plan_no
         return "unheard";
     if (!plan_fresh(n, now_us))
         return "silent";
-    if (!r)
+    if (!r || r->lost)
         return "absent";
     return r->leader ? "leader" : "follower";
 }

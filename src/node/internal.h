@@ -104,7 +104,7 @@ struct catching_up {           /* a learner's round (members.c) */
 struct outgoing;               /* transfer.c: a snapshot on its way to a peer */
 struct incoming;               /* … and from the leader */
 
-enum replica_state { REPLICA_OPENING, REPLICA_SAVING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DELETING, REPLICA_REFUSED };
+enum replica_state { REPLICA_OPENING, REPLICA_SAVING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DELETING, REPLICA_DELETED, REPLICA_REFUSED };
 
 struct replica {
     uint32_t id;

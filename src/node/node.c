@@ -88,6 +88,18 @@ static void open_pending(struct node *n)
     }
 }
 
+/* Only now is a replica gone for good: the controller may forget that it has to be (P4). */
+static void drop_deleted(struct node *n)
+{
+    for (unsigned i = n->n_replicas; i-- > 0;) {
+        if (n->replicas[i]->state != REPLICA_DELETED)
+            continue;
+        replica_free(n->replicas[i]);
+        n->replicas[i] = n->replicas[--n->n_replicas];
+        poll_changed(n);
+    }
+}
+
 static void manifest_saved(struct node *n, const struct node_input *i)
 {
     n->manifest_saving = false;
@@ -100,6 +112,7 @@ static void manifest_saved(struct node *n, const struct node_input *i)
         return;
     }
     founding_manifest_saved(n);
+    drop_deleted(n);
     for (unsigned k = 0; k < n->n_replicas; k++)
         replica_saved(n, n->replicas[k]);
     open_pending(n);
@@ -156,12 +169,8 @@ static void replica_deleted(struct node *n, struct replica *r, enum rgkv_err err
         r->delete_again_us = n->now_us + DELETE_AGAIN_US;
         return;
     }
+    r->state = REPLICA_DELETED;
     forget_in_manifest(n, &r->desc);
-    for (unsigned i = 0; i < n->n_replicas; i++)
-        if (n->replicas[i] == r)
-            n->replicas[i] = n->replicas[--n->n_replicas];
-    replica_free(r);
-    poll_changed(n);
 }
 
 /* ---- lifecycle ---- */

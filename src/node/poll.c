@@ -74,9 +74,9 @@ static void make_report(struct node *n, struct arena *a, struct ctrl_report *to)
         told[to->n_replicas] = r;
         if (r->state == REPLICA_RUNNING)
             report_replica(n, r, a, &replicas[to->n_replicas++]);
-        else if (r->state != REPLICA_REFUSED)
+        else
             replicas[to->n_replicas++] = (struct ctrl_report_replica){
-                .gid = r->desc.gid, .incarnation = r->desc.incarnation, .member = r->desc.member};
+                .gid = r->desc.gid, .incarnation = r->desc.incarnation, .member = r->desc.member, .lost = r->state == REPLICA_REFUSED};
     }
     to->replicas = replicas;
     metrics_report(n, told, to->n_replicas, a, to);

@@ -50,7 +50,7 @@ static void put_report_replica(struct body_out *o, const struct ctrl_report_repl
     unsigned n_shards = fits ? r->n_shards : 0;
     put_row(o, TABLE_REPLICAS,
             (uint64_t[]){r->gid, r->incarnation, r->member, pair_of(fits && r->leader, n_shards), r->term, r->applied,
-                         r->leader_member, r->log_bytes, r->disk_bytes, pair_of(r->configured, r->n_members)});
+                         r->leader_member, r->log_bytes, r->disk_bytes, pair_of(r->configured | (uint32_t)r->lost << 1, r->n_members)});
     for (unsigned i = 0; i < r->n_members; i++)
         put_report_member(o, &r->members[i]);
     for (unsigned i = 0; i < n_shards; i++)
@@ -114,7 +114,9 @@ static void take_report_replica(struct body_in *in, struct ctrl_report_replica *
     r->leader_member = row[6];
     r->log_bytes = row[7];
     r->disk_bytes = row[8];
-    r->configured = in_bool(in, (uint32_t)row[9]);
+    uint64_t flags = in_range(in, (uint32_t)row[9], 0, 3);
+    r->configured = flags & 1;
+    r->lost = flags & 2;
     r->n_members = (unsigned)in_range(in, row[9] >> 32, 0, MEMBERS_MAX);
     for (unsigned i = 0; i < r->n_members && in->ok; i++)
         take_report_member(in, &r->members[i]);

@@ -226,17 +226,49 @@ static bool group_settled(const struct sim *s, const struct ctrl_group *g)
     return !g->founded || lost_in(s, g) || quiet(g);
 }
 
+/* Does the controller know of it, so that it is used or will be deleted? */
+static bool known_to(const struct ctrl_view *v, const struct manifest_replica *r)
+{
+    struct ctrl_group g;
+    for (unsigned i = 0; group_number(v, i, &g); i++)
+        for (unsigned k = 0; g.gid == r->gid && g.incarnation == r->incarnation && k < g.n; k++)
+            if (g.members[k].id == r->member)
+                return true;
+    for (unsigned i = 0; i < v->n_tombstones; i++)
+        if (v->tombstones[i].gid == r->gid && v->tombstones[i].incarnation == r->incarnation && v->tombstones[i].member == r->member)
+            return true;
+    return false;
+}
+
+/* A replica in somebody's manifest that would stay there for ever. */
+static const struct sim_machine *stray(const struct sim *s, const struct ctrl_view *v, struct manifest_replica *ret_r)
+{
+    struct manifest manifest;
+    for (unsigned i = 0; i < s->n_machines; i++) {
+        const struct sim_machine *m = &s->machines[i];
+        if (!m->node || !m->has_manifest || manifest_decode(buf_bytes(&m->manifest), &manifest))
+            continue;
+        for (unsigned k = 0; k < manifest.n_replicas; k++)
+            if (!known_to(v, &manifest.replicas[k])) {
+                *ret_r = manifest.replicas[k];
+                return m;
+            }
+    }
+    return NULL;
+}
+
 bool members_settled(const struct sim *s)
 {
     const struct ctrl_view *v = newest(s);
     struct ctrl_group g;
+    struct manifest_replica r;
     for (unsigned i = 0; v && group_number(v, i, &g); i++)
         if (!group_settled(s, &g))
             return false;
     for (unsigned i = 0; v && i < v->n_tombstones; i++)
         if (node_alive(s, v->tombstones[i].node))
             return false;
-    return v != NULL;
+    return v && !stray(s, v, &r);
 }
 
 static void tell_group(const struct sim *s, const struct ctrl_group *g, struct buf *out)
@@ -258,6 +290,10 @@ void members_tell(const struct sim *s, struct buf *out)
     for (unsigned i = 0; v && i < v->n_tombstones; i++)
         if (node_alive(s, v->tombstones[i].node))
             buf_printf(out, "; member %" PRIu64 " of group %" PRIu64 " is not deleted", v->tombstones[i].member, v->tombstones[i].gid);
+    struct manifest_replica r;
+    const struct sim_machine *m = v ? stray(s, v, &r) : NULL;
+    if (m)
+        buf_printf(out, "; %s holds member %" PRIu64 " of group %" PRIu64 ", which nobody will delete", m->addr, r.member, r.gid);
     if (!v)
         buf_printf(out, "; no controller has the newest view");
 }

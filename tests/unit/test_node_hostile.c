@@ -21,6 +21,8 @@ struct outside {
     uint64_t replies_bytes;
     unsigned snapshot_acks;
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
+    unsigned reported, lost;   /* replicas in the last report */
+    bool saves_hang;           /* the disk of the manifest */
 };
 
 #define ME "127.0.0.1:7000"
@@ -48,6 +50,12 @@ static void heard(struct outside *w, struct bytes frames)
         w->snapshot_acks += m.kind == MSG_SNAPSHOT_ACK;
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
+        if (m.kind == MSG_POLL) {
+            w->reported = m.poll.report.n_replicas;
+            w->lost = 0;
+            for (unsigned i = 0; i < w->reported; i++)
+                w->lost += m.poll.report.replicas[i].lost;
+        }
         if (m.kind != MSG_KV_REPLY || m.id >= ARRAY_LEN(w->answers))
             continue;
         w->answers[m.id] = m.kv_reply.err;
@@ -65,7 +73,10 @@ static void carry_out(struct outside *w, struct node_effect *e)
         if (!w->hangs)
             step(w, (struct node_input){.kind = NODE_COMMITTED, .replica = e->replica});
         break;
-    case NODE_SAVE_MANIFEST: step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED}); break;
+    case NODE_SAVE_MANIFEST:
+        if (!w->saves_hang)
+            step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+        break;
     case NODE_OPEN_REPLICA: open_replica(w, e->replica); break;
     case NODE_REPLY:
         w->reply_bytes_most = MAX(w->reply_bytes_most, e->frames.len);
@@ -266,6 +277,53 @@ static void P4_a_view_from_before_a_burial_gives_nobody_a_replica(void **state)
     view.version = 10;
     answer_poll(&w, view);
     assert_int_equal(w.n->manifest.n_replicas, 2);
+    stop(&w);
+}
+
+static void buried(struct outside *w)
+{
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 3, .incarnation = 1, .member = 1};
+    answer_poll(w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_tombstones = 1, .tombstones = &tombstone});
+    assert_int_equal(w->asked[NODE_DELETE_REPLICA], 1);
+}
+
+static unsigned reported(struct outside *w)
+{
+    struct msg m = {.kind = MSG_VIEW, .id = w->n->poll_id, .cluster = CLUSTER};
+    receive(w, &m);
+    w->now_us += 100000;
+    step(w, (struct node_input){.kind = NODE_TICK});
+    collect(w);
+    return w->reported;
+}
+
+static void P4_a_replica_is_reported_until_no_crash_can_bring_it_back(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    buried(&w);
+    assert_int_equal(reported(&w), 1);
+    w.saves_hang = true;
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    assert_int_equal(reported(&w), 1);
+    assert_int_equal(w.lost, 0);
+    step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+    assert_int_equal(reported(&w), 0);
+    assert_int_equal(w.n->manifest.n_replicas, 0);
+    stop(&w);
+}
+
+static void P4_one_whose_log_was_lost_is_reported_until_it_is_deleted(void **state)
+{
+    struct outside w = member();
+    w.manifest.replicas[0].blank = false;
+    start(&w);
+    assert_int_equal(reported(&w), 1);
+    assert_int_equal(w.lost, 1);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    assert_int_equal(reported(&w), 0);
     stop(&w);
 }
 
@@ -834,6 +892,8 @@ int main(void)
         cmocka_unit_test(a_founding_record_that_makes_no_sense_is_not_adopted),
         cmocka_unit_test(a_view_that_makes_no_sense_is_not_obeyed),
         cmocka_unit_test(P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one),
+        cmocka_unit_test(P4_a_replica_is_reported_until_no_crash_can_bring_it_back),
+        cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
         cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),

@@ -109,7 +109,7 @@ static bool admin_reply_eq(const struct msg_admin_reply *a, const struct msg_adm
 static bool replica_eq(const struct ctrl_report_replica *a, const struct ctrl_report_replica *b)
 {
     bool eq = EQ(gid) && EQ(incarnation) && EQ(member) && EQ(leader) && EQ(term) && EQ(applied) && EQ(leader_member) &&
-              EQ(log_bytes) && EQ(disk_bytes) && EQ(n_shards) && EQ(configured) && EQ(n_members);
+              EQ(log_bytes) && EQ(disk_bytes) && EQ(n_shards) && EQ(lost) && EQ(configured) && EQ(n_members);
     for (unsigned i = 0; eq && i < a->n_members; i++)
         eq = EQ(members[i].id) && EQ(members[i].behind) && EQ(members[i].voter) && EQ(members[i].recent);
     for (unsigned i = 0; eq && i < a->n_shards; i++)

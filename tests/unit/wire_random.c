@@ -274,7 +274,7 @@ static struct ctrl_report_replica random_report_replica(struct prng *p, struct a
         .gid = random_number(p), .incarnation = random_number(p), .member = random_number(p), .leader = random_bool(p),
         .term = random_number(p), .applied = random_number(p), .leader_member = random_number(p),
         .log_bytes = random_number(p), .disk_bytes = random_number(p),
-        .configured = random_bool(p), .n_members = random_count(p, MEMBERS_MAX),
+        .lost = random_bool(p), .configured = random_bool(p), .n_members = random_count(p, MEMBERS_MAX),
         .n_shards = random_count(p, REPORT_SHARDS_MAX / REPLICAS_MAX),
     };
     for (unsigned i = 0; i < r.n_members; i++)
