@@ -235,24 +235,28 @@ enum rgkv_err replica_files_incoming(struct replica_files *f, struct buf *why)
     return err ? err : open_table(f, f->number + 1, &f->incoming, why);
 }
 
-static enum rgkv_err switch_tables(struct replica_files *f, struct buf *why)
+static enum rgkv_err switch_tables(struct replica_files *f, struct table **ret_old, struct buf *why)
 {
     enum rgkv_err err = table_rocks_flush(f->incoming);
     if (err)
         buf_printf(why, "the received table %s/table.%llu could not be made durable", f->dir, (unsigned long long)f->number + 1);
-    return err ? err : write_number(f, f->number + 1, why);
-}
-
-enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct table **ret_old, struct buf *why)
-{
-    ASSERT(f->incoming);
-    enum rgkv_err err = switch_tables(f, why);
+    else
+        err = write_number(f, f->number + 1, why);
     if (err)
         return err;
     *ret_old = f->table;
     f->table = f->incoming;
     f->incoming = NULL;
     f->number++;
+    return RGKV_OK;
+}
+
+enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct table **ret_old, struct buf *why)
+{
+    ASSERT(f->incoming || *ret_old);
+    enum rgkv_err err = f->incoming ? switch_tables(f, ret_old, why) : RGKV_OK;
+    if (err)
+        return err;
     err = wal_reset(f->wal, index, term);
     if (err)
         buf_printf(why, "%s", wal_error(f->wal));

@@ -46,7 +46,8 @@ MUST_USE enum rgkv_err replica_files_delete(struct replica_files *f, struct buf 
 MUST_USE enum rgkv_err replica_files_incoming(struct replica_files *f, struct buf *why);
 MUST_USE enum rgkv_err replica_files_discard(struct replica_files *f, struct buf *why);
 /* The incoming table is the table now. The old one is given to the caller, still open: whoever used it has to hear of the new one
- * first; then replica_files_retire. After an error: if *ret_old is not NULL, the new table is in place and only the log failed. */
+ * first; then replica_files_retire. After an error: if *ret_old is not NULL, the new table is in place and only the log failed. After NO_SPACE it
+ * may be called again with the same *ret_old, and goes on. */
 MUST_USE enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct table **ret_old, struct buf *why);
 MUST_USE enum rgkv_err replica_files_retire(struct replica_files *f, struct table *old, uint64_t number, struct buf *why);
 

@@ -90,7 +90,8 @@ static enum rgkv_err incoming_work(struct job *j)
 static enum rgkv_err install_work(struct job *j)
 {
     struct replica_files *f = &j->store->files;
-    j->old_number = f->number;
+    if (!j->old)
+        j->old_number = f->number;
     enum rgkv_err err = replica_files_install(f, j->index, j->term, &j->old, &j->why);
     j->table = f->table;
     return err;
@@ -175,7 +176,19 @@ static struct job *job_new(struct store *s, struct job with)
 
 static void job_start(struct store *s, struct job with) { disk_run(&s->lane, &job_new(s, with)->disk); }
 
-/* The node refuses writes while a commit waits; a replica that is not open yet only keeps silent, and somebody may wonder why. */
+/* What waits for space on a full disk, in words. */
+static const char *waits(const struct job *j)
+{
+    switch (j->row->effect) {
+    case NODE_COMMIT: return "a commit";
+    case NODE_OPEN_REPLICA: return "opening it";
+    case NODE_RESET_LOG: return "its log, to begin after its table,";
+    case NODE_SNAPSHOT_INSTALL: return "putting a snapshot in place";
+    default: return NULL;
+    }
+}
+
+/* The node refuses writes while a commit waits; with the others the replica only keeps silent, and somebody may wonder why. */
 static void tell_full(struct job *j)
 {
     char text[256];
@@ -183,16 +196,15 @@ static void tell_full(struct job *j)
         tell(j);
         return;
     }
-    snprintf(text, sizeof(text), "%s: opening it waits for space on the disk", strrchr(j->store->files.dir, '/') + 1);
+    snprintf(text, sizeof(text), "%s: %s waits for space on the disk", strrchr(j->store->files.dir, '/') + 1, waits(j));
     j->store->set->options.line(j->store->set->options.arg, text);
 }
 
-/* Not done, and nothing written: the same again as long as it takes (the node knows, and tells who asks). */
+/* Not done: the same again as long as it takes (the node knows, and tells who asks). */
 static bool wait_for_space(struct job *j)
 {
     struct store *s = j->store;
-    bool again = j->row->effect == NODE_COMMIT || j->row->effect == NODE_OPEN_REPLICA;
-    if (!again || j->err != RGKV_NO_SPACE || s->set->closing)
+    if (!waits(j) || j->err != RGKV_NO_SPACE || s->set->closing)
         return false;
     if (!j->told_full)
         tell_full(j);

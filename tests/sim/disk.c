@@ -193,7 +193,7 @@ void disk_dir(const struct sim_stored *st, char *to, size_t bytes)
              (unsigned long long)st->member);
 }
 
-static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+static enum rgkv_err open_replica(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
     struct wal_recovered recovered;
     struct buf why = {0};
@@ -208,7 +208,11 @@ static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored
     }
     if (!err)
         durable_check_recovered(s, m, st, &recovered);
-    m->hurt |= m->rot.there || err == RGKV_NO_SPACE; /* a node that finds no space to begin in ends */
+    if (err == RGKV_NO_SPACE) {
+        buf_release(&why);
+        return err;
+    }
+    m->hurt |= m->rot.there;
     struct node_input in = {.kind = NODE_REPLICA_OPENED, .replica = st->replica, .err = err, .recovered = &recovered, .table = st->table};
     buf_put_u8(&why, 0);
     in.why = (const char *)why.data;
@@ -217,6 +221,7 @@ static void open_replica(struct sim *s, struct sim_machine *m, struct sim_stored
     if (!err)
         wal_recovered_release(&recovered);
     buf_release(&why);
+    return err;
 }
 
 static void table_replace(struct sim_stored *st)
@@ -247,11 +252,13 @@ static enum rgkv_err commit(struct sim_stored *st, struct node_effect *e)
     return err;
 }
 
-/* false: nothing is to be told. */
+/* false: nothing is to be told. in->err: NO_SPACE may be told, or be for waits_for_space only. */
 static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, struct node_effect *e, struct node_input *in)
 {
     switch (e->kind) {
-    case NODE_OPEN_REPLICA: open_replica(s, m, st); return false;
+    case NODE_OPEN_REPLICA:
+        in->err = open_replica(s, m, st);
+        return false;
     case NODE_SNAPSHOT_DISCARD:
         table_free(st->table_new);
         st->table_new = NULL;
@@ -267,7 +274,6 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
     case NODE_RESET_LOG:
         in->kind = NODE_COMPACTED;
         in->err = reset_log(st, e);
-        m->hurt |= in->err == RGKV_NO_SPACE; /* as above: it finds no space to begin in */
         break;
     case NODE_SNAPSHOT_OPEN:
         in->kind = NODE_SNAPSHOT_OPENED;
@@ -277,8 +283,11 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         break;
     case NODE_SNAPSHOT_INSTALL:
         in->kind = NODE_SNAPSHOT_INSTALLED;
-        table_replace(st);
-        in->err = reset_log(st, e);
+        in->err = m->tables_full ? RGKV_NO_SPACE : RGKV_OK;
+        if (!in->err && st->table_new)
+            table_replace(st);
+        if (!in->err)
+            in->err = reset_log(st, e);
         in->table = st->table;
         break;
     case NODE_DELETE_REPLICA:
@@ -288,6 +297,13 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
     default: ASSERT(false);
     }
     return true;
+}
+
+/* As replica_store.c: the same again as long as it takes. Of a commit the node hears at once that it waits. */
+static bool waits_for_space(const struct node_effect *e, enum rgkv_err err)
+{
+    return err == RGKV_NO_SPACE && (e->kind == NODE_COMMIT || e->kind == NODE_OPEN_REPLICA || e->kind == NODE_RESET_LOG ||
+                                    e->kind == NODE_SNAPSHOT_INSTALL);
 }
 
 static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
@@ -317,14 +333,14 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
     ASSERT(st && st->jobs && st->working);
     struct sim_job *j = st->jobs;
     struct node_input in = {.replica = st->replica};
-    bool tell = job_do(s, m, st, &j->effect, &in), again = tell && j->effect.kind == NODE_COMMIT && in.err == RGKV_NO_SPACE;
+    bool tell = job_do(s, m, st, &j->effect, &in), again = waits_for_space(&j->effect, in.err);
     if (in.err)
         sim_trace(s, "%s: disk: %s", m->addr, rgkv_err_name(in.err));
     if (!again) {
         st->jobs = j->next;
         st->working = false;
     }
-    if (tell && !(again && j->told))
+    if (tell && !(again && (j->told || j->effect.kind != NODE_COMMIT)))
         machine_step(s, m, &in);
     if (again) {
         j->told = true;

@@ -129,6 +129,43 @@ static void an_installed_snapshot_is_the_table_and_the_log_begins_after_it(void 
     wal_recovered_release(&r);
 }
 
+/* A disk on which files can be made, but not filled any more. */
+static enum rgkv_err no_append(struct vfs_file *f, struct bytes data) { return RGKV_NO_SPACE; }
+static enum rgkv_err no_preallocate(struct vfs_file *f, uint64_t len) { return RGKV_NO_SPACE; }
+
+static void a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was(void **state)
+{
+    struct disk *d = *state;
+    const struct vfs_ops *ops = d->vfs->ops;
+    struct vfs_ops full = *ops;
+    struct wal_recovered r;
+    struct table *old = NULL;
+    open_again(d, NULL);
+    log_entries(d, 1, 5);
+    table_set(d->files.table, "old");
+    assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
+    table_set(d->files.incoming, "new");
+    full.append = no_append;
+    d->vfs->ops = &full;
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE); /* no pointer */
+    assert_null(old);
+    full.append = ops->append;
+    full.preallocate = no_preallocate;
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE); /* no log */
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE);
+    table_holds(old, "old");
+    d->vfs->ops = ops;
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_OK);
+    table_holds(d->files.table, "new");
+    log_entries(d, 101, 1);
+    assert_int_equal(replica_files_retire(&d->files, old, 1, &d->why), RGKV_OK);
+    open_again(d, &r);
+    table_holds(d->files.table, "new");
+    assert_int_equal(r.compacted_index, 100);
+    assert_int_equal(r.n_entries, 1);
+    wal_recovered_release(&r);
+}
+
 static void a_snapshot_that_was_not_installed_is_gone_after_a_crash(void **state)
 {
     struct disk *d = *state;
@@ -268,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(log_and_flushed_table_come_back_at_the_next_open),
         T(an_installed_snapshot_is_the_table_and_the_log_begins_after_it),
+        T(a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was),
         T(a_snapshot_that_was_not_installed_is_gone_after_a_crash),
         T(a_lost_pointer_is_told_and_the_table_that_it_named_is_not_removed),
         T(a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log),

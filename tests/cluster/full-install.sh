@@ -1,0 +1,33 @@
+#!/bin/bash
+# A member that was away needs a snapshot, and its disk has no room for one: it waits, says so, and harms nobody; with room it goes on by
+# itself, in the same process, and is then as good as the others.
+. "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
+limit 120
+mkdir "$work/node3"
+mount -t tmpfs -o size=200m tmpfs "$work/node3" || skip "no tmpfs"
+mounted[node3]=1
+node_options=(--snapshot-bytes 1000000)
+nodes_start 3
+mount_start a || exit 1
+join_all 101 || exit 1
+node_kill 3
+head -c 900000 /dev/urandom >"$work/blob"
+for i in $(seq 24); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; done
+
+# Room for its log, and not for 20 MB.
+free_kib() { df --output=avail -k "$work/node3" | tail -n 1; }
+fallocate -l $(($(free_kib) - 12000))K "$work/node3/filler" || fail "no filler"
+node_again 3
+check "it waits for space" wait_until 30 said 3 "putting a snapshot in place waits for space on the disk"
+check "the others go on" cp "$work/blob" "$work/a/blob25"
+pid=${node_pid[3]}
+rm "$work/node3/filler"
+check "it goes on by itself" wait_until 30 said 3 "group 101: installed a snapshot at"
+check "in the same process" kill -0 "$pid"
+
+# One of the others goes: every commit needs this one.
+node_kill 2
+blobs_are_right() { local i; for i in $(seq 25); do cmp "$work/blob" "$work/a/blob$i" || return 1; done; }
+check "all values are right with it in the majority" blobs_are_right
+check "and it takes new ones" cp "$work/blob" "$work/a/blob26"
+done_testing
