@@ -1,7 +1,7 @@
 /* The table of a move's steps and of those who may crash at each of them (P13 to P17, B32): a run without any crash says which
  * steps there are; then one run per step and victim, the same up to that step, at which the victim loses its power, unsynced bytes included.
  * Whatever happens, the move ends where it was ordered to, no client misses or sees twice what was acknowledged, no two groups serve the
- * shard (invariants.c), and every replica of the source has thrown its rows away. */
+ * shard (invariants.c), every replica of the source has thrown its rows away, and the destination's hold what is alive and little more. */
 #include <stdio.h>
 
 #include "kv/rows.h"
@@ -9,17 +9,20 @@
 
 #define WORK_US 700000u        /* clients write for so long before the move */
 #define MOVE_US 60000000u
+#define SPACE_OF_NAME 256u
+#define SPACE_BYTES 12288u
 
 static const char *const victim_names[VICTIMS] = {"source's leader", "source's follower", "destination's leader",
                                                   "destination's follower", "controllers' leader", "everybody"};
 
-static uint64_t rows_of_shard(struct table *t, uint32_t shard)
+static uint64_t rows_of_shard(struct table *t, uint32_t shard, uint64_t *ret_bytes)
 {
     struct rowkey from = row_shard_range(shard), to = rowkey_end(from);
     struct table_iter *i = table_iter(t, NULL, rowkey_bytes(&from), rowkey_bytes(&to));
     uint64_t n = 0;
-    while (t->ops->iter_next(i))
-        n++;
+    *ret_bytes = 0;
+    for (; t->ops->iter_next(i); n++)
+        *ret_bytes += t->ops->iter_key(i).len + t->ops->iter_value(i).len;
     t->ops->iter_free(i);
     return n;
 }
@@ -51,8 +54,36 @@ static uint64_t shards_held(const struct node_replica_info *i, const struct sim_
 static uint64_t rows_held(const struct node_replica_info *i, const struct sim_stored *st)
 {
     enum rgkv_err err = kv_save(i->kv);
+    uint64_t bytes;
     ASSERT(err == RGKV_OK);
-    return rows_of_shard(st->table, 0);
+    return rows_of_shard(st->table, 0, &bytes);
+}
+
+/* In a member of the destination the shard takes no more than its live values and SPACE_BYTES of it: sessions, intents, old versions that
+ * somebody may still read; and SPACE_OF_NAME for each name: its row, and what is told of it. No received table is left lying about. */
+static void check_space(struct sim *s, struct sim_machine *m, const struct node_replica_info *i)
+{
+    struct kv_shard_status now;
+    const struct sim_stored *st = disk_stored(m, i->replica);
+    uint64_t bytes;
+    enum rgkv_err err = kv_save(i->kv);
+    ASSERT(err == RGKV_OK);
+    kv_shard_status(i->kv, 0, &now);
+    rows_of_shard(st->table, 0, &bytes);
+    if (bytes > now.bytes + now.keys * SPACE_OF_NAME + SPACE_BYTES)
+        sim_fail(s, "%s: the shard takes %llu bytes for %llu live ones under %llu names", m->addr, (unsigned long long)bytes,
+                 (unsigned long long)now.bytes, (unsigned long long)now.keys);
+    if (st->table_new)
+        sim_fail(s, "%s: a received table is left", m->addr);
+}
+
+static void check_destination(struct sim *s)
+{
+    struct node_replica_info i;
+    for (unsigned m = 0; m < s->n_machines; m++)
+        for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++)
+            if (i.kv && i.gid == 102)
+                check_space(s, &s->machines[m], &i);
 }
 
 static bool both_joined(struct sim *s)
@@ -85,6 +116,8 @@ static void one_move(struct sim *s)
     s->watch.on = false;
     if (sim_end(s) && sim_until(s, s->now_us + MOVE_US, moved) && source_holds(s, rows_held))
         sim_fail(s, "the source still has %llu rows of the shard", (unsigned long long)source_holds(s, rows_held));
+    if (!s->failed)
+        check_destination(s);
 }
 
 static bool cell(uint64_t seed, unsigned step, enum sim_victim victim, bool verbose)
