@@ -22,10 +22,11 @@ struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica)
     return NULL;
 }
 
+/* What could not be deleted yet will be deleted again. */
 static struct sim_stored *stored_free_place(struct sim_machine *m)
 {
     for (unsigned i = 0; i < m->n_stored; i++)
-        if (m->stored[i].gid == UINT64_MAX && !m->stored[i].working && !m->stored[i].jobs)
+        if (m->stored[i].gid == UINT64_MAX && !m->stored[i].replica)
             return &m->stored[i];
     ASSERT(m->n_stored < SIM_STORED_MAX);
     return &m->stored[m->n_stored++];
@@ -269,7 +270,7 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         break;
     case NODE_COMPACT:
         in->kind = NODE_COMPACTED;
-        in->err = wal_compact(st->wal, e->index, e->term);
+        in->err = wal_compact(st->wal, e->index, e->term, NULL);
         break;
     case NODE_RESET_LOG:
         in->kind = NODE_COMPACTED;
@@ -293,6 +294,8 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
     case NODE_DELETE_REPLICA:
         in->kind = NODE_REPLICA_DELETED;
         in->err = stored_delete(m, st);
+        if (!in->err)
+            st->replica = 0;
         break;
     default: ASSERT(false);
     }
@@ -372,7 +375,7 @@ static void half_done(struct sim *s, struct sim_machine *m, struct sim_stored *s
     } else if (j->effect.kind == NODE_COMMIT) {
         err = wal_commit(st->wal, &j->effect.batch);
     } else if (j->effect.kind == NODE_COMPACT) {
-        err = wal_compact(st->wal, j->effect.index, j->effect.term);
+        err = wal_compact(st->wal, j->effect.index, j->effect.term, NULL);
     } else if (j->effect.kind == NODE_SNAPSHOT_INSTALL && st->table_new && prng_chance(&s->prng, 1, 2)) {
         table_replace(st);
         if (prng_chance(&s->prng, 1, 2))
