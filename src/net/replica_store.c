@@ -37,6 +37,7 @@ struct job {
     struct wal_batch batch;
     uint64_t index, term;
     struct buf from, to;
+    struct buf names;             /* of files that are not needed any more */
     bool told_full;
     enum rgkv_err err;
     struct buf why;
@@ -69,13 +70,22 @@ static enum rgkv_err commit_work(struct job *j)
 {
     return logged(j, wal_commit(j->store->files.wal, &j->batch));
 }
-static enum rgkv_err compact_work(struct job *j) { return logged(j, wal_compact(j->store->files.wal, j->index, j->term)); }
+static enum rgkv_err compact_work(struct job *j)
+{
+    return logged(j, wal_compact(j->store->files.wal, j->index, j->term, &j->names));
+}
 static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
 
 static enum rgkv_err flush_work(struct job *j) { return table_rocks_flush(j->store->files.table); }
 static enum rgkv_err trim_work(struct job *j)
 {
     return table_rocks_trim(j->store->files.table, buf_bytes(&j->from), buf_bytes(&j->to));
+}
+
+static enum rgkv_err unlink_work(struct job *j)
+{
+    wal_unlink(j->store->files.vfs, buf_bytes(&j->names));
+    return RGKV_OK;
 }
 
 static enum rgkv_err discard_work(struct job *j) { return replica_files_discard(&j->store->files, &j->why); }
@@ -124,6 +134,7 @@ static const struct row {
     {NODE_DELETE_REPLICA, DISK_ALONE, NODE_REPLICA_DELETED, delete_work},
 };
 static const struct row retire_row = {0, DISK_ALONE, 0, retire_work};
+static const struct row unlink_row = {0, DISK_BESIDE, 0, unlink_work};
 
 static const struct row *row_of(enum node_effect_kind kind)
 {
@@ -157,6 +168,7 @@ static void job_free(struct job *j)
     wal_batch_release(&j->batch);
     wal_recovered_release(&j->recovered);
     buf_release(&j->why);
+    buf_release(&j->names);
     buf_release(&j->from);
     buf_release(&j->to);
     mem_free(j);
@@ -221,6 +233,10 @@ static void on_done(struct disk_job *d)
     struct store *s = j->store;
     if (wait_for_space(j))
         return;
+    if (j->row->effect == NODE_COMPACT && j->names.len) {
+        job_start(s, (struct job){.row = &unlink_row, .names = j->names});
+        j->names = (struct buf){0};
+    }
     tell(j);
     if (j->old && j->row != &retire_row)
         job_start(s, (struct job){.row = &retire_row, .old = j->old, .old_number = j->old_number});

@@ -222,21 +222,38 @@ static size_t segments_before(const struct wal *w, uint64_t index)
     return n;
 }
 
+void wal_unlink(struct vfs *v, struct bytes names)
+{
+    for (size_t len; names.len; names = bytes_from(names, len)) {
+        len = strlen((const char *)names.data) + 1;
+        (void)v->ops->unlink(v, (const char *)names.data);
+    }
+}
+
 /* That a name is still there after a failure or a crash is no harm: the newest header says what is needed. */
-static void delete_segments(struct wal *w, size_t n)
+static void forget_segments(struct wal *w, size_t n, struct buf *ret_names)
 {
     struct buf path = {0};
     for (size_t i = 0; i < n; i++) {
-        (void)w->vfs->ops->unlink(w->vfs, wal_segment_path(w, w->segments[i].number, &path));
+        const char *name = wal_segment_path(w, w->segments[i].number, &path);
+        buf_put(ret_names, (struct bytes){(const uint8_t *)name, strlen(name) + 1});
         wal_bytes_add(w, 0 - w->segments[i].bytes);
     }
     buf_release(&path);
     w->n_segments -= n;
     memmove(w->segments, w->segments + n, w->n_segments * sizeof(*w->segments));
+}
+
+static void delete_segments(struct wal *w, size_t n)
+{
+    struct buf names = {0};
+    forget_segments(w, n, &names);
+    wal_unlink(w->vfs, buf_bytes(&names));
+    buf_release(&names);
     wal_reserve_if_possible(w);
 }
 
-enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term)
+enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term, struct buf *ret_names)
 {
     if (w->broken)
         return RGKV_IO;
@@ -256,7 +273,10 @@ enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term)
     enum rgkv_err err = start_squeezing(w, &start);
     if (err)
         return err;
-    delete_segments(w, gone);
+    if (ret_names)
+        forget_segments(w, gone, ret_names);
+    else
+        delete_segments(w, gone);
     wal_terms_forget_before(&w->terms, w->segments[0].base_index);
     return RGKV_OK;
 }

@@ -70,8 +70,12 @@ void wal_batch_release(struct wal_batch *b);
 MUST_USE enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b);
 /* The log up to (index, term) is in a durable table: delete whole segments that are not needed (P7: starts a new segment,
  * synced, first). Does nothing if no segment could go. Blocks; same thread rule as wal_commit. Who wants to keep entries for slow
- * followers passes a lower index. NO_SPACE: nothing was deleted. */
-MUST_USE enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term);
+ * followers passes a lower index. NO_SPACE: nothing was deleted.
+ *
+ * ret_names: unlinking large files takes tens of milliseconds, for which no commit should wait. The caller has them unlinked, any time and on any
+ * thread; what a crash leaves the next wal_open deletes. NULL: done here. */
+MUST_USE enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term, struct buf *ret_names);
+void wal_unlink(struct vfs *v, struct bytes names);
 /* After a snapshot was installed, or when table and log disagree at start: forget all entries, begin after (index, term),
  * keep term and vote; commit becomes index. Blocks. */
 MUST_USE enum rgkv_err wal_reset(struct wal *w, uint64_t index, uint64_t term);
