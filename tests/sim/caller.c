@@ -223,8 +223,10 @@ static void admin_something(struct sim *s)
     unsigned i = (unsigned)prng_below(&s->prng, s->n_groups), joined = 0;
     for (unsigned k = 0; k < s->n_groups; k++)
         joined += s->groups[k].joined;
-    if (!s->groups[i].joined)
+    if (!s->groups[i].joined && members_told_apart(s)) /* a group of two that is given a member of the past never begins */
         caller_admin_join(s, s->groups[i].gid);
+    else if (!s->groups[i].joined)
+        return;
     else if (prng_chance(&s->prng, 1, 2))
         caller_admin_move(s, (uint32_t)prng_below(&s->prng, s->nshards), s->groups[i].gid);
     else if (joined > 1 || prng_chance(&s->prng, 1, 4))

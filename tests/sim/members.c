@@ -6,6 +6,7 @@
 #include "tests/sim/sim.h"
 
 #define GAP_US 2500000u
+#define OLD_REPORT_US 4000000u   /* what a node said counts for 3 s */
 #define MEMBERS_MANY 5u
 
 void members_begin(struct sim *s)
@@ -78,6 +79,8 @@ bool members_wiped(const struct sim *s, uint64_t node)
             return true;
     return false;
 }
+
+bool members_told_apart(const struct sim *s) { return s->members.n_wiped == 0 || s->now_us > s->members.wiped_us + OLD_REPORT_US; }
 
 static const struct ctrl_member *lost_in(const struct sim *s, const struct ctrl_group *g)
 {
@@ -171,6 +174,7 @@ static void wipe(struct sim *s, const struct ctrl_view *v)
     if (!may_wipe(s, v, m))
         return;
     s->members.wiped[s->members.n_wiped++] = node_id(m->node);
+    s->members.wiped_us = s->now_us;
     s->members.version_seen = MAX(s->members.version_seen, v->version);
     s->counts.wipes++;
     machine_crash(s, m);

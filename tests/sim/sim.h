@@ -370,6 +370,7 @@ struct sim_members {
     bool on, wipes;
     unsigned n_wiped;          /* machines that lost their disks, and these node ids with them */
     uint64_t wiped[SIM_WIPES_MAX];
+    uint64_t wiped_us;         /* when the last one did */
     uint64_t version_seen;     /* the newest placement version that anybody applied */
     unsigned n_configs;
     struct sim_config configs[SIM_CONFIGS_MAX];
@@ -379,6 +380,7 @@ void members_event(struct sim *s);
 bool members_settled(const struct sim *s);                     /* nobody comes or goes any more */
 void members_tell(const struct sim *s, struct buf *out);        /* … who still does */
 bool members_wiped(const struct sim *s, uint64_t node);
+bool members_told_apart(const struct sim *s); /* the controller cannot take a machine for the one that it was before it lost its disk */
 void members_check(struct sim *s, const struct node_replica_info *i, const struct raft_status *st);
 void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uint64_t member);
 
