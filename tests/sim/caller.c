@@ -287,6 +287,10 @@ void caller_frame(struct sim *s, struct sim_caller *c, unsigned from, const stru
 
 void caller_event(struct sim *s, const struct sim_event *e)
 {
+    if (e->kind == SIM_CALLER_OP && s->bed) { /* `who` is one of its own */
+        bed_event(s, e);
+        return;
+    }
     struct sim_caller *c = &s->callers[e->who - SIM_MACHINES_MAX];
     switch (e->kind) {
     case SIM_LINK: link_event(s, c, e->from); break;
@@ -297,9 +301,7 @@ void caller_event(struct sim *s, const struct sim_event *e)
         }
         break;
     case SIM_CALLER_OP:
-        if (s->bed)
-            bed_event(s, e);
-        else if (c->admin)
+        if (c->admin)
             admin_something(s);
         else if (values_event(e)) {
             values_step(s, c);
