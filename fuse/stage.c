@@ -193,7 +193,7 @@ void stage_undo(struct stage *s, const struct stage_mark *m)
 
 uint64_t stage_size(const struct stage *s, uint64_t base)
 {
-    if (s->whole)
+    if (s->whole && !(s->fresh && base)) /* else it loses the race */
         return s->length;
     return MAX(s->resized ? s->length : base, log_end(s));
 }

@@ -7,7 +7,7 @@ ones. ONLY stops before the N operations are done, to look at what is there.
 
 The model says what programs may rely on (rgkvfs(8)): one tree for both mounts, each operation at one moment; what a file handle has
 written is staged until a short write, a read, flush or fsync, and is seen until then by its own process only, in the size. What is written in
-place through a handle that may read it, too, is committed before another open or a truncation through that mount. A handle reads one version
+place is committed before another open or a truncation through that mount. A handle reads one version
 from beginning to end; one that may write, or has read nothing yet, sees what its own mount has changed since. What it leaves to the mount it does not do: the other mount removes or
 renames nothing that is open here."""
 import ctypes, errno, os, random, stat, subprocess, sys, time
@@ -256,7 +256,7 @@ class Model:
     def publish(self, mount, node):
         """What is written in place there comes before what comes now."""
         for h in node.handles:
-            if h.mount == mount and h.updates() and not h.whole: h.commit()
+            if h.mount == mount and h.writes() and not h.whole: h.commit()
 
     def put(self, mount, path, data, mode, excl):
         parent, name = self.walk(path)

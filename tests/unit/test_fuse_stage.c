@@ -62,7 +62,10 @@ static void a_creation_without_truncation_is_put_only_if_there_is_nothing(void *
     struct kv_request q = request(&s);
     assert_int_equal(q.op, KV_PUT);
     assert_int_equal(q.flags, KV_IF_EMPTY);
+    assert_int_equal(stage_size(&s, 0), 2);
+    assert_int_equal(stage_size(&s, 10), 10); /* somebody was faster */
     stage_lost_race(&s);
+    assert_int_equal(stage_size(&s, 10), 10);
     q = request(&s);
     assert_int_equal(q.op, KV_PATCH);
     assert_int_equal(q.n_ranges, 1);
