@@ -249,11 +249,13 @@ static void not_looked_at(struct client *c, struct link *l, struct request *r, c
         refused(c, r, l, m->id, no->err, "");
 }
 
-/* A stranger's refusal counts as one; anything else that it says about a change is not believed. */
+/* A stranger's refusal counts as one; anything else that it says about a change is not believed, but it is asked no more. */
 static void stranger_replied(struct client *c, struct link *l, struct request *r, const struct msg *m)
 {
     if (m->kind == MSG_REFUSED || !request_mutates(r))
         refused(c, r, l, m->id, RGKV_WRONG_CLUSTER, "");
+    else
+        unsure(c, r, l, m->id);
 }
 
 static bool stranger(const struct client *c, const struct msg *m) { return c->cluster && m->cluster != c->cluster; }

@@ -386,6 +386,29 @@ static void a_strangers_answer_to_a_change_is_neither_believed_nor_a_refusal(voi
     fake_free(f);
 }
 
+/* It was wiped and knows no cluster yet: it answers, with none, that it does not lead. */
+static void a_change_is_not_sent_to_a_blank_node_for_ever(void **state)
+{
+    struct fake *f = fake_connected();
+    fake_know_shard(f, 0);
+    uint64_t id = fake_append(f, 0, "x", 0);
+    char old[ADDR_BYTES_MAX], blank[ADDR_BYTES_MAX] = "";
+    memcpy(old, f->sent[0].addr, sizeof(old));
+    for (unsigned i = 0; !fake_is_done(f, id) && f->now < 30 * FAKE_SECOND; fake_to(f, client_deadline_us(f->c)))
+        for (; i < f->n_sent; i++) {
+            struct fake_sent *s = &f->sent[i];
+            fake_to(f, f->now + 1000); /* on its way */
+            if (!blank[0] && strcmp(s->addr, old))
+                memcpy(blank, s->addr, sizeof(blank));
+            bool is_blank = !strcmp(s->addr, blank), leads = !is_blank && strcmp(s->addr, old);
+            f->view.cluster = is_blank ? 0 : 77; /* of the replies */
+            fake_reply(f, s, leads ? RGKV_OK : RGKV_NOT_LEADER, NULL);
+            f->view.cluster = 77;
+        }
+    assert_int_equal(fake_outcome(f, id)->err, RGKV_OK);
+    fake_free(f);
+}
+
 static void a_reply_of_another_kind_is_ignored(void **state)
 {
     struct fake *f = fake_connected();
@@ -634,6 +657,7 @@ int main(void)
         cmocka_unit_test(a_view_of_another_cluster_is_refused),
         cmocka_unit_test(a_group_of_another_cluster_is_unreachable_and_the_sentence_says_why),
         cmocka_unit_test(a_strangers_answer_to_a_change_is_neither_believed_nor_a_refusal),
+        cmocka_unit_test(a_change_is_not_sent_to_a_blank_node_for_ever),
         cmocka_unit_test(a_reply_of_another_kind_is_ignored),
         cmocka_unit_test(a_refused_message_sends_the_request_elsewhere),
         cmocka_unit_test(a_refused_message_that_would_meet_every_copy_ends_the_request),
