@@ -122,6 +122,12 @@ static enum rgkv_err admit_new(const struct kv *k, const struct session *s, cons
     return !s && shard->sessions >= SESSIONS_PER_SHARD_MAX ? RGKV_BUSY : RGKV_OK;
 }
 
+uint64_t dedup_floor(struct kv *k, const struct kv_request *q)
+{
+    const struct session *s = session_of(k, q->shard, q->client);
+    return MAX(q->floor, s ? s->row.floor : 0);
+}
+
 static bool result_kept(const struct session *s, uint64_t seq, struct session_result *ret_done)
 {
     uint32_t at = s ? result_at(&s->row, seq) : 0;

@@ -204,7 +204,7 @@ enum rgkv_err intent_open(struct op *o)
     intent_keys(i, q->key, q->key2);
     i->head.client = q->client;
     i->head.seq = q->seq;
-    i->head.floor = q->floor;
+    i->head.floor = dedup_floor(k, q); /* the session may be gone when the outcome is recorded: its number must fit the window then, too */
     i->head.now_ns = q->now_ns;
     i->head.flags = q->flags & KV_CREATE_ONLY;
     intent_store(k, &i->head);

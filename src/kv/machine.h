@@ -99,6 +99,7 @@ enum rgkv_err kv_take_read_error(struct kv *k);        /* it is then forgotten *
 /* May this be executed? OK; SESSION_OLD, SESSION_EXPIRED, BUSY. OK with ret_done filled in (it is untouched otherwise):
  * it was executed, and this is the recorded outcome. */
 enum rgkv_err dedup_admit(struct kv *k, const struct kv_request *q, struct session_result *ret_done);
+uint64_t dedup_floor(struct kv *k, const struct kv_request *q); /* in force once the request is recorded */
 void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, const struct kv_attr *a);
 void dedup_record_late(struct kv *k, const struct kv_request *q, enum rgkv_err err); /* of a request that may be given up since */
 /* Goes unless it was used since: then false, and when to look again. */

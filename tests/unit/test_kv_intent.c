@@ -353,6 +353,30 @@ static void malformed_pieces_are_refused(void **state)
     assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
 }
 
+/* A client whose floor goes back in a rename that outlives its session. */
+static void a_session_row_that_a_late_outcome_makes_can_be_read(void **state)
+{
+    struct rig *r = rig_with_names();
+    put(r, A, "value");
+    r->seq = 1999;
+    put(r, A, "value"); /* sequence and floor 2000 */
+    clock_to(r, r->time_us + SESSION_TTL_US - SECOND);
+    struct kv_request q = ask(KV_RENAME, A);
+    q.key2 = bytes_str(B);
+    q.client = r->client;
+    q.seq = 2500;
+    q.floor = 1;
+    q.shard = kv_key_shard(q.key, r->nshards);
+    q.born_us = r->time_us;
+    assert_int_equal(between(r, q), RGKV_PENDING);
+    clock_to(r, r->time_us + 2 * SECOND); /* the session goes meanwhile */
+    carry_out(r);
+    rig_reopen(r);
+    r->seq = 2599;
+    assert_int_equal(put(r, A, "value"), RGKV_OK); /* kv_apply itself must not fail: the node would end */
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_gave_up_is_not_recorded),
         cmocka_unit_test(an_intent_survives_a_restart_and_the_lock_with_it),
         cmocka_unit_test(malformed_pieces_are_refused),
+        cmocka_unit_test(a_session_row_that_a_late_outcome_makes_can_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
