@@ -183,10 +183,25 @@ static void collect(struct collector *c, const struct queue_item *i)
     }
 }
 
+/* Nothing is due before from_us. */
+static void find_due_from(struct kv *k, uint32_t shard, uint64_t from_us)
+{
+    struct rowkey from = row_queue_at(shard, from_us), to = row_queue_at(shard, UINT64_MAX);
+    struct scan s;
+    struct queue_item i;
+    k->shards[shard].due_us = UINT64_MAX;
+    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    if (scan_next(&s) && row_queue_item(s.key, &i))
+        k->shards[shard].due_us = i.due_us;
+    scan_close(&s);
+}
+
 static void collect_shard(struct collector *c)
 {
     uint64_t now_us = kv_shard_time(c->k, &c->k->shards[c->shard]);
-    struct rowkey from = row_queue_at(c->shard, 0), to = row_queue_at(c->shard, now_us + 1);
+    /* Not from the beginning: what was collected before lies there as deletions, and a table walks over them one by one. */
+    uint64_t from_us = c->k->shards[c->shard].due_us;
+    struct rowkey from = row_queue_at(c->shard, from_us), to = row_queue_at(c->shard, now_us + 1);
     struct scan s;
     struct queue_item i;
     scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
@@ -200,20 +215,10 @@ static void collect_shard(struct collector *c)
         collect(c, &i);
     }
     scan_close(&s);
-    expiry_find_due(c->k, c->shard);
+    find_due_from(c->k, c->shard, from_us);
 }
 
-void expiry_find_due(struct kv *k, uint32_t shard)
-{
-    struct rowkey from = row_queue_at(shard, 0), to = row_queue_at(shard, UINT64_MAX);
-    struct scan s;
-    struct queue_item i;
-    k->shards[shard].due_us = UINT64_MAX;
-    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-    if (scan_next(&s) && row_queue_item(s.key, &i))
-        k->shards[shard].due_us = i.due_us;
-    scan_close(&s);
-}
+void expiry_find_due(struct kv *k, uint32_t shard) { find_due_from(k, shard, 0); }
 
 /* Only serving shards: a frozen one's clock stands (P9). And not while one is copied: what goes then would have to go at the
  * destination, too, and can go there as well later. */
