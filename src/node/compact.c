@@ -18,13 +18,15 @@ void compact_tick(struct node *n, struct replica *r)
     if (r->flushing || r->table_full || n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING || node_long_jobs(n) >= LONG_JOBS_MAX)
         return;
     raft_status(r->raft, &s);
-    if (!flush_due(n, r, &s) || r->applied < s.first_index || s.persisted < r->applied)
+    /* Others may always be ahead of this disk: what they committed is applied before it is in the log here. */
+    uint64_t index = MIN(r->applied, s.persisted);
+    if (!flush_due(n, r, &s) || index < s.first_index)
         return;
     if (!apply_write(n, r))
         return;
     r->flushing = true;
-    r->flush_index = r->applied;
-    r->flush_term = r->applied_term;
+    r->flush_index = index;
+    r->flush_term = raft_term_at(r->raft, index);
     out_effect(&n->out, &(struct node_effect){.kind = NODE_FLUSH, .replica = r->id});
 }
 
