@@ -31,6 +31,7 @@ struct incoming {
     bool complete, installing;
     bool owes_ack;                     /* for the last chunk: the table is behind with what it has */
     uint64_t index, term;
+    uint64_t heard_us;                 /* when the last chunk came, or the table was there */
     struct raft_config config;
     struct raft_message header;        /* of the last chunk */
     char addr[ADDR_BYTES_MAX];
@@ -176,13 +177,23 @@ static void tick_outgoing(struct node *n, struct replica *r, struct outgoing *o)
         chunk_send(n, r, o);
 }
 
+/* Its sender gave it up, died, or leads no more, and whoever leads now has the entries. */
+static bool abandoned(const struct node *n, const struct incoming *in)
+{
+    return in->table && !in->complete && !in->owes_ack && n->now_us >= in->heard_us + 2 * GIVE_UP_US;
+}
+
+static void incoming_drop(struct node *n, struct replica *r);
+
 void transfer_tick(struct node *n, struct replica *r)
 {
     for (struct outgoing *o = r->outgoing, *next; o; o = next) {
         next = o->next;
         tick_outgoing(n, r, o);
     }
-    if (r->incoming)
+    if (r->incoming && abandoned(n, r->incoming))
+        incoming_drop(n, r);
+    else if (r->incoming)
         go_on(n, r);
 }
 
@@ -280,6 +291,7 @@ static enum rgkv_err check_complete(struct node *n, struct incoming *in, const s
 static void take_chunk(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
 {
     struct incoming *in = r->incoming;
+    in->heard_us = n->now_us;
     bool lost = MUTANT(snapshot_rows_lost) && in->number == 1 && !c->done;
     enum rgkv_err err = lost ? RGKV_OK : write_rows(in, c->rows);
     in->hash = rows_hash(in->hash, c->rows);
@@ -336,6 +348,7 @@ void transfer_opened(struct node *n, struct replica *r, const struct node_input 
         return;
     }
     in->table = i->table;
+    in->heard_us = n->now_us;
     ack(n, r, in, false, false);
 }
 
