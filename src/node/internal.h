@@ -146,6 +146,7 @@ struct replica {
     enum raft_role role;
     uint64_t role_term, elections; /* elections: won in this run */
     uint64_t time_base_us, mono_base_us; /* leader: logged time goes on from here (P18) */
+    uint64_t clock_index, clock_term;    /* where its last KV_CLOCK is: not another one before that is applied */
 
     uint64_t members_next_us;            /* leader: no look at the members before */
     struct catching_up catching_up;

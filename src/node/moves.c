@@ -333,6 +333,19 @@ uint64_t moves_steps(const struct replica *r, uint32_t shard)
     return 0;
 }
 
+/* One at a time, and not only when nothing else is under way: somebody may write for ever. */
+static void log_clock(struct node *n, struct replica *r)
+{
+    struct kv_command c = {.kind = KV_CLOCK, .time_us = replica_time_us(n, r)};
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    bool under_way = r->clock_term == s.term && r->clock_index > r->applied;
+    if (under_way || !kv_clock_due(r->kv, c.time_us) || replica_propose(n, r, kv_command_encode(&c), 0, 0))
+        return; /* refused: the next tick says it again */
+    r->clock_index = s.last_index + 1;
+    r->clock_term = s.term;
+}
+
 void moves_tick(struct node *n, struct replica *r)
 {
     if (!replica_is_leader(r) || !view_is_of(n, r) || n->stopping) {
@@ -348,14 +361,7 @@ void moves_tick(struct node *n, struct replica *r)
         if (st.state == KV_IMPORTING && st.from)
             pull(n, r, s, &st);
     }
-    uint64_t time_us = replica_time_us(n, r);
-    struct raft_status status;
-    raft_status(r->raft, &status);
-    if (kv_clock_due(r->kv, time_us) && status.commit == status.last_index) {
-        struct kv_command c = {.kind = KV_CLOCK, .time_us = time_us};
-        enum rgkv_err err = replica_propose(n, r, kv_command_encode(&c), 0, 0);
-        (void)err; /* the next tick says it again */
-    }
+    log_clock(n, r);
 }
 
 uint64_t moves_deadline_us(const struct node *n, const struct replica *r)

@@ -56,10 +56,11 @@ static void heard(struct outside *w, struct bytes frames)
             for (unsigned i = 0; i < w->reported; i++)
                 w->lost += m.poll.report.replicas[i].lost;
         }
-        if (m.kind != MSG_KV_REPLY || m.id >= ARRAY_LEN(w->answers))
-            continue;
-        w->answers[m.id] = m.kv_reply.err;
-        w->n_answers[m.id]++;
+        if (m.kind == MSG_KV_REPLY && m.id < ARRAY_LEN(w->answers)) {
+            w->answers[m.id] = m.kv_reply.err;
+            w->n_answers[m.id]++;
+        }
+        msg_release(&m);
     }
     arena_release(&arena);
 }
@@ -248,6 +249,21 @@ static void a_view_that_makes_no_sense_is_not_obeyed(void **state)
     answer_poll(&w, good);
     assert_int_equal(w.n->manifest.n_replicas, 2);
     assert_false(w.failed);
+    stop(&w);
+}
+
+/* Pins what a client then hears: the answer of a node that knows no cluster carries none. */
+static void a_blank_node_answers_a_change_with_no_leader(void **state)
+{
+    struct outside w = blank_controller();
+    start(&w);
+    const struct bytes key = bytes_str("k");
+    struct msg put = {.kind = MSG_KV_REQUEST, .id = 1, .cluster = CLUSTER, .kv_request = {.gid = 3, .request = {
+        .op = KV_PUT, .client = 1, .seq = 1, .floor = 1, .shard = kv_key_shard(key, 4), .key = key, .mode = 0644}}};
+    receive(&w, &put);
+    assert_int_equal(w.n_answers[1], 1);
+    assert_int_equal(w.answers[1], RGKV_NOT_LEADER);
+    assert_int_equal(node_cluster(w.n), 0);
     stop(&w);
 }
 
@@ -540,6 +556,27 @@ static void the_next_chunk_is_asked_for_when_the_table_can_take_it(void **state)
     stop(&w);
 }
 
+/* Its sender died; another leader had the entries. */
+static void half_a_snapshot_that_nobody_sends_any_more_goes_away(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk(100, 0);
+    receive(&w, &m);
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = t});
+    collect(&w);
+    receive(&w, &m);
+    for (unsigned i = 0; i < 3600; i++) {
+        w.now_us += 1000000;
+        step(&w, (struct node_input){.kind = NODE_TICK});
+        collect(&w);
+    }
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], 1);
+    table_free(t);
+    stop(&w);
+}
+
 /* ---- moves ---- */
 
 static struct kv_shard_status status_of(struct outside *w, uint32_t shard)
@@ -723,6 +760,41 @@ static void one_connection_does_not_take_the_places_of_all_reads(void **state)
     stop(&w);
 }
 
+/* ---- time ---- */
+
+static void put_again(struct outside *w, uint64_t seq)
+{
+    static uint8_t data[5000];
+    const struct bytes key = bytes_str("k");
+    struct msg put = {.kind = MSG_KV_REQUEST, .id = 2, .cluster = CLUSTER, .kv_request = {.gid = 3, .request = {
+        .op = KV_PUT, .client = 1, .seq = seq, .floor = seq, .born_us = w->now_us, .shard = kv_key_shard(key, 4), .key = key, .mode = 0644,
+        .data = bytes_of(data, sizeof(data))}}};
+    receive(w, &put);
+}
+
+/* Ten minutes in which there is always one entry under way: what was replaced goes after one. */
+static void P26_what_is_due_is_collected_though_somebody_writes_all_the_time(void **state)
+{
+    struct outside w = with_large_value();
+    unsigned committed = w.asked[NODE_COMMIT];
+    w.hangs = true;
+    put_again(&w, 2);
+    for (uint64_t seq = 3; seq < 6003; seq++) {
+        w.now_us += 100000;
+        put_again(&w, seq);
+        step(&w, (struct node_input){.kind = NODE_TICK});
+        assert_true(w.asked[NODE_COMMIT] > committed);
+        committed++;
+        step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1});
+        collect(&w);
+    }
+    assert_int_equal(w.answers[2], RGKV_OK);
+    assert_int_equal(w.n_answers[2], 6000);
+    assert_int_equal(kv_save(w.n->replicas[0]->kv), RGKV_OK);
+    assert_in_range(rows_in(w.tables[0]), 2000, 5000); /* four for each of the last minute's 600; in all there were 24000 */
+    stop(&w);
+}
+
 /* ---- waiters ---- */
 
 static void other_says(struct outside *w, struct raft_message m)
@@ -766,6 +838,40 @@ static void who_waits_is_answered_also_behind_waiters_of_an_earlier_lead(void **
         assert_int_equal(w.n_answers[request], 1);
         assert_int_equal(w.answers[request], request <= 4 ? RGKV_NOT_LEADER : RGKV_OK);
     }
+    stop(&w);
+}
+
+/* ---- a disk that is slower than the others' ---- */
+
+static void append_of(struct outside *w, uint64_t index)
+{
+    struct blob *payload = kv_command_encode(&(struct kv_command){.kind = KV_CLOCK, .time_us = index});
+    const struct raft_entry e = {.index = index, .term = 1, .kind = RAFT_COMMAND, .payload = payload};
+    other_says(w, (struct raft_message){.kind = RAFT_APPEND, .term = 1, .log_index = index - 1, .log_term = index > 1, .commit = index - 1,
+                                        .n_entries = 1, .entries = &e});
+    blob_unref(payload);
+}
+
+/* The two others commit five entries while a batch is written here. */
+static void a_log_is_compacted_though_what_is_applied_is_never_all_on_the_disk(void **state)
+{
+    struct outside w = member();
+    w.manifest.replicas[0].founding.n = 3;
+    w.manifest.replicas[0].founding.members[2] = (struct raft_member){.id = 3, .node = 7, .voter = true, .addr = "127.0.0.1:7002"};
+    start(&w); /* with a bound of 0 for the logs: any entry is a reason for a flush */
+    w.hangs = true;
+    unsigned committed = w.asked[NODE_COMMIT];
+    uint64_t index = 0;
+    for (unsigned batch = 0; batch < 1000; batch++) {
+        for (unsigned i = 0; i < 5; i++)
+            append_of(&w, ++index);
+        assert_true(w.asked[NODE_COMMIT] > committed);
+        committed++;
+        step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1});
+        collect(&w);
+    }
+    assert_int_equal(w.n->replicas[0]->applied, index - 1);
+    assert_int_not_equal(w.asked[NODE_FLUSH], 0);
     stop(&w);
 }
 
@@ -911,6 +1017,10 @@ int main(void)
         cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
         cmocka_unit_test(B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time),
         cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
+        cmocka_unit_test(P26_what_is_due_is_collected_though_somebody_writes_all_the_time),
+        cmocka_unit_test(a_log_is_compacted_though_what_is_applied_is_never_all_on_the_disk),
+        cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
+        cmocka_unit_test(a_blank_node_answers_a_change_with_no_leader),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
