@@ -29,7 +29,7 @@ void stage_clear(struct stage *s)
     buf_clear(&s->data);
     s->whole = true;
     s->spilled = s->fresh = s->resized = s->written = false;
-    s->length = 0;
+    s->length = s->set_size = 0;
 }
 
 static void add_range(struct stage *s, uint64_t offset, uint32_t len)
@@ -168,6 +168,7 @@ enum rgkv_err stage_resize(struct stage *s, uint64_t length)
         return resize_again(s, length);
     s->resized = !s->whole;
     s->written |= s->whole;
+    s->set_size = s->whole ? length : 0;
     s->length = length;
     return RGKV_OK;
 }
@@ -195,7 +196,9 @@ uint64_t stage_size(const struct stage *s, uint64_t base)
 {
     if (s->whole && !(s->fresh && base)) /* else it loses the race */
         return s->length;
-    return MAX(s->resized ? s->length : base, log_end(s));
+    if (s->resized || s->set_size)
+        base = s->resized ? s->length : s->set_size;
+    return MAX(base, log_end(s));
 }
 
 static void request_put(struct stage *s, struct kv_request *q)
@@ -232,7 +235,8 @@ void stage_lost_race(struct stage *s)
 {
     ASSERT(s->whole && s->fresh);
     s->whole = s->fresh = false;
-    s->length = 0;
+    s->resized = s->set_size > 0;
+    s->length = s->set_size;
 }
 
 void stage_take(struct stage *s, struct kv_request *q, struct kv_range **ret_ranges, struct buf *ret_data)

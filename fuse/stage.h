@@ -21,6 +21,7 @@ struct stage {
     bool resized;              /* !whole: the value's size is set to `length` before the ranges are written */
     bool written;              /* there is data: a flush must send it */
     uint64_t length;           /* whole: the size of the value */
+    uint64_t set_size;         /* whole: what a resize has set it to, before the writes behind that; 0: none */
     unsigned n, cap;
     struct kv_range *ranges;
     struct buf data;           /* of the ranges, concatenated */
