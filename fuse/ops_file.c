@@ -75,6 +75,10 @@ static void open_judge(struct open_call *c, const struct kv_attr *a, struct byte
 
 static void open_done(struct call *call, const struct client_effect *e)
 {
+    if (e->err == RGKV_NOT_FOUND) {
+        call_reply_errno(call, ESTALE); /* removed since the lookup: the kernel looks again, and creates it if that was asked */
+        return;
+    }
     if (e->err) {
         call_reply_err(call, e->err, e->why);
         return;
@@ -195,6 +199,9 @@ static void create_excl_done(struct call *call, const struct client_effect *e)
 
 static void create_staged(struct open_call *c)
 {
+    struct inode *there = inode_child(&c->call.m->inodes, c->call.node, c->name);
+    if (there && there->ino) /* the kernel has just learned that it is gone: removed elsewhere, and open here */
+        inode_detach(&c->call.m->inodes, there);
     struct inode *n = inode_lookup(&c->call.m->inodes, c->call.node, c->name, 0, KV_FILE);
     struct handle *h = create_handle(c, n);
     h->created = true;
