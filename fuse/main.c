@@ -204,8 +204,10 @@ int main(int argc, char **argv)
     struct program *p = mem_zalloc(sizeof *p);
     parse(p, argc, argv);
     check_mountpoint(p);
-    if (p->options.fake)
+    if (p->options.fake) {
+        mem_free(p);
         return 0;
+    }
     daemon_begin(&p->daemon, p->options.foreground);
     signal(SIGPIPE, SIG_IGN);
     start_embedded(p);

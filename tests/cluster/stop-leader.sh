@@ -34,7 +34,7 @@ grows() { wait_until 20 lines_over "$1" $(($(wc -l <"$1") + 50)); }
 nodes_start 3
 join_nodes 101 1 2 3 || exit 1
 for who in write read; do
-    stdbuf -oL "$tools/watch" "$who" --controllers "$controllers" key "$work/$who" &
+    "$tools/watch" "$who" --controllers "$controllers" key "$work/$who" &
     declare "$who=$!"
 done
 wait_until 20 lines_over "$work/write" 20

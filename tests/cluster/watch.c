@@ -94,6 +94,8 @@ int main(int argc, char **argv)
     w.reads = strcmp(argv[1], "read") == 0;
     w.key = argv[4];
     w.journal = fopen(argv[5], "w");
+    if (w.journal)
+        setvbuf(w.journal, NULL, _IOLBF, 0); /* others look at how far it is */
     uv_loop_init(&w.loop);
     uv_signal_init(&w.loop, &w.term);
     w.term.data = &w;

@@ -103,6 +103,9 @@ print(*[x.getsockname()[1] for x in s])
 PY
 }
 
+# Was it built with AddressSanitizer, which has a memory of its own?
+sanitized() { grep -qa __asan_init "$rgkvd"; }
+
 node_is_ready() { grep -q "ready on" "$work/node$1.log"; }
 
 # node_start I [options…]: starts (or starts again) node I, whose address is known; waits for `ready`.
