@@ -77,7 +77,7 @@ static void commit_request(struct handle *h, const struct key *k, struct kv_requ
     *ret_q = (struct kv_request){.key = key_bytes_of(k), .mode = h->mode, .uid = h->uid, .gid = h->gid};
     if (h->clear_suid)
         ret_q->flags |= KV_CLEAR_SUID;
-    if (h->flying.fresh && h->known)
+    if (h->known)
         ret_q->flags |= KV_MUST_EXIST;
     if (h->flying_spill)
         spill_request(h->flying_spill, ret_q, said);
@@ -105,7 +105,7 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
     h->m->stats.commit_failures++;
     if (h->flying_marked)
         stage_undo(&h->flying, &h->flying_mark);
-    handle_take_back(h); /* who waits behind it is told the same error */
+    handle_take_back(h, NULL); /* who waits behind it is told the same error */
     if (h->stage.whole)
         spill_abandon(h->flying_spill); /* the value begins anew */
     else
@@ -121,9 +121,11 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
 static void commit_over(struct handle *h, enum rgkv_err err, const char *why)
 {
     handle_hold(h);
+    h->telling = true;
     wait_end_all(h, true, err, why);
     if (err)
         wait_end_all(h, false, err, why);
+    h->telling = false;
     if (err && h->released)
         stage_release(&h->stage);
     if (!err && !h->commit && !stage_empty(&h->stage) && (h->queued || h->released)) {
@@ -161,7 +163,7 @@ static void commit_done(struct call *c, const struct client_effect *e)
 {
     struct handle *h = ((struct commit_call *)c)->h;
     bool again = commit_again(h, e->err);
-    bool gone = e->err == RGKV_NOT_FOUND && ((h->known && h->flying.fresh) || !h->flying.whole); /* a change of a file that was removed elsewhere */
+    bool gone = e->err == RGKV_NOT_FOUND && (h->known || !h->flying.whole); /* a change of a file that was removed elsewhere */
     enum rgkv_err err = gone ? RGKV_STALE : e->err;
     if (err && !again && told_nobody(h))
         call_record(c, rgkv_err_errno(err), e->why);
@@ -234,7 +236,7 @@ void commit_start(struct handle *h)
 {
     if (handle_held_back(h))
         return; /* handles_stay starts it */
-    if (h->waiting)
+    if (h->telling)
         return; /* commit_over is still telling who waited for the last one, and starts this at its end */
     ASSERT(!h->commit && !stage_empty(&h->stage));
     h->m->stats.commits++;

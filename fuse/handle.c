@@ -144,18 +144,21 @@ void handle_touch(struct handle *h, const struct fuse_ctx *who)
     handle_list(h);
 }
 
-void handle_mark(struct handle *h)
+void handle_mark(struct handle *h, const void *who)
 {
+    h->marker = who;
     h->stage_mark = stage_mark(&h->stage);
     h->stage_marked = true;
 }
 
-void handle_take_back(struct handle *h)
+void handle_take_back(struct handle *h, const void *who)
 {
-    if (!h->stage_marked)
+    if (!h->stage_marked || (who && who != h->marker))
         return; /* it was sent, and commit_failed has done it */
     stage_undo(&h->stage, &h->stage_mark);
     h->stage_marked = false;
+    if (stage_empty(&h->stage))
+        h->staged_us = 0;
     handle_list(h);
 }
 

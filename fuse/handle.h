@@ -31,9 +31,11 @@ struct handle {
     struct spill *spill, *flying_spill; /* of `stage` and `flying`, if they are spilled */
     bool empty;                    /* the store's file held nothing when it was opened: the first write may begin a whole value */
     struct stage_mark stage_mark, flying_mark;
+    const void *marker;            /* the call that set stage_mark */
     bool stage_marked, flying_marked; /* a failed commit takes the last write back to the mark */
     struct call *commit;           /* carries `flying` */
     struct handle_wait *waiting;   /* for `flying` */
+    bool telling;                  /* commit_over tells those of the last commit: the next one starts at its end */
     struct handle_wait *queued;    /* for what is staged, behind `flying` */
     enum rgkv_err failed;          /* of the last commit */
     bool reported;                 /* somebody was told */
@@ -73,9 +75,10 @@ uint64_t handle_size(const struct handle *h, uint64_t base);
 void handle_list(struct handle *h);                /* keeps m->staged, and the timer that looks at it, as they should be */
 /* Notes who staged something, after it was done. */
 void handle_touch(struct handle *h, const struct fuse_ctx *who);
-/* Before a write that will be committed at once: a failure takes it back. */
-void handle_mark(struct handle *h);
-void handle_take_back(struct handle *h);           /* it failed or was interrupted, and waited behind another commit: it was never sent */
+/* Before a write that will be committed at once, of the call `who`: a failure takes it back. */
+void handle_mark(struct handle *h, const void *who);
+/* It failed or was interrupted, and waited behind another commit: it was never sent. `who`: of that call's write only; NULL: whoever's. */
+void handle_take_back(struct handle *h, const void *who);
 /* The next write begins a value of its own if the file is still empty: then it is one Put, atomic at any size. */
 void handle_begin_value(struct handle *h);
 void handle_cleared(struct handle *h);             /* its stage was cleared: what went ahead of it is given up */

@@ -134,10 +134,17 @@ static void read_ask(struct io_call *c)
 static void read_direct(struct io_call *c)
 {
     struct pin *p = &c->h->pin;
-    if (tree_key(c->h->node, &c->key)) {
+    bool detached = tree_key(c->h->node, &c->key) != RGKV_OK; /* its name is another's: it reads its version to the end */
+    if (detached && !p->set) {
         call_reply_err(&c->call, RGKV_STALE, NULL);
         return;
     }
+    if (detached && c->offset >= p->size) {
+        read_reply(c, BYTES_EMPTY);
+        return;
+    }
+    if (detached)
+        c->plan = (struct pin_plan){PIN_SAME, c->offset, MIN(c->size, p->size - c->offset)};
     c->changes = c->h->node->changes;
     struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&c->key), .offset = c->plan.offset, .length = c->plan.length};
     if (c->plan.ask == PIN_SAME) {
@@ -148,13 +155,20 @@ static void read_direct(struct io_call *c)
     call_ask(&c->call, &q, read_done);
 }
 
+/* The file lost its name when it held something newer than what is read here. */
+static bool in_older_version(const struct io_call *c)
+{
+    const struct pin *p = &c->h->pin;
+    return c->offset && p->set && p->served && !p->roams && p->version != orphan_version(c->h->node);
+}
+
 /* A handle reads its own writes: they become real first. */
 static void read_settled(struct call *call, enum rgkv_err err, const char *why)
 {
     struct io_call *c = (struct io_call *)call;
     if (err)
         call_reply_err(call, err, why);
-    else if (c->h->node->orphan)
+    else if (c->h->node->orphan && !in_older_version(c))
         read_reply(c, orphan_read(c->h->node, c->offset, c->size));
     else
         read_ask(c);
@@ -201,7 +215,7 @@ static void write_reply(struct io_call *c)
 static void write_committed(struct call *call, enum rgkv_err err, const char *why)
 {
     if (err) {
-        handle_take_back(((struct io_call *)call)->h);
+        handle_take_back(((struct io_call *)call)->h, call);
         call_reply_err(call, err, why);
     } else
         write_reply((struct io_call *)call);
@@ -297,7 +311,7 @@ static void write_stage(struct call *call, enum rgkv_err err, const char *why)
     }
     handle_begin_value(h);
     uint64_t offset = stage_offset(c);
-    handle_mark(h);
+    handle_mark(h, call);
     err = stage_write(&h->stage, offset, data_of(c));
     if (err == RGKV_BUSY && (h->stage.whole || h->stage.spilled))
         handle_spill(h, call, write_stage);

@@ -167,7 +167,7 @@ static void resize_handle(struct call *call, enum rgkv_err err, const char *why)
         call_reply_err(call, err, why);
         return;
     }
-    handle_mark(h);
+    handle_mark(h, call);
     h->empty = false;
     err = stage_resize(&h->stage, c->size);
     if (err == RGKV_BUSY) {

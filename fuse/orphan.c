@@ -5,6 +5,7 @@
 struct orphan {
     struct mount *m;
     struct buf content;
+    uint64_t version;
 };
 
 static enum rgkv_err fits(const struct orphan *o, uint64_t bytes)
@@ -97,6 +98,7 @@ void orphan_begin(struct orphan_call *c)
     if (!c->fetch.orphan || n->orphan || !n->handles) /* the last one may have been closed meanwhile */
         return;
     n->orphan = c->fetch.orphan;
+    n->orphan->version = c->fetch.version;
     c->fetch.orphan = NULL;
     for (struct handle *h = n->handles; h; h = h->node_next)
         if (!h->commit && !stage_empty(&h->stage)) {
@@ -158,6 +160,7 @@ struct bytes orphan_read(const struct inode *n, uint64_t offset, size_t size)
     return bytes_first(bytes_from(content, offset), MIN(size, content.len - offset));
 }
 
+uint64_t orphan_version(const struct inode *n) { return n->orphan->version; }
 uint64_t orphan_size(const struct inode *n) { return n->orphan->content.len; }
 
 void orphan_free(struct inode *n)

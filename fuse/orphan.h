@@ -35,6 +35,7 @@ MUST_USE enum rgkv_err orphan_write(struct inode *n, uint64_t offset, struct byt
 MUST_USE enum rgkv_err orphan_resize(struct inode *n, uint64_t length);
 struct bytes orphan_read(const struct inode *n, uint64_t offset, size_t size);
 uint64_t orphan_size(const struct inode *n);
+uint64_t orphan_version(const struct inode *n);    /* that was fetched */
 void orphan_free(struct inode *n);
 
 #endif

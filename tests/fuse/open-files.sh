@@ -1,0 +1,221 @@
+#!/bin/bash
+# What open files keep, see and send when others work on the same names, on the same mount and on another one: each of these was lost, torn,
+# acknowledged too early, or hung, once.
+. "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
+limit 120
+cluster_start 1
+mount_start a || exit 1
+mount_start b || exit 1
+join_all 101 || exit 1
+a=$work/a b=$work/b
+
+# Calls in threads, that a signal may interrupt, while the node hangs.
+cat >"$work/held.py" <<'PY'
+import ctypes, errno, os, signal, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)  # os.* would ask again after EINTR
+libc.pwrite.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64]
+libc.pread.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64]
+mount, node = sys.argv[1], int(sys.argv[2])
+signal.signal(signal.SIGUSR1, lambda *a: None)
+signal.siginterrupt(signal.SIGUSR1, True)
+name = lambda r: r if isinstance(r, int) and r >= 0 else errno.errorcode.get(-r, r)
+def hang(): os.kill(node, signal.SIGSTOP)
+def go_on(): os.kill(node, signal.SIGCONT)
+def inflight(): return open(mount + "/.ctrl/mount/inflight").read()
+def ops(what): return sum(("op=%s " % what) in l for l in inflight().splitlines())
+def wait_ops(what, n):
+    end = time.monotonic() + 5
+    while ops(what) != n:
+        assert time.monotonic() < end, (what, n, inflight())
+        time.sleep(0.002)
+class Call(threading.Thread):
+    def __init__(self, f, *args):
+        super().__init__(daemon=True)
+        self.f, self.args, self.result = f, args, None
+        self.start()
+    def run(self):
+        r = getattr(libc, self.f)(*self.args)
+        self.result = r if r >= 0 else -ctypes.get_errno()
+    def kill(self): signal.pthread_kill(self.ident, signal.SIGUSR1)
+    def end(self, s=15):
+        self.join(s)
+        return "HANGS" if self.is_alive() else name(self.result)
+
+PY
+held() { PYTHONPATH=$work PYTHONDONTWRITEBYTECODE=1 timeout -s KILL 40 python3 - "$a" "${node_pid[1]}"; }
+
+head -c 4m /dev/zero >"$a/f"
+check "a short write behind a Patch that is full is answered by its own outcome" python3 - "$a" "$b" <<'PY'
+import os, sys
+a, b = sys.argv[1:]
+stale = 0
+N = 20
+for i in range(N):
+    fd = os.open(a + "/f", os.O_WRONLY)
+    os.pwrite(fd, b"F" * 524288, 1 << 20)             # staged
+    os.pwrite(fd, b"F" * 524288, (1 << 20) + 524288)  # staged: the Patch is full now
+    w = b"%05d" % i
+    assert os.pwrite(fd, w, 100) == 5          # a short write: "answered by the outcome"
+    rd = os.open(b + "/f", os.O_RDONLY)
+    got = os.pread(rd, 5, 100)
+    os.close(rd)
+    stale += got != w
+    os.close(fd)
+print("acknowledged short writes that another mount does not see:", stale, "of", N)
+sys.exit(stale > 0)
+PY
+
+if python3 -c 'import os, sys; v = os.uname().release.split("."); sys.exit((int(v[0]), int(v[1])) < (6, 6))'; then
+check "a page of a map is there after msync, though a write before it was interrupted" held <<'PY'
+from held import *
+import mmap
+open(mount + "/page", "wb").write(b"." * 32768)
+fd = os.open(mount + "/page", os.O_RDWR)
+rd = os.open(mount + "/page", os.O_RDONLY)
+mm = mmap.mmap(fd, 32768)
+mm[16384:16388] = b"MAPS"                                  # dirty, not written back
+hang()
+w1 = Call("pwrite", fd, b"1", 1, 100); wait_ops("write", 1)
+buf = ctypes.create_string_buffer(16)
+r2 = Call("pread", rd, buf, 8, 8192); wait_ops("read", 1)  # waits for the same commit
+b3 = ctypes.create_string_buffer(16)
+r3 = Call("pread", rd, b3, 8, 16384); wait_ops("write", 2) # makes the kernel write the page back
+w1.kill(); r1 = w1.end(3)
+go_on()
+print("W1", r1, "read", r2.end(), "read of the page", r3.end(), b3.raw[:8])
+mm.flush(); os.fsync(fd)
+got = open(mount + "/page", "rb").read()[16384:16388]
+print("after msync and fsync:", got)
+sys.exit(got != b"MAPS")
+PY
+fi
+
+check "an interrupted write, a reader and a write behind a commit all end" held <<'PY'
+from held import *
+open(mount + "/spin", "wb").write(b"." * 20000)
+fd = os.open(mount + "/spin", os.O_WRONLY)
+rd = os.open(mount + "/spin", os.O_RDONLY)
+os.pwrite(fd, b"0" * 8192, 0)                   # staged; after 1 s of silence it is sent
+hang()
+wait_ops("commit", 1)
+w2 = Call("pwrite", fd, b"2", 1, 2); wait_ops("write", 1)
+w2.kill(); r2 = w2.end(3)                       # taken back; the stage is empty, but staged_us stays
+buf = ctypes.create_string_buffer(16)
+r = Call("pread", rd, buf, 8, 0); wait_ops("read", 1)
+w3 = os.pwrite(fd, b"3" * 4096, 4096)           # staged, answered at once
+go_on()
+got = r.end(5)
+print("the write", r2, "the read", got, "size", os.stat(mount + "/spin").st_size)
+sys.exit(got != 8)
+PY
+
+for how in small-unlink large-unlink small-rename large-rename; do
+    check "a reader goes on in its version ($how)" python3 - "$a" "$b" $how <<'PY'
+import os, sys
+a, b, how = sys.argv[1:]
+n = 8 if how.startswith("small") else 300000
+open(a + "/f", "wb").write(b"1" * n)
+open(a + "/other", "wb").write(b"3" * n)
+fd = os.open(a + "/f", os.O_RDONLY)
+got = os.read(fd, n // 2)
+open(b + "/f", "wb").write(b"2" * n)     # a whole Put of another mount: must never be seen by fd
+if how.endswith("unlink"): os.unlink(a + "/f")
+else: os.rename(a + "/other", a + "/f")
+try:
+    got += os.read(fd, n)
+except OSError as e:
+    print(how, "error", e)
+    sys.exit(0)
+kinds = bytes(sorted(set(got)))
+print(how, "read", len(got), "bytes, of versions", kinds)
+sys.exit(len(kinds) > 1)
+PY
+done
+
+check "a version that was replaced is read to its end, whoever looks at the name" python3 - "$a" "$b" <<'PY'
+import os, sys, time
+a, b = sys.argv[1:]
+bad = 0
+def go_on(what, fd, at=600000):
+    global bad
+    try: r = os.pread(fd, 1000, at)[:1]
+    except OSError as e: r = e; bad += 1
+    print(what, "->", r)
+    os.close(fd)
+def old(n):
+    with open(a + "/f", "wb") as f:
+        for i in range(n): f.write(b"1" * (1 << 20))
+    fd = os.open(a + "/f", os.O_RDONLY)
+    os.read(fd, 300000)
+    return fd
+for look in (False, True):
+    fd = old(1)
+    open(b + "/g", "wb").write(b"2" * (1 << 20))
+    os.rename(b + "/g", b + "/f")
+    if look: os.stat(a + "/f")
+    go_on("replaced by another mount" + (" and looked at" if look else ""), fd)
+fd = old(65); os.unlink(a + "/f"); go_on("65 MiB, unlinked here", fd, 40 << 20)
+fd = old(65); open(a + "/g", "wb").write(b"2" * (1 << 20)); os.rename(a + "/g", a + "/f"); go_on("65 MiB, replaced here", fd, 40 << 20)
+sys.exit(bad > 0)
+PY
+
+check "the size that was set last counts, whoever made the file" python3 - "$a" "$b" <<'PY'
+import os, sys
+a, b = sys.argv[1:]
+bad = 0
+for size in (1000, 2):
+    f = "/f%d" % size
+    fd = os.open(a + f, os.O_WRONLY | os.O_CREAT)
+    if size == 2: os.write(fd, b"x" * 4096)
+    w = os.open(b + f, os.O_WRONLY | os.O_CREAT | os.O_APPEND); os.write(w, b"hello"); os.close(w)
+    os.ftruncate(fd, size)
+    os.fsync(fd)
+    got = os.stat(b + f).st_size
+    print("ftruncate to", size, "acknowledged, size", got, open(b + f).read()[:10])
+    bad += got != size
+sys.exit(bad)
+PY
+
+check "who made a file again that was removed elsewhere writes to it" python3 - "$a" "$b" <<'PY'
+import os, sys
+a, b = sys.argv[1:]
+bad = 0
+for keep, how in ((True, "rm"), (True, "mv"), (False, "rm")):
+  for flags in (os.O_APPEND, os.O_TRUNC):
+    open(a + "/log", "w").write("old\n")
+    old = os.open(a + "/log", os.O_RDONLY)
+    if not keep: os.close(old)
+    if how == "rm": os.unlink(b + "/log")
+    else: os.rename(b + "/log", b + "/log.1")
+    w = os.open(a + "/log", os.O_WRONLY | os.O_CREAT | flags, 0o644)
+    try:
+        os.write(w, b"one\n")
+        os.stat(a + "/log")
+        os.write(w, b"two\n"); os.fsync(w); r = "ok"
+    except OSError as e: r = e; bad += 1
+    try: os.close(w)
+    except OSError as e: r = (r, e)
+    print("old one open here" if keep else "old one not open", how, flags, "->", r, repr(open(b + "/log").read()), "fstat of the old", os.fstat(old).st_size if keep else "")
+    os.unlink(b + "/log")
+    if keep: os.close(old)
+sys.exit(bad > 0)
+PY
+
+check "what was removed elsewhere stays removed" python3 - "$a" "$b" <<'PY'
+import os, sys
+a, b = sys.argv[1:]
+bad = 0
+for flags in (os.O_TRUNC, os.O_APPEND, 0):
+    open(a + "/f", "w").write("old")
+    fd = os.open(a + "/f", os.O_WRONLY | flags)
+    os.unlink(b + "/f")
+    r = []
+    for f in (lambda: os.write(fd, b"new"), lambda: os.close(fd)):
+        try: r.append(f())
+        except OSError as e: r.append(e.strerror)
+    try: st = oct(os.stat(b + "/f").st_mode); bad += 1; os.unlink(b + "/f")
+    except OSError as e: st = e.strerror
+    print(flags, "write, close:", r, "the file:", st)
+sys.exit(bad)
+PY
+done_testing
