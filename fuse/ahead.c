@@ -130,7 +130,7 @@ static void block_done(struct call *call, const struct client_effect *e)
     struct block *b = a->generation == c->generation ? block_of(a, c->number) : NULL;
     if (b) {
         b->ready = true;
-        b->err = e->err;
+        b->err = e->err == RGKV_CANCELLED ? RGKV_STALE : e->err; /* it was given up, not they who wait: they ask for themselves */
         if (!e->err)
             buf_put(&b->data, e->reply->data);
         tell_waiters(a);

@@ -164,7 +164,8 @@ static void commit_done(struct call *c, const struct client_effect *e)
     struct handle *h = ((struct commit_call *)c)->h;
     bool again = commit_again(h, e->err);
     bool gone = e->err == RGKV_NOT_FOUND && (h->known || !h->flying.whole); /* a change of a file that was removed elsewhere */
-    enum rgkv_err err = gone ? RGKV_STALE : e->err;
+    bool beaten = e->err == RGKV_VERSION; /* the value that it was to begin has been begun by another mount */
+    enum rgkv_err err = gone || beaten ? RGKV_STALE : e->err;
     if (err && !again && told_nobody(h))
         call_record(c, rgkv_err_errno(err), e->why);
     h->commit = NULL;

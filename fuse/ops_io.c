@@ -162,14 +162,25 @@ static bool in_older_version(const struct io_call *c)
     return c->offset && p->set && p->served && !p->roams && p->version != orphan_version(c->h->node);
 }
 
+static void read_orphan(struct io_call *c)
+{
+    handle_repin(c->h, c->offset, c->of_map);
+    if (in_older_version(c)) {
+        read_ask(c);
+        return;
+    }
+    pin_drop(&c->h->pin);
+    read_reply(c, orphan_read(c->h->node, c->offset, c->size));
+}
+
 /* A handle reads its own writes: they become real first. */
 static void read_settled(struct call *call, enum rgkv_err err, const char *why)
 {
     struct io_call *c = (struct io_call *)call;
     if (err)
         call_reply_err(call, err, why);
-    else if (c->h->node->orphan && !in_older_version(c))
-        read_reply(c, orphan_read(c->h->node, c->offset, c->size));
+    else if (c->h->node->orphan)
+        read_orphan(c);
     else
         read_ask(c);
 }

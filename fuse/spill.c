@@ -128,7 +128,7 @@ static void forget_queue(struct spill *s)
 static void fail(struct spill *s, enum rgkv_err err, const char *why)
 {
     if (!s->err) {
-        s->err = err == RGKV_UNKNOWN ? RGKV_UNREACHABLE : err;
+        s->err = err == RGKV_UNKNOWN || err == RGKV_CANCELLED ? RGKV_UNREACHABLE : err; /* who comes later was not interrupted */
         snprintf(s->why, sizeof s->why, "a piece of the value could not be stored, so the value is as it was: %s", why);
     }
     forget_queue(s);

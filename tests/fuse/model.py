@@ -325,7 +325,11 @@ class Model:
     def read(self, h, at, n):
         """All answers that are right."""
         node = h.node
-        if h.orphan: return [node.data[at:at + n]]
+        if h.orphan:
+            older = at and h.pin is not None and h.served and not h.writes() and h.pin_version != node.version
+            if older: return [h.pin[at:at + n]]
+            h.pin = None
+            return [node.data[at:at + n]]
         h.commit()
         moves_on = at == 0 or (h.writes() and at != h.next)
         if h.pin is None or (moves_on and not h.fresh) or h.outdated(at): self.take(h)

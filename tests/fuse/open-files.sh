@@ -44,6 +44,48 @@ class Call(threading.Thread):
 PY
 held() { PYTHONPATH=$work PYTHONDONTWRITEBYTECODE=1 timeout -s KILL 40 python3 - "$a" "${node_pid[1]}"; }
 
+check "who writes on after a piece was aborted is told, and not that he was interrupted" held <<'PY'
+from held import *
+fd = os.open(mount + "/piece", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+os.write(fd, b"x" * (1 << 20))
+hang()
+for i in range(2): os.write(fd, b"x" * (1 << 20))  # pieces go ahead
+open(mount + "/.ctrl/mount/abort", "w").write("all\n")
+wait_ops("piece", 0)
+go_on()
+results = {}
+for i in range(50):
+    n = libc.pwrite(fd, b"x" * (1 << 20), 1 << 20, (3 + i) << 20)
+    r = "ok" if n > 0 else errno.errorcode.get(ctypes.get_errno())
+    results[r] = results.get(r, 0) + 1
+print("writes after it:", results)
+sys.exit("EINTR" in results)
+PY
+
+head -c 12m /dev/zero | tr '\0' z >"$a/ahead"
+check "who reads on after a readahead was aborted reads" held <<'PY'
+from held import *
+fd = os.open(mount + "/ahead", os.O_RDONLY)
+for i in range(8): os.read(fd, 131072)     # blocks 0 … 5 are asked
+wait_ops("readahead", 0)
+hang()
+os.read(fd, 131072)                        # of block 1, which is there; block 6 is asked
+wait_ops("readahead", 1)
+open(mount + "/.ctrl/mount/abort", "w").write("all\n")
+wait_ops("readahead", 0)
+go_on()
+buf = ctypes.create_string_buffer(1 << 20)
+at, tries, errors = 9 * 131072, 0, {}
+while at < 12 << 20 and tries < 300:
+    n = libc.pread(fd, buf, 131072, at)
+    tries += 1
+    if n > 0: at += n
+    else:
+        e = errno.errorcode.get(ctypes.get_errno()); errors[e] = errors.get(e, 0) + 1
+print("read up to", at, "of", 12 << 20, "in", tries, "tries; errors", errors)
+sys.exit(bool(errors))
+PY
+
 head -c 4m /dev/zero >"$a/f"
 check "a short write behind a Patch that is full is answered by its own outcome" python3 - "$a" "$b" <<'PY'
 import os, sys
@@ -217,5 +259,18 @@ for flags in (os.O_TRUNC, os.O_APPEND, 0):
     except OSError as e: st = e.strerror
     print(flags, "write, close:", r, "the file:", st)
 sys.exit(bad)
+PY
+check "a value that another mount has begun meanwhile is told by an errno that means it" python3 - "$a" "$b" <<'PY'
+import os, sys, errno
+a, b = sys.argv[1:]
+fd = os.open(a + "/beaten", os.O_WRONLY | os.O_CREAT)
+for i in range(3): os.write(fd, b"x" * (1 << 20))
+open(b + "/beaten", "w").write("x")
+r = []
+for f in (lambda: os.fsync(fd), lambda: os.fsync(fd), lambda: os.write(fd, b"y" * 4096), lambda: os.close(fd)):
+    try: r.append(f())
+    except OSError as e: r.append(errno.errorcode[e.errno])
+print("fsync, fsync, write, close:", r)
+sys.exit("EAGAIN" in r)
 PY
 done_testing
