@@ -34,25 +34,27 @@ static uint64_t file_bytes(struct vfs *v, const char *path)
     return bytes;
 }
 
-/* Where the last batch but one begins: what is before it has a whole batch behind it. */
+/* Where the last whole batch begins: what is before it has a whole batch behind it. (There may be pieces of others behind: of those that a full
+ * disk refused.) */
 static uint64_t settled_bytes(struct vfs *v, const char *path)
 {
-    uint64_t bytes = file_bytes(v, path), begins[2] = {WAL_SEGMENT_HEADER_BYTES, WAL_SEGMENT_HEADER_BYTES};
+    struct wal_segment_header header;
+    struct wal_scan scan;
+    struct wal_found found;
     struct buf file = {0};
     struct vfs_file *f;
-    if (bytes < WAL_SEGMENT_HEADER_BYTES + 8 || v->ops->open(v, path, false, &f))
-        return MIN(bytes, WAL_SEGMENT_HEADER_BYTES);
-    enum rgkv_err err = v->ops->read(f, 0, bytes, &file);
+    uint64_t seed, settled = MIN(file_bytes(v, path), WAL_SEGMENT_HEADER_BYTES);
+    if (v->ops->open(v, path, false, &f))
+        return settled;
+    enum rgkv_err err = v->ops->read(f, 0, v->ops->size(f), &file);
     v->ops->close(f);
-    const uint8_t *magic = file.data + WAL_SEGMENT_HEADER_BYTES, none[8] = {0};
-    for (uint64_t at = WAL_SEGMENT_HEADER_BYTES; !err && at + 8 <= file.len && memcmp(magic, none, 8) != 0; at += 8) {
-        if (memcmp(file.data + at, magic, 8) != 0)
-            continue;
-        begins[0] = begins[1];
-        begins[1] = at;
+    if (!err && wal_segment_header_decode(buf_bytes(&file), &header, &seed) == RGKV_OK) {
+        wal_scan_init(&scan, buf_bytes(&file), seed, header.first_sequence);
+        for (uint64_t at = scan.next.offset; wal_scan_next(&scan, &found) == WAL_BATCH; at = scan.next.offset)
+            settled = at;
     }
     buf_release(&file);
-    return begins[0];
+    return settled;
 }
 
 static void turn_over(struct sim *s, struct sim_machine *m, const char *dir, struct bytes names)
@@ -63,7 +65,8 @@ static void turn_over(struct sim *s, struct sim_machine *m, const char *dir, str
     if (!name || !strstr(name, ".wal"))
         return;
     snprintf(r->path, sizeof(r->path), "%s/%s", dir, name);
-    uint64_t bytes = file_bytes(m->disk, r->path), room = which + 1 == n ? settled_bytes(m->disk, r->path) : bytes;
+    bool newest = which + 2 >= n; /* or the one after it was begun only */
+    uint64_t bytes = file_bytes(m->disk, r->path), room = newest ? settled_bytes(m->disk, r->path) : bytes;
     if (room == 0)
         return;
     r->offset = prng_below(&s->prng, room);
