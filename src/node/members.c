@@ -6,6 +6,8 @@
  *   ---------------  ---------------------  ------------------------------------------------------------
  *   joining, bound   no                     a learner
  *   joining          learner                a voter, once it has caught up (4.2.1)
+ *   in               no                     the same as joining: a leader that had not heard that it is to be kept took it out, when
+ *                                           the one before had told the controller that it is in
  *   leaving          yes                    without it, if a majority of the others was heard of just now
  *   no               yes                    the same: the controller knows that it never was to be one
  *
@@ -102,11 +104,13 @@ static bool is_silent(const struct replica *r, uint64_t id)
     return !raft_peer_status(r->raft, id, &p) || !p.answers;
 }
 
+static bool wanted(const struct ctrl_member *m) { return m->node && m->state != CTRL_MEMBER_LEAVING; }
+
 static bool let_in(const struct node *n, struct replica *r, const struct wish *w, struct raft_config *c)
 {
     for (unsigned i = 0; i < w->n; i++) {
         const struct ctrl_member *m = &w->members[i];
-        if (m->state != CTRL_MEMBER_JOINING || !m->node || joined(c, m->id))
+        if (!wanted(m) || joined(c, m->id))
             continue;
         if (!raft_config_member(c, m->id))
             return member_in(c, m);
@@ -163,7 +167,7 @@ static bool fulfilled(const struct wish *w, const struct raft_config *c)
         if (goes(w, c->members[i].id))
             return false;
     for (unsigned i = 0; i < w->n; i++)
-        if (w->members[i].state == CTRL_MEMBER_JOINING && w->members[i].node && !joined(c, w->members[i].id))
+        if (wanted(&w->members[i]) && !joined(c, w->members[i].id))
             return false;
     return true;
 }
