@@ -100,6 +100,13 @@ static void commit_succeeded(struct handle *h, const struct kv_attr *a)
     pin_drop(&h->pin); /* it reads its own writes */
 }
 
+/* Ranges that may have been written are not sent again: somebody may have changed them since. (A value as a whole is: it is what the file is
+ * to hold, whatever was there.) */
+static bool may_be_done(const struct handle *h, enum rgkv_err err)
+{
+    return err == RGKV_UNKNOWN && !h->flying.whole && !h->flying_spill;
+}
+
 static void commit_failed(struct handle *h, enum rgkv_err err)
 {
     h->m->stats.commit_failures++;
@@ -111,9 +118,9 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
     else
         h->spill = h->flying_spill;
     h->flying_spill = NULL;
-    enum rgkv_err merged = stage_put_under(&h->stage, &h->flying);
+    enum rgkv_err merged = may_be_done(h, err) ? RGKV_OK : stage_put_under(&h->stage, &h->flying);
     stage_release(&h->flying);
-    h->staged_us = h->flying_us;
+    h->staged_us = stage_empty(&h->stage) ? 0 : h->flying_us;
     h->failed = merged ? merged : err;
     h->reported = h->waiting != NULL || h->queued != NULL;
 }

@@ -3,7 +3,8 @@
  *     writes ──▶ stage ──handle_commit──▶ flying ──answered──▶ gone, or back under the stage and `failed`
  *
  * At most one commit of a handle is under way; what is written meanwhile goes into the stage and the next commit. After a failed commit
- * nothing is sent by flush, release or silence, for the caller was told that it failed; the next write tries again. */
+ * nothing is sent by flush, release or silence, for the caller was told that it failed; the next write tries again, but for ranges that may
+ * have been written (P28: nothing under a new identity). */
 #ifndef RGKV_FUSE_HANDLE_H
 #define RGKV_FUSE_HANDLE_H
 

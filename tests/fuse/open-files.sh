@@ -6,6 +6,7 @@ limit 120
 cluster_start 1
 mount_start a || exit 1
 mount_start b || exit 1
+mount_start c timeout=2 || exit 1
 join_all 101 || exit 1
 a=$work/a b=$work/b
 
@@ -42,7 +43,7 @@ class Call(threading.Thread):
         return "HANGS" if self.is_alive() else name(self.result)
 
 PY
-held() { PYTHONPATH=$work PYTHONDONTWRITEBYTECODE=1 timeout -s KILL 40 python3 - "$a" "${node_pid[1]}"; }
+held() { PYTHONPATH=$work PYTHONDONTWRITEBYTECODE=1 timeout -s KILL 40 python3 - "$a" "${node_pid[1]}" "$work/c"; }
 
 check "who writes on after a piece was aborted is told, and not that he was interrupted" held <<'PY'
 from held import *
@@ -60,6 +61,26 @@ for i in range(50):
     results[r] = results.get(r, 0) + 1
 print("writes after it:", results)
 sys.exit("EINTR" in results)
+PY
+
+check "ranges that may have been written are not sent again over what another mount wrote since (P28)" held <<'PY'
+from held import *
+c = sys.argv[3]
+open(mount + "/unknown", "wb").write(b"." * 9000)
+fd = os.open(c + "/unknown", os.O_WRONLY)
+os.pwrite(fd, b"C" * 4096, 0)                      # staged
+hang()
+r = libc.fsync(fd); e = errno.errorcode.get(ctypes.get_errno()) if r else "ok"
+go_on()
+print("fsync:", e)
+end = time.monotonic() + 5
+while open(mount + "/unknown", "rb").read(4) != b"CCCC": assert time.monotonic() < end
+o = os.open(mount + "/unknown", os.O_WRONLY); os.pwrite(o, b"B" * 5, 0); os.fsync(o); os.close(o)
+print("the other mount wrote, acknowledged:", open(mount + "/unknown", "rb").read(8))
+print("write elsewhere:", os.pwrite(fd, b"tail!", 8995), "close:", libc.close(fd))
+got = open(mount + "/unknown", "rb").read(8)
+print("now:", got)
+sys.exit(got[:5] != b"BBBBB")
 PY
 
 head -c 12m /dev/zero | tr '\0' z >"$a/ahead"
