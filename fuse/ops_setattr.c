@@ -124,7 +124,7 @@ static void set_begin(struct setattr_call *c)
         join_creation(c, h);
     if (h && c->now)
         c->set &= ~(uint32_t)SET_TIMES; /* its Put sets the time */
-    if (h && (c->set & SET_TIMES || (h->created && c->set)))
+    if (h && !handle_is_private(h, &c->call) && (c->set & SET_TIMES || (h->created && c->set)))
         handle_await(h, &c->call, set_send);
     else
         set_send(&c->call, RGKV_OK, "");

@@ -1,5 +1,7 @@
 #include "fuse/siblings.h"
 
+#include <fcntl.h>
+
 #include "fuse/commit.h"
 #include "fuse/proc.h"
 
@@ -18,9 +20,19 @@ static struct handle *first_unsettled(const struct inode *n)
 
 static bool closing(const struct handle *h) { return h->released && (h->commit || handle_held_back(h)); }
 
-static bool in_place(const struct stage *s) { return s->fresh || (!s->whole && !s->spilled); }
+static bool same_process(const struct handle *h, const struct call *c) { return task_same_process(fuse_req_ctx(c->req)->pid, h->writer); }
 
-static bool shared(const struct handle *h) { return h->pin.roams && !h->failed && (h->commit || (h->stage.written && in_place(&h->stage))); }
+/* A new value that somebody makes who cannot even read it, a copy, is no other process's before it is whole. */
+static bool in_place(const struct handle *h, const struct call *c)
+{
+    const struct stage *s = &h->stage;
+    return (!s->whole && !s->spilled) || (s->fresh && ((h->flags & O_ACCMODE) == O_RDWR || same_process(h, c)));
+}
+
+static bool shared(const struct handle *h, const struct call *c)
+{
+    return h->pin.roams && !h->failed && (h->commit || (h->stage.written && in_place(h, c)));
+}
 
 /* Something of it is older than the call: what comes later is not waited for, else it might be for ever. */
 static bool older(const struct handle *h, const struct call *c)
@@ -30,7 +42,7 @@ static bool older(const struct handle *h, const struct call *c)
 
 static bool awaited(const struct handle *h, const struct call *c)
 {
-    return older(h, c) && (closing(h) || (shared(h) && !task_same_process(fuse_req_ctx(c->req)->pid, h->writer)));
+    return older(h, c) && (closing(h) || (shared(h, c) && !same_process(h, c)));
 }
 
 struct handle *handle_to_await(const struct inode *n, const struct call *c)
@@ -39,6 +51,11 @@ struct handle *handle_to_await(const struct inode *n, const struct call *c)
     for (h = n->handles; h && !awaited(h, c); h = h->node_next)
         ;
     return h;
+}
+
+bool handle_is_private(const struct handle *h, const struct call *c)
+{
+    return !h->released && !h->commit && !h->created && !in_place(h, c) && !same_process(h, c);
 }
 
 bool handle_contends(const struct handle *self)
@@ -53,7 +70,7 @@ bool handle_contends(const struct handle *self)
 struct handle *handle_unpublished(const struct inode *n, const struct call *c)
 {
     struct handle *h;
-    for (h = n->handles; h && !(older(h, c) && (unsettled(h) || shared(h))); h = h->node_next)
+    for (h = n->handles; h && !(older(h, c) && (unsettled(h) || shared(h, c))); h = h->node_next)
         ;
     return h;
 }
@@ -61,7 +78,7 @@ struct handle *handle_unpublished(const struct inode *n, const struct call *c)
 struct handle *handle_shared(const struct handle *self, const struct call *c)
 {
     struct handle *h;
-    for (h = self->node->handles; h && (h == self || !shared(h) || !older(h, c)); h = h->node_next)
+    for (h = self->node->handles; h && (h == self || !shared(h, c) || !older(h, c)); h = h->node_next)
         ;
     return h;
 }

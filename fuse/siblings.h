@@ -27,6 +27,8 @@ struct handle *handle_shared(const struct handle *self, const struct call *c);
 struct handle *handle_unpublished(const struct inode *n, const struct call *c);
 /* For a listing of that directory: a closed handle of a file there, or one that has made its file and written nothing yet. */
 struct handle *handle_unlisted(const struct mount *m, const struct inode *dir, const struct call *c);
+/* A value that another process makes and has not closed: nobody sees a part of it, and its Put sets the times. */
+bool handle_is_private(const struct handle *h, const struct call *c);
 /* It and another one work on the file in place: then the order of their writes counts, and each is committed at once. */
 bool handle_contends(const struct handle *h);
 

@@ -281,6 +281,38 @@ for flags in (os.O_TRUNC, os.O_APPEND, 0):
     print(flags, "write, close:", r, "the file:", st)
 sys.exit(bad)
 PY
+
+check "who looks at a file that another process still makes publishes no part of it" python3 - "$a" "$b" <<'PY'
+import os, subprocess, sys, time
+a, b = sys.argv[1:]
+sh = subprocess.Popen(["sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # forked before anything is open
+def run(command):
+    sh.stdin.write(f"{{ {command}; }} >/dev/null; echo done\n".encode()); sh.stdin.flush()
+    assert sh.stdout.readline() == b"done\n"
+def seen(command, new):
+    """What the other mount sees after the command; a second of silence would publish anyway, so only quick rounds count."""
+    while True:
+        if os.path.exists(a + "/f"): os.unlink(a + "/f")
+        if not new: open(a + "/f", "wb").write(b"o" * 100)
+        fd = os.open(a + "/f", os.O_WRONLY | (os.O_CREAT | os.O_EXCL if new else os.O_TRUNC))
+        began = time.monotonic()
+        os.write(fd, b"n" * 8192)
+        run(command)
+        size = os.stat(b + "/f").st_size
+        quick = time.monotonic() - began < 0.9
+        os.write(fd, b"n" * 8192)
+        os.close(fd)
+        assert os.stat(b + "/f").st_size == 16384
+        if quick: return size
+bad = 0
+for new in (True, False):
+    for command in (f"touch -d 2001-01-01 {a}/f", f"touch {a}/f", f"chmod 600 {a}/f", f"stat {a}/f", f"cat {a}/f", f"ls -l {a}"):
+        size = seen(command, new)
+        print("a new file" if new else "an old one", command.split()[0], size)
+        bad += size != (0 if new else 100)
+sys.exit(bad > 0)
+PY
+
 check "a value that another mount has begun meanwhile is told by an errno that means it" python3 - "$a" "$b" <<'PY'
 import os, sys, errno
 a, b = sys.argv[1:]
