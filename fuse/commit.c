@@ -85,6 +85,10 @@ static void commit_request(struct handle *h, const struct key *k, struct kv_requ
         stage_request(&h->flying, ret_q);
     if (h->flying.fresh && h->flying_spill)
         ret_q->flags |= KV_IF_EMPTY;
+    if (ret_q->op == KV_PATCH && h->ino) { /* ranges belong to the file that was opened, not to one that took its name elsewhere */
+        ret_q->flags |= KV_IF_INO;
+        ret_q->ino = h->ino;
+    }
 }
 
 static void commit_succeeded(struct handle *h, const struct kv_attr *a)
@@ -96,6 +100,8 @@ static void commit_succeeded(struct handle *h, const struct kv_attr *a)
     h->empty = a && !a->size; /* made by the way: its value is still to begin */
     h->created = false;
     h->known = true;
+    if (a)
+        h->ino = a->ino;
     attr_changed(h->node, a);
     pin_drop(&h->pin); /* it reads its own writes */
 }

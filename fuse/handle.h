@@ -23,6 +23,7 @@ struct handle {
     uint32_t mode, uid, gid;       /* of the creation */
     bool created;                  /* a creation that is staged: the store does not have the file yet */
     bool known;                    /* the store had the file: an Append must find it */
+    uint64_t ino;                  /* the store's number of that file; 0: not told */
     bool clear_suid;               /* written by somebody but root */
     int writer;                    /* the thread that staged last */
     int64_t staged_ns;             /* wall clock of that */

@@ -48,6 +48,7 @@ static void open_reply(struct open_call *c, const struct kv_attr *a, struct byte
     struct handle *h = open_handle(c, c->call.node);
     struct key k;
     h->known = true;
+    h->ino = a->ino;
     if (opens_for_content(c->fi.flags) && tree_key(c->call.node, &k) == RGKV_OK) {
         pin_take(&h->pin, a, 0, head, mount_now_us(h->m));
         handle_pinned(h, &k, c->changes);
@@ -194,6 +195,7 @@ static void create_excl_done(struct call *call, const struct client_effect *e)
     attr_seen(n, &a);
     struct handle *h = create_handle(c, n);
     h->known = h->empty = true;
+    h->ino = a.ino;
     create_reply(c, n, h);
 }
 

@@ -243,6 +243,8 @@ static void append_answer(struct io_call *c, const struct client_effect *e)
         return;
     }
     handle_appended(c->h);
+    if (e->reply->has_attr)
+        c->h->ino = e->reply->attr.ino;
     attr_changed(c->h->node, e->reply->has_attr ? &e->reply->attr : NULL);
     write_reply(c);
 }

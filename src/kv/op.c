@@ -86,6 +86,8 @@ enum rgkv_err op_conditions(const struct op *o, bool found, const struct meta *m
         return RGKV_EXISTS;
     if (q->flags & KV_IF_EMPTY && found && m->attr.size)
         return RGKV_VERSION;
+    if (q->flags & KV_IF_INO && found && m->attr.ino != q->ino)
+        return RGKV_NOT_FOUND;
     if (q->flags & KV_IF_VERSION && (found ? m->attr.version : 0) != q->version)
         return RGKV_VERSION;
     return RGKV_OK;

@@ -36,6 +36,8 @@ static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
         return RGKV_INVALID;
     if (q->flags & (KV_STAGED | KV_IF_EMPTY) && q->op != KV_PUT)
         return RGKV_INVALID;
+    if (q->flags & KV_IF_INO && q->op != KV_PATCH)
+        return RGKV_INVALID;
     if (!kv_op_reads(q->op) && (q->seq == 0 || q->floor > q->seq))
         return RGKV_INVALID;
     return q->data.len > DATA_BYTES_MAX ? RGKV_TOO_LARGE : RGKV_OK;

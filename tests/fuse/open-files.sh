@@ -282,6 +282,33 @@ for flags in (os.O_TRUNC, os.O_APPEND, 0):
 sys.exit(bad)
 PY
 
+check "a range that is written never lands in a file that took the name elsewhere" python3 - "$a" "$b" <<'PY'
+import os, sys
+a, b = sys.argv[1:]
+bad = 0
+os.mkdir(a + "/swap")
+for looks in (False, True):
+    for how in ("renamed over", "removed and made again"):
+        open(a + "/swap/f", "w").write("old " * 10)
+        fd = os.open(a + "/swap/f", os.O_RDWR)
+        os.pread(fd, 4, 4)
+        if how == "renamed over":
+            open(b + "/swap/new", "w").write("NEW " * 10)
+            os.rename(b + "/swap/new", b + "/swap/f")
+        else:
+            os.unlink(b + "/swap/f")
+            open(b + "/swap/f", "w").write("NEW " * 10)
+        if looks: os.stat(a + "/swap/f")
+        try: os.pwrite(fd, b"PATCH", 8); os.fsync(fd); r = "ok"
+        except OSError as e: r = e.strerror
+        got = open(b + "/swap/f").read()
+        print(how, "looked" if looks else "not looked", "write:", r, "the new file:", got)
+        bad += got != "NEW " * 10 or r != "Stale file handle"
+        try: os.close(fd)
+        except OSError: pass
+sys.exit(bad > 0)
+PY
+
 check "who looks at a file that another process still makes publishes no part of it" python3 - "$a" "$b" <<'PY'
 import os, subprocess, sys, time
 a, b = sys.argv[1:]

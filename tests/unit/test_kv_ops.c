@@ -73,6 +73,32 @@ static void put_obeys_its_conditions(void **state)
     rig_free(r);
 }
 
+static void a_patch_goes_to_the_file_that_it_means_or_to_none(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct kv_range range = {0, 1};
+    struct kv_request q = ask(KV_PATCH, "a");
+    q.flags = KV_IF_INO;
+    q.n_ranges = 1;
+    q.ranges = &range;
+    q.data = bytes_str("x");
+    put(r, "a", "old");
+    put(r, "b", "new");
+    assert_int_equal(stat_of(r, "a"), RGKV_OK);
+    q.ino = r->reply.attr.ino;
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+    assert_value(r, "a", "xld");
+    assert_int_equal(rename_to(r, KV_RENAME, "b", "a", 0), RGKV_OK);
+    assert_int_equal(rig_do(r, q), RGKV_NOT_FOUND);
+    assert_value(r, "a", "new");
+    assert_int_equal(on(r, KV_DELETE, "a"), RGKV_OK);
+    assert_int_equal(rig_do(r, q), RGKV_NOT_FOUND);
+    q.op = KV_APPEND;
+    q.n_ranges = 0;
+    assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
+    rig_free(r);
+}
+
 static void a_key_needs_a_parent_that_is_a_directory(void **state)
 {
     struct rig *r = rig_new(1);
@@ -619,6 +645,7 @@ int main(void)
         cmocka_unit_test(an_overwriting_put_keeps_mode_owner_and_inode_and_raises_the_version),
         cmocka_unit_test(put_may_set_attributes_in_the_same_command),
         cmocka_unit_test(put_obeys_its_conditions),
+        cmocka_unit_test(a_patch_goes_to_the_file_that_it_means_or_to_none),
         cmocka_unit_test(a_key_needs_a_parent_that_is_a_directory),
         cmocka_unit_test(append_makes_and_continues_a_file),
         cmocka_unit_test(writes_by_others_than_root_clear_setuid),
