@@ -58,9 +58,10 @@ dead() {
     within 1500 "KILL after 1 s ends stat on the hard mount" timeout -s KILL 1 stat "$work/hard/x"
     local reader start
     for signal in INT TERM HUP; do
-        # not in the background of this shell: there INT is ignored
-        python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])' \
-            cat "$work/a/x" >/dev/null 2>&1 &
+        # in the background of a shell INT is ignored, under nohup HUP is
+        python3 -c 'import os, signal, sys
+for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(s, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])' cat "$work/a/x" >/dev/null 2>&1 &
         reader=$!
         wait_until 5 waiting "[a-z]* path=/x" || fail "cat does not wait"
         start=$(now_ms)
