@@ -6,6 +6,7 @@
 #include "fuse/control.h"
 #include "fuse/handle.h"
 #include "fuse/ops.h"
+#include "fuse/orphan.h"
 #include "fuse/proc.h"
 #include "fuse/siblings.h"
 
@@ -124,6 +125,8 @@ static void open_begin(struct call *call, enum rgkv_err err, const char *why)
 /* Through /proc/PID/fd a file without a name can still be opened. */
 static void open_orphan(struct open_call *c)
 {
+    enum rgkv_err err = opens_for_write(c->fi.flags) && c->fi.flags & O_TRUNC ? orphan_resize(c->call.node, 0) : RGKV_OK;
+    ASSERT(err == RGKV_OK); /* less always fits */
     struct handle *h = open_handle(c, c->call.node);
     h->known = true;
     if (!call_reply_open(&c->call, &c->fi))

@@ -117,6 +117,17 @@ static struct handle *staged_handle(const struct inode *n)
     return NULL;
 }
 
+/* What is staged would clear the bits that come after it. */
+static bool suid_would_go(const struct setattr_call *c, const struct handle *h)
+{
+    return h->clear_suid && c->set & KV_SET_MODE && c->mode & (S_ISUID | S_ISGID);
+}
+
+static bool staged_comes_first(const struct setattr_call *c, const struct handle *h)
+{
+    return suid_would_go(c, h) || (!handle_is_private(h, &c->call) && (c->set & SET_TIMES || (h->created && c->set)));
+}
+
 static void set_begin(struct setattr_call *c)
 {
     struct handle *h = staged_handle(c->call.node);
@@ -124,7 +135,7 @@ static void set_begin(struct setattr_call *c)
         join_creation(c, h);
     if (h && c->now)
         c->set &= ~(uint32_t)SET_TIMES; /* its Put sets the time */
-    if (h && !handle_is_private(h, &c->call) && (c->set & SET_TIMES || (h->created && c->set)))
+    if (h && staged_comes_first(c, h))
         handle_await(h, &c->call, set_send);
     else
         set_send(&c->call, RGKV_OK, "");

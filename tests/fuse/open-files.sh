@@ -309,6 +309,37 @@ for looks in (False, True):
 sys.exit(bad > 0)
 PY
 
+check "a file without a name is truncated through /proc" python3 - "$a" <<'PY'
+import os, sys
+fd = os.open(sys.argv[1] + "/nameless", os.O_RDWR | os.O_CREAT)
+os.write(fd, b"long content"); os.unlink(sys.argv[1] + "/nameless")
+g = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_TRUNC)
+assert os.fstat(fd).st_size == 0
+os.write(g, b"x")
+got = os.pread(fd, 100, 0)
+print(got)
+sys.exit(got != b"x")
+PY
+
+chmod 755 "$work"
+mkdir -m 777 "$a/anyone"
+mount_start o allow_other || exit 1
+check "a set-user-ID bit that another user than root gives what he wrote stays" python3 - "$work/o" <<'PY'
+import os, sys
+os.setgid(65534); os.setuid(65534)
+bad = 0
+for excl in (0, os.O_EXCL):
+    f = sys.argv[1] + "/anyone/f%d" % excl
+    fd = os.open(f, os.O_WRONLY | os.O_CREAT | excl, 0o600)
+    os.write(fd, b"x" * 8192)
+    os.fchmod(fd, 0o4755)
+    os.close(fd)
+    mode = os.stat(f).st_mode & 0o7777
+    print(f, oct(mode))
+    bad += mode != 0o4755
+sys.exit(bad)
+PY
+
 check "who looks at a file that another process still makes publishes no part of it" python3 - "$a" "$b" <<'PY'
 import os, subprocess, sys, time
 a, b = sys.argv[1:]
