@@ -193,7 +193,7 @@ static struct replica *replica_of(struct node *n, uint64_t gid, uint64_t incarna
 
 static void host(struct node *n, const struct ctrl_group *g, const struct ctrl_member *me)
 {
-    if (n->manifest.n_replicas == REPLICAS_MAX) {
+    if (n->n_replicas >= REPLICAS_MAX) { /* one that is deleted is among them until the manifest says so: it is reported */
         if (n->said_no_room)
             return;
         n->said_no_room = true;

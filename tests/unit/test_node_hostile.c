@@ -78,7 +78,10 @@ static void carry_out(struct outside *w, struct node_effect *e)
         if (!w->saves_hang)
             step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
         break;
-    case NODE_OPEN_REPLICA: open_replica(w, e->replica); break;
+    case NODE_OPEN_REPLICA:
+        if (w->n_tables < ARRAY_LEN(w->tables)) /* more never come to an end of it */
+            open_replica(w, e->replica);
+        break;
     case NODE_REPLY:
         w->reply_bytes_most = MAX(w->reply_bytes_most, e->frames.len);
         w->replies_bytes += e->frames.len;
@@ -327,6 +330,34 @@ static void P4_a_replica_is_reported_until_no_crash_can_bring_it_back(void **sta
     step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
     assert_int_equal(reported(&w), 0);
     assert_int_equal(w.n->manifest.n_replicas, 0);
+    stop(&w);
+}
+
+/* A node that holds as many replicas as it may, and is asked to hold one more. */
+static void a_place_is_taken_again_only_when_it_is_free_for_good(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = {.gid = 4, .incarnation = 2, .founded = true, .n = 1,
+                               .members = {{.id = 9, .node = NODE, .founding = true, .addr = ME}}};
+    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 3, .incarnation = 1, .member = 1};
+    for (w.manifest.n_replicas = 1; w.manifest.n_replicas < REPLICAS_MAX; w.manifest.n_replicas++)
+        w.manifest.replicas[w.manifest.n_replicas] = (struct manifest_replica){.gid = 100 + w.manifest.n_replicas, .incarnation = 1,
+                                                                               .member = 100 + w.manifest.n_replicas, .nshards = 4};
+    start(&w);
+    answer_poll(&w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group,
+                                       .n_tombstones = 1, .tombstones = &tombstone});
+    assert_int_equal(w.asked[NODE_DELETE_REPLICA], 1);
+    assert_int_equal(reported(&w), REPLICAS_MAX);
+    w.saves_hang = true;
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    collect(&w);
+    assert_int_equal(reported(&w), REPLICAS_MAX); /* it is still among them, so nobody may be told of one more */
+    w.saves_hang = false;
+    step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+    collect(&w);
+    assert_int_equal(reported(&w), REPLICAS_MAX);
+    assert_int_equal(w.n->manifest.n_replicas, REPLICAS_MAX);
     stop(&w);
 }
 
@@ -1000,6 +1031,7 @@ int main(void)
         cmocka_unit_test(P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one),
         cmocka_unit_test(P4_a_replica_is_reported_until_no_crash_can_bring_it_back),
         cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
+        cmocka_unit_test(a_place_is_taken_again_only_when_it_is_free_for_good),
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
         cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
