@@ -10,6 +10,7 @@
 #define CHUNK_TIMEOUT_US 500000u
 #define GIVE_UP_US 30000000u
 #define FAST_RETRY_US 20000u
+#define REFUSED_US 2000000u /* who has no place for a snapshot (a full disk) is not sent another one before */
 
 struct outgoing {
     struct outgoing *next;
@@ -22,6 +23,7 @@ struct outgoing {
     bool done, broken;                 /* broken: our table cannot be read; nothing is sent until it is given up */
     struct buf chunk;
     uint64_t sent_us, progress_us;
+    uint64_t refused_us;               /* when it was refused; 0: it was not. It stays until then, so that no other one begins */
 };
 
 struct incoming {
@@ -156,7 +158,9 @@ void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
         enum rgkv_err err = replica_step(n, r, &in);
         (void)err;
     } else if (a->refused) {
-        give_up(n, r, o->peer);
+        o->refused_us = o->refused_us ? o->refused_us : n->now_us;
+    } else if (o->refused_us) {
+        return;
     } else if (a->next == o->number + 1 && !o->done) {
         o->number++;
         o->progress_us = n->now_us;
@@ -171,9 +175,9 @@ static void tick_outgoing(struct node *n, struct replica *r, struct outgoing *o)
 {
     if (!replica_is_leader(r))
         outgoing_free(r, o);
-    else if (n->now_us >= o->progress_us + GIVE_UP_US)
+    else if (n->now_us >= o->progress_us + GIVE_UP_US || (o->refused_us && n->now_us >= o->refused_us + REFUSED_US))
         give_up(n, r, o->peer);
-    else if (n->now_us >= o->sent_us + CHUNK_TIMEOUT_US)
+    else if (!o->refused_us && n->now_us >= o->sent_us + CHUNK_TIMEOUT_US)
         chunk_send(n, r, o);
 }
 
@@ -201,7 +205,7 @@ uint64_t transfer_deadline_us(const struct node *n, const struct replica *r)
 {
     uint64_t at = UINT64_MAX;
     for (const struct outgoing *o = r->outgoing; o; o = o->next)
-        at = MIN(at, o->sent_us + CHUNK_TIMEOUT_US);
+        at = MIN(at, o->refused_us ? o->refused_us + REFUSED_US : o->sent_us + CHUNK_TIMEOUT_US);
     return r->incoming && r->incoming->owes_ack ? MIN(at, n->now_us + TABLE_AGAIN_US) : at;
 }
 

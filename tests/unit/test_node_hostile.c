@@ -20,6 +20,8 @@ struct outside {
     size_t reply_bytes_most;   /* of one turn, to one connection */
     uint64_t replies_bytes;
     unsigned snapshot_acks;
+    uint64_t snapshot;         /* the last one that was sent, and how many there were */
+    unsigned snapshots;
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
     unsigned reported, lost;   /* replicas in the last report */
     bool saves_hang;           /* the disk of the manifest */
@@ -48,6 +50,10 @@ static void heard(struct outside *w, struct bytes frames)
         assert_int_equal(frame_size(frames.data, &size), RGKV_OK);
         assert_int_equal(msg_decode(bytes_first(frames, size), &arena, &m), RGKV_OK);
         w->snapshot_acks += m.kind == MSG_SNAPSHOT_ACK;
+        if (m.kind == MSG_SNAPSHOT_CHUNK && m.snapshot_chunk.snapshot_id != w->snapshot) {
+            w->snapshot = m.snapshot_chunk.snapshot_id;
+            w->snapshots++;
+        }
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
         if (m.kind == MSG_POLL) {
@@ -906,6 +912,54 @@ static void a_log_is_compacted_though_what_is_applied_is_never_all_on_the_disk(v
     stop(&w);
 }
 
+static void member_says(struct outside *w, uint64_t from, struct raft_message m)
+{
+    m.from = from;
+    m.to = 1;
+    struct msg wire = {.kind = MSG_RAFT, .cluster = CLUSTER, .raft = {.envelope = {.gid = 3, .incarnation = 1, .from = from, .to = 1}, .message = m}};
+    receive(w, &wire);
+}
+
+static void refuse_snapshot(struct outside *w, uint64_t from)
+{
+    struct msg no = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = from, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .refused = true}};
+    receive(w, &no);
+}
+
+/* Its disk is full, say: it has no place for a snapshot today. Each try costs the leader a snapshot of its table and a line of
+ * its log, and the other one a table that is made and thrown away. */
+static void who_has_no_place_for_a_snapshot_is_not_asked_all_the_time(void **state)
+{
+    struct outside w = member();
+    w.manifest.replicas[0].founding.n = 3;
+    w.manifest.replicas[0].founding.members[2] = (struct raft_member){.id = 3, .node = 7, .voter = true, .addr = "127.0.0.1:7002"};
+    start(&w); /* with a bound of 0 for the logs: any entry is a reason for a flush */
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    for (uint64_t i = 1; i <= 5; i++) {
+        propose(&w, 0);
+        other_says(&w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = 1 + i, .log_term = 2});
+    }
+    step(&w, (struct node_input){.kind = NODE_FLUSHED, .replica = 1});
+    collect(&w);
+    for (unsigned i = 0; i < 1000; i++) { /* 10 s */
+        w.now_us += 10000;
+        step(&w, (struct node_input){.kind = NODE_TICK});
+        collect(&w);
+        if (i % 5 == 0)
+            other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+        if (i % 5 == 0)
+            member_says(&w, 3, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+        if (w.snapshot)
+            refuse_snapshot(&w, 3);
+    }
+    assert_true(replica_is_leader(w.n->replicas[0]));
+    print_message("%u snapshots in 10 s\n", w.snapshots);
+    assert_in_range(w.snapshots, 2, 20);
+    stop(&w);
+}
+
 /* ---- polls ---- */
 
 static void one_connection_does_not_hold_the_polls_of_all(void **state)
@@ -1052,6 +1106,7 @@ int main(void)
         cmocka_unit_test(P26_what_is_due_is_collected_though_somebody_writes_all_the_time),
         cmocka_unit_test(a_log_is_compacted_though_what_is_applied_is_never_all_on_the_disk),
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
+        cmocka_unit_test(who_has_no_place_for_a_snapshot_is_not_asked_all_the_time),
         cmocka_unit_test(a_blank_node_answers_a_change_with_no_leader),
         cmocka_unit_test(who_waits_is_answered_also_behind_waiters_of_an_earlier_lead),
     };
