@@ -22,6 +22,7 @@
 #include "raft/raft.h"
 
 #define NUMBER_MAX (UINT64_C(1) << 62)     /* no honest term or index comes near: beyond is nonsense */
+#define TERMS_AHEAD_MAX (UINT64_C(1) << 32) /* no honest term is so far ahead of ours: one believed could be the last there is */
 #define PROBE_BYTES_MAX (64u << 10)        /* a probe may be refused: it carries little */
 #define PROPOSALS_MAX (PROPOSALS_BYTES_MAX / 64u)
 #define READS_WAITING_MAX 65536u

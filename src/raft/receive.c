@@ -3,14 +3,14 @@
 #include "base/mutant.h"
 #include "raft/internal.h"
 
-static bool numbers_sane(const struct raft_message *m)
+static bool numbers_sane(const struct raft *r, const struct raft_message *m)
 {
     const uint64_t numbers[] = {m->term, m->log_index, m->log_term, m->commit,
                                 m->round, m->hint_index, m->hint_term};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         if (numbers[i] > NUMBER_MAX)
             return false;
-    return m->term > 0 && m->log_term <= m->term;
+    return m->term > 0 && m->term <= r->hard.term + TERMS_AHEAD_MAX && m->log_term <= m->term;
 }
 
 static bool config_sane(struct bytes payload)
@@ -51,7 +51,7 @@ static bool entries_sane(const struct raft_message *m)
 
 static bool message_sane(const struct raft *r, const struct raft_message *m)
 {
-    if (m->kind < RAFT_PRE_VOTE || m->kind > RAFT_TIMEOUT_NOW || !numbers_sane(m))
+    if (m->kind < RAFT_PRE_VOTE || m->kind > RAFT_TIMEOUT_NOW || !numbers_sane(r, m))
         return false;
     if (m->to != r->options.id || m->from == 0 || m->from == r->options.id)
         return false;

@@ -324,6 +324,27 @@ TEST(nonsense_changes_nothing_and_is_counted)
     raft_free(o.r);
 }
 
+/* Whoever may connect can learn the ids of a cluster and its members. A term beyond which there is no other one would be for ever:
+ * nobody could be elected any more, whatever is restarted. */
+TEST(a_term_that_leaves_no_room_for_another_election_is_nonsense)
+{
+    struct one o = one_new(3, 0);
+    one_heartbeat(&o, 2, 3, 0, 0);
+    one_hear(&o, (struct raft_message){.kind = RAFT_HEARTBEAT, .from = 2, .term = UINT64_C(1) << 62});
+    for (unsigned i = 0; i < 4 && !one_said(&o, RAFT_PRE_VOTE, 2); i++)
+        one_tick(&o, ELECTION_US);
+    struct raft_message ask = *one_said(&o, RAFT_PRE_VOTE, 2);
+    struct raft_options options = {.id = 2, .seed = 7, .election_us = ELECTION_US, .heartbeat_us = HEARTBEAT_US, .now_us = 1};
+    struct raft_restored restored = {.config = one_config(3, 0)};
+    struct one other = {.r = raft_new(&options, &restored), .now_us = 1};
+    one_hear(&other, ask);
+    assert_int_equal(one_status(&other).ignored, 0);
+    assert_int_equal(other.ready.n_messages, 1);
+    assert_false(other.ready.messages[0].rejected);
+    raft_free(other.r);
+    raft_free(o.r);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -351,6 +372,7 @@ int main(void)
         T(a_transfer_goes_to_a_voter_other_than_oneself_only),
         T(who_is_told_to_take_over_campaigns_without_a_pre_vote),
         T(nonsense_changes_nothing_and_is_counted),
+        T(a_term_that_leaves_no_room_for_another_election_is_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
