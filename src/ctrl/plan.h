@@ -68,6 +68,8 @@ uint64_t ctrl_plan_leader(const struct ctrl_plan *p, const struct ctrl_view *v, 
 /* What that leader says of a member of its configuration; false: it is none. */
 bool ctrl_plan_member(const struct ctrl_plan *p, const struct ctrl_view *v, uint64_t gid, uint64_t member, uint64_t now_us,
                       struct ctrl_report_member *ret_m);
+/* Has it been there for so long that who answers has reported? Before, silence says nothing. */
+bool ctrl_plan_settled_in(const struct ctrl_plan *p, uint64_t now_us);
 /* Does a leader of the group answer? */
 bool ctrl_plan_led(const struct ctrl_plan *p, const struct ctrl *c, uint64_t gid, uint64_t now_us);
 /* A node's newest report (NULL: none) and its age; for status texts. `i` from 0. */

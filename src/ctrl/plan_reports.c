@@ -106,7 +106,12 @@ const struct ctrl_report *ctrl_plan_node(const struct ctrl_plan *p, unsigned i, 
     return &p->nodes[i].report;
 }
 
-struct ctrl_plan *ctrl_plan_new(uint64_t now_us) { return mem_zalloc(sizeof(struct ctrl_plan)); }
+struct ctrl_plan *ctrl_plan_new(uint64_t now_us)
+{
+    struct ctrl_plan *p = mem_zalloc(sizeof(*p));
+    p->began_us = now_us;
+    return p;
+}
 
 void ctrl_plan_free(struct ctrl_plan *p)
 {
@@ -172,6 +177,8 @@ const struct ctrl_report_shard *plan_shard(const struct plan_leader *l, uint32_t
         return NULL;
     return bsearch(&wanted, l->replica->shards, l->replica->n_shards, sizeof(wanted), by_shard);
 }
+
+bool ctrl_plan_settled_in(const struct ctrl_plan *p, uint64_t now_us) { return now_us - p->began_us > REPORT_FRESH_US; }
 
 bool ctrl_plan_led(const struct ctrl_plan *p, const struct ctrl *c, uint64_t gid, uint64_t now_us)
 {

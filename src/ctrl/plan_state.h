@@ -62,6 +62,7 @@ struct ctrl_plan {
     struct plan_track *tracks;
     uint32_t n_tracks;
     uint64_t round;
+    uint64_t began_us;                /* before, nobody reported to this leader */
 };
 
 /* A group's leader as reported: NULL replica if none is known to answer. */

@@ -48,7 +48,13 @@ static enum rgkv_err check(const struct ctrl_command *c, struct ctrl_result *res
 /* Who answers is not gone for ever. */
 static enum rgkv_err check_gone(const struct node *n, const struct replica *r, const struct ctrl_command *c, struct ctrl_result *result)
 {
-    if (c->op != CTRL_ABANDON || !r->plan || !ctrl_plan_led(r->plan, r->ctrl, c->gid, n->now_us))
+    if (c->op != CTRL_ABANDON)
+        return RGKV_OK;
+    if (!r->plan || !ctrl_plan_settled_in(r->plan, n->now_us)) {
+        snprintf(result->why, sizeof(result->why), "the controller has a new leader, which has not heard of everybody yet: write it again in a few seconds");
+        return RGKV_BUSY;
+    }
+    if (!ctrl_plan_led(r->plan, r->ctrl, c->gid, n->now_us))
         return RGKV_OK;
     snprintf(result->why, sizeof(result->why), "group %llu answers: let it leave instead", (unsigned long long)c->gid);
     return RGKV_BUSY;

@@ -25,6 +25,7 @@ struct outside {
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
     unsigned reported, lost;   /* replicas in the last report */
     bool saves_hang;           /* the disk of the manifest */
+    struct wal_recovered *kept;/* what the log of the next replica that is opened holds; its table is tables[0] */
 };
 
 #define ME "127.0.0.1:7000"
@@ -37,8 +38,8 @@ static void step(struct outside *w, struct node_input in);
 static void open_replica(struct outside *w, uint32_t replica)
 {
     struct wal_recovered blank = {.created = true};
-    struct table *t = w->tables[w->n_tables++] = table_mem_new();
-    step(w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = replica, .recovered = &blank, .table = t});
+    struct table *t = w->kept ? w->tables[0] : (w->tables[w->n_tables++] = table_mem_new());
+    step(w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = replica, .recovered = w->kept ? w->kept : &blank, .table = t});
 }
 
 static void heard(struct outside *w, struct bytes frames)
@@ -62,6 +63,8 @@ static void heard(struct outside *w, struct bytes frames)
             for (unsigned i = 0; i < w->reported; i++)
                 w->lost += m.poll.report.replicas[i].lost;
         }
+        if (m.kind == MSG_ADMIN_REPLY && m.id < ARRAY_LEN(w->answers))
+            w->answers[m.id] = m.admin_reply.result.err;
         if (m.kind == MSG_KV_REPLY && m.id < ARRAY_LEN(w->answers)) {
             w->answers[m.id] = m.kv_reply.err;
             w->n_answers[m.id]++;
@@ -960,6 +963,84 @@ static void who_has_no_place_for_a_snapshot_is_not_asked_all_the_time(void **sta
     stop(&w);
 }
 
+/* ---- a group that is given up ---- */
+
+static struct outside lone_controller(void)
+{
+    return (struct outside){.now_us = 1000000, .manifest = {.node = NODE, .cluster = CLUSTER, .addr = ME, .n_controllers = 1,
+                            .controllers = {ME}, .founding = {.cluster = CLUSTER, .nshards = 4, .n = 1, .members = {me()}}, .n_replicas = 1, .replicas = {{.member = 1, .nshards = 4,
+                            .blank = true, .founding = {.n = 1, .members = {me()}}}}}};
+}
+
+static void ticks_for(struct outside *w, uint64_t us)
+{
+    for (uint64_t passed = 0; passed < us; passed += 50000) {
+        w->now_us += 50000;
+        step(w, (struct node_input){.kind = NODE_TICK});
+        collect(w);
+    }
+}
+
+static enum rgkv_err admin(struct outside *w, uint64_t id, struct ctrl_command c)
+{
+    struct msg m = {.kind = MSG_ADMIN_REQUEST, .id = id, .cluster = CLUSTER, .admin_request = {.command = c}};
+    m.admin_request.command.client = 1;
+    m.admin_request.command.seq = id;
+    w->answers[id] = RGKV_ERR_COUNT;
+    receive(w, &m);
+    return w->answers[id];
+}
+
+/* Node 6 at OTHER leads group 101 and has all its shards in this state. */
+static void group_says(struct outside *w, enum kv_shard_state state)
+{
+    const struct ctrl_view *v = ctrl_view(w->n->replicas[0]->ctrl);
+    const struct ctrl_group *g = ctrl_view_group(v, 101);
+    struct ctrl_report_shard shards[4];
+    for (uint32_t i = 0; i < 4; i++)
+        shards[i] = (struct ctrl_report_shard){.shard = i, .state = state, .epoch = 1};
+    struct ctrl_report_replica r = {.gid = 101, .incarnation = g->incarnation, .member = g->members[0].id, .leader = true, .term = 1,
+                                    .n_shards = state == KV_NONE ? 0 : 4, .shards = shards};
+    struct msg m = {.kind = MSG_POLL, .id = 7, .cluster = CLUSTER, .poll = {.version = v->version, .hold_us = 1000000, .has_report = true,
+                    .report = {.node = 6, .addr = OTHER, .n_replicas = g->founded, .replicas = &r}}};
+    receive(w, &m);
+    ticks_for(w, 200000);
+}
+
+static void P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago(void **state)
+{
+    struct outside w = lone_controller();
+    struct ctrl_join_group g = {.gid = 101, .n = 1, .addrs = {OTHER}};
+    start(&w);
+    ticks_for(&w, 1000000);
+    assert_int_equal(admin(&w, 1, (struct ctrl_command){.op = CTRL_JOIN, .n_groups = 1, .groups = &g}), RGKV_OK);
+    group_says(&w, KV_NONE); /* the slot is bound */
+    group_says(&w, KV_NONE); /* and led: its shards are prepared */
+    group_says(&w, KV_PREPARED);
+    group_says(&w, KV_SERVING);
+    const struct ctrl_view *v = ctrl_view(w.n->replicas[0]->ctrl);
+    assert_true(v->shards[0].holder == 101 && v->shards[0].active);
+    assert_int_equal(admin(&w, 2, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_BUSY);
+
+    /* The controller starts anew (or another one begins to lead), and the group's nodes have not reported to it yet. */
+    struct raft_status s;
+    raft_status(w.n->replicas[0]->raft, &s);
+    struct wal_recovered kept = {.hard_state = {s.term, s.vote, s.commit}, .compacted_index = s.applied, .compacted_term = s.last_term};
+    assert_int_equal(s.applied, s.last_index);
+    w.manifest = w.n->manifest;
+    w.kept = &kept;
+    node_free(w.n);
+    start(&w);
+    ticks_for(&w, 100000);
+    assert_true(replica_is_leader(w.n->replicas[0]));
+    assert_int_equal(admin(&w, 3, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_BUSY);
+    v = ctrl_view(w.n->replicas[0]->ctrl);
+    assert_int_equal(v->shards[0].holder, 101); /* what it holds is not lost */
+    ticks_for(&w, 4000000); /* now it is known to be silent */
+    assert_int_equal(admin(&w, 4, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_OK);
+    stop(&w);
+}
+
 /* ---- polls ---- */
 
 static void one_connection_does_not_hold_the_polls_of_all(void **state)
@@ -1101,6 +1182,7 @@ int main(void)
         cmocka_unit_test(one_connection_does_not_take_the_places_of_all_reads),
         cmocka_unit_test(one_connection_does_not_hold_the_polls_of_all),
         cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
+        cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),
         cmocka_unit_test(B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time),
         cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
         cmocka_unit_test(P26_what_is_due_is_collected_though_somebody_writes_all_the_time),
