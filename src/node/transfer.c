@@ -279,8 +279,19 @@ static void go_on(struct node *n, struct replica *r)
         ack_when_it_can_go_on(n, r);
 }
 
-/* What arrived must be what was sent, and its row `applied` what the header says. */
-static enum rgkv_err check_complete(struct node *n, struct incoming *in, const struct msg_snapshot_chunk *c)
+/* Once it is in place there is no way back. */
+static enum rgkv_err check_opens(const struct replica *r, struct table *t)
+{
+    struct ctrl *ctrl = NULL;
+    struct kv *kv = NULL;
+    enum rgkv_err err = r->desc.gid == 0 ? ctrl_open(t, &ctrl) : kv_open(t, r->desc.gid, r->desc.nshards, &kv);
+    ctrl_free(ctrl);
+    kv_free(kv);
+    return err;
+}
+
+/* What arrived must be what was sent, its row `applied` what the header says, and all of it a table of ours. */
+static enum rgkv_err check_complete(struct node *n, struct replica *r, struct incoming *in, const struct msg_snapshot_chunk *c)
 {
     uint64_t index, term;
     if ((in->rows != c->rows_total || in->hash != c->hash) && !MUTANT(snapshot_rows_lost))
@@ -289,7 +300,9 @@ static enum rgkv_err check_complete(struct node *n, struct incoming *in, const s
     enum rgkv_err err = kv_applied_row(in->table, &n->scratch);
     if (!err)
         err = applied_row_decode(buf_bytes(&n->scratch), &index, &term, &in->config);
-    return err ? err : index == in->index && term == in->term ? RGKV_OK : RGKV_DAMAGED;
+    if (!err && (index != in->index || term != in->term || !raft_config_voters(&in->config)))
+        err = RGKV_DAMAGED;
+    return err ? err : check_opens(r, in->table);
 }
 
 static void take_chunk(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
@@ -301,7 +314,7 @@ static void take_chunk(struct node *n, struct replica *r, const struct msg_snaps
     in->hash = rows_hash(in->hash, c->rows);
     in->number++;
     if (!err && c->done)
-        err = check_complete(n, in, c);
+        err = check_complete(n, r, in, c);
     if (err) {
         node_event(n, "group %llu: a snapshot from member %llu is refused: %s", (unsigned long long)r->desc.gid,
                    (unsigned long long)in->from, rgkv_err_sentence(err));

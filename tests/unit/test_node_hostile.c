@@ -1,5 +1,6 @@
 #include "tests/unit/unit.h"
 
+#include "kv/rows.h"
 #include "node/internal.h"
 #include "store/table_mem.h"
 #include "wire/snapshot_rows.h"
@@ -517,6 +518,34 @@ static void B28_a_snapshot_that_is_not_what_was_sent_is_refused(void **state)
     fewer.rows_total = 3;
     assert_false(is_installed(fewer));
     assert_false(is_installed(other)); /* all of it arrived, and it is not of the index that it says */
+}
+
+/* All of it arrived, and it is a table that this release cannot open: of a newer one, say. One group's trouble is not the end of all
+ * that this node has, now and at each start. */
+static void B28_a_snapshot_that_is_no_table_of_ours_is_refused(void **state)
+{
+    struct outside w = member();
+    struct parts p = parts_of(50);
+    struct rowkey key = row_machine();
+    struct table *t = table_mem_new();
+    struct buf row = {0};
+    buf_put_le32(&row, 5); /* shards; the cluster has 4 */
+    buf_put_le64(&row, 1);
+    buf_clear(&p.rows[0]);
+    snapshot_row_put(&p.rows[0], rowkey_bytes(&key), buf_bytes(&row));
+    p.hash = hash64_seeded(buf_bytes(&p.rows[1]), hash64_seeded(buf_bytes(&p.rows[0]), 0));
+    start(&w);
+    snapshot_arrives(&w, t, &p);
+    if (w.asked[NODE_SNAPSHOT_INSTALL]) {
+        step(&w, (struct node_input){.kind = NODE_SNAPSHOT_INSTALLED, .replica = 1, .table = t});
+        collect(&w);
+    }
+    assert_false(w.failed);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], 1);
+    buf_release(&row);
+    table_free(t);
+    stop(&w);
 }
 
 static void one_entry_is_committed(struct outside *w)
@@ -1174,6 +1203,7 @@ int main(void)
         cmocka_unit_test(B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply),
         cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
         cmocka_unit_test(B28_a_snapshot_that_is_not_what_was_sent_is_refused),
+        cmocka_unit_test(B28_a_snapshot_that_is_no_table_of_ours_is_refused),
         cmocka_unit_test(a_shard_is_copied_and_frozen_only_for_a_move_that_the_controller_ordered),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
         cmocka_unit_test(a_pipeline_of_large_reads_is_answered_piece_by_piece),
