@@ -73,7 +73,7 @@ void handover_receive(struct node *n, const struct msg_transfer *t)
 static void tell(struct node *n, struct replica *r, const struct handover *h, const struct aim *aim)
 {
     struct msg m = {.kind = MSG_TRANSFER, .transfer = {h->gid, aim->incarnation, h->member}};
-    if (h->gid && aim->leader)
+    if (h->gid && aim->leader && aim->addr[0]) /* a report may name none */
         node_send(n, aim->addr, &m);
     else if (!h->gid)
         transfer(n, r, h->member);

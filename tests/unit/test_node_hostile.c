@@ -1070,6 +1070,28 @@ static void P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_sin
     stop(&w);
 }
 
+/* Whoever can connect may send a report in the name of a node. */
+static void a_leader_that_names_no_address_is_not_told_to_hand_over(void **state)
+{
+    struct outside w = lone_controller();
+    struct ctrl_join_group g = {.gid = 101, .n = 2, .addrs = {OTHER, "127.0.0.1:7002"}};
+    start(&w);
+    ticks_for(&w, 1000000);
+    assert_int_equal(admin(&w, 1, (struct ctrl_command){.op = CTRL_JOIN, .n_groups = 1, .groups = &g}), RGKV_OK);
+    group_says(&w, KV_NONE); /* the slot is bound */
+    const struct ctrl_view *v = ctrl_view(w.n->replicas[0]->ctrl);
+    const struct ctrl_group *known = ctrl_view_group(v, 101);
+    assert_int_equal(known->members[0].node, 6);
+    struct ctrl_report_replica r = {.gid = 101, .incarnation = known->incarnation, .member = known->members[0].id, .leader = true, .term = 1};
+    struct msg m = {.kind = MSG_POLL, .id = 7, .cluster = CLUSTER, .poll = {.version = v->version, .hold_us = 1000000, .has_report = true,
+                    .report = {.node = 6, .n_replicas = 1, .replicas = &r}}};
+    receive(&w, &m);
+    admin(&w, 2, (struct ctrl_command){.op = CTRL_TRANSFER, .gid = 101, .member = known->members[1].id});
+    ticks_for(&w, 3000000);
+    assert_int_equal(w.answers[2], RGKV_BUSY);
+    stop(&w);
+}
+
 /* ---- polls ---- */
 
 static void one_connection_does_not_hold_the_polls_of_all(void **state)
@@ -1212,6 +1234,7 @@ int main(void)
         cmocka_unit_test(one_connection_does_not_take_the_places_of_all_reads),
         cmocka_unit_test(one_connection_does_not_hold_the_polls_of_all),
         cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
+        cmocka_unit_test(a_leader_that_names_no_address_is_not_told_to_hand_over),
         cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),
         cmocka_unit_test(B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time),
         cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
