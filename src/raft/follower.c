@@ -69,9 +69,23 @@ static bool previous_matches(const struct raft *r, const struct raft_message *m)
     return m->log_index <= raft_log_last(&r->log) && raft_log_term(&r->log, m->log_index) == m->log_term;
 }
 
+/* False: it has another entry where the log was compacted. That one was committed: no leader has another one there, and what
+ * follows the lie could have terms from before it. */
+static bool base_matches(const struct raft *r, const struct raft_message *m)
+{
+    uint64_t base = r->log.base_index;
+    if (m->log_index >= base || m->log_index + m->n_entries < base)
+        return true;
+    return m->entries[base - m->log_index - 1].term == r->log.base_term;
+}
+
 void raft_receive_append(struct raft *r, const struct raft_message *m)
 {
     raft_follow(r, m->from);
+    if (!base_matches(r, m)) {
+        r->ignored++;
+        return;
+    }
     if (!previous_matches(r, m)) {
         append_refuse(r, m);
         return;

@@ -345,6 +345,21 @@ TEST(a_term_that_leaves_no_room_for_another_election_is_nonsense)
     raft_free(o.r);
 }
 
+/* An honest leader has the entry that was compacted here, too; who sends another one has a log that cannot be. */
+TEST(entries_that_contradict_what_is_compacted_are_nonsense)
+{
+    struct raft_restored restored = {.config = one_config(3, 0), .hard_state = {5, 0, 10}, .compacted_index = 10, .compacted_term = 5,
+                                     .applied = 10};
+    struct one o = one_restored(&restored, false);
+    struct raft_entry entries[7];
+    for (unsigned i = 0; i < 7; i++)
+        entries[i] = (struct raft_entry){6 + i, 1, RAFT_NOOP, NULL};
+    one_hear(&o, (struct raft_message){.kind = RAFT_APPEND, .from = 2, .term = 6, .log_index = 5, .log_term = 1, .n_entries = 7, .entries = entries});
+    assert_int_equal(one_status(&o).ignored, 1);
+    assert_int_equal(one_status(&o).last_index, 10);
+    raft_free(o.r);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -372,6 +387,7 @@ int main(void)
         T(a_transfer_goes_to_a_voter_other_than_oneself_only),
         T(who_is_told_to_take_over_campaigns_without_a_pre_vote),
         T(nonsense_changes_nothing_and_is_counted),
+        T(entries_that_contradict_what_is_compacted_are_nonsense),
         T(a_term_that_leaves_no_room_for_another_election_is_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
