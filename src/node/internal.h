@@ -51,6 +51,7 @@ struct read_wait {             /* a linearizable read: first its round, then its
 };
 struct held_frame {
     uint64_t member;
+    enum raft_message_kind kind;
     size_t offset, len;
 };
 struct batch {                 /* one write of the log and what may be sent once it is durable */

@@ -23,16 +23,34 @@ void pipeline_send(struct node *n, struct replica *r, const struct raft_message 
     }
 }
 
+/* A newer one of its kind takes the place of an older one, as if that had been lost: a disk may hang for hours, and every answer and
+ * question of that time would wait for it. */
+static bool replaces_older(struct batch *b, const struct raft_message *m, struct bytes frame)
+{
+    for (unsigned i = 0; i < b->n_held; i++) {
+        const struct held_frame *h = &b->held[i];
+        if (h->member != m->to || h->kind != m->kind || h->len != frame.len)
+            continue;
+        memcpy(b->frames.data + h->offset, frame.data, frame.len);
+        return true;
+    }
+    return false;
+}
+
 static void hold(struct node *n, struct replica *r, struct batch *b, const struct raft_message *m)
 {
+    size_t at = b->frames.len;
+    encode_message(n, r, m, &b->frames);
+    size_t len = b->frames.len - at;
+    if (replaces_older(b, m, bytes_of(b->frames.data + at, len))) {
+        b->frames.len = at;
+        return;
+    }
     if (b->n_held == b->held_cap) {
         b->held_cap = MAX(8u, b->held_cap * 2);
         b->held = mem_realloc(b->held, b->held_cap * sizeof(*b->held));
     }
-    struct held_frame *h = &b->held[b->n_held++];
-    *h = (struct held_frame){.member = m->to, .offset = b->frames.len};
-    encode_message(n, r, m, &b->frames);
-    h->len = b->frames.len - h->offset;
+    b->held[b->n_held++] = (struct held_frame){.member = m->to, .kind = m->kind, .offset = at, .len = len};
 }
 
 static void release_held(struct node *n, struct replica *r, struct batch *b)

@@ -1092,6 +1092,30 @@ static void a_leader_that_names_no_address_is_not_told_to_hand_over(void **state
     stop(&w);
 }
 
+/* Its log cannot be written (a full or hung disk) and nobody leads: votes that wait for the disk are of the newest term only. */
+static void what_waits_for_a_hung_disk_does_not_grow_for_ever(void **state)
+{
+    struct outside w = member();
+    w.manifest.replicas[0].founding.n = 3;
+    w.manifest.replicas[0].founding.members[2] = (struct raft_member){.id = 3, .node = 7, .voter = true, .addr = "127.0.0.1:7002"};
+    start(&w);
+    w.hangs = true;
+    append_of(&w, 1);
+    struct replica *r = w.n->replicas[0];
+    for (unsigned i = 0; i < 3600u * 20; i++) { /* an hour */
+        struct raft_status s;
+        w.now_us += 50000;
+        step(&w, (struct node_input){.kind = NODE_TICK});
+        collect(&w);
+        raft_status(r->raft, &s);
+        if (s.role == RAFT_PRE_CANDIDATE) /* the other one would vote for it */
+            other_says(&w, (struct raft_message){.kind = RAFT_PRE_VOTE_REPLY, .term = s.term + 1});
+    }
+    print_message("%zu bytes in %u messages wait\n", r->batches[r->filling].frames.len, r->batches[r->filling].n_held);
+    assert_true(r->batches[r->filling].frames.len < 1u << 20);
+    stop(&w);
+}
+
 /* ---- polls ---- */
 
 static void one_connection_does_not_hold_the_polls_of_all(void **state)
@@ -1233,6 +1257,7 @@ int main(void)
         cmocka_unit_test(what_a_closed_connection_asked_for_is_not_read),
         cmocka_unit_test(one_connection_does_not_take_the_places_of_all_reads),
         cmocka_unit_test(one_connection_does_not_hold_the_polls_of_all),
+        cmocka_unit_test(what_waits_for_a_hung_disk_does_not_grow_for_ever),
         cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
         cmocka_unit_test(a_leader_that_names_no_address_is_not_told_to_hand_over),
         cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),
