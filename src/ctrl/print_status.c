@@ -65,7 +65,7 @@ static const char *member_mark(const struct ctrl_member *m, const struct plan_le
     if (!m->node)
         return "?";
     if (p && !plan_node_fresh(p, m->node, now_us))
-        return "!";
+        return ctrl_plan_settled_in(p, now_us) ? "!" : "";
     return l->replica && l->replica->member == m->id ? "*" : "";
 }
 
@@ -82,12 +82,12 @@ static struct totals totals_of_group(const struct ctrl_view *v, uint64_t gid, co
     return t;
 }
 
-static const char *group_word(const struct ctrl_group *g, const struct plan_leader *l, const struct ctrl_plan *p)
+static const char *group_word(const struct ctrl_group *g, const struct plan_leader *l, const struct ctrl_plan *p, uint64_t now_us)
 {
     if (!g->founded)
         return "forming";
     if (p && !l->replica)
-        return "down";
+        return ctrl_plan_settled_in(p, now_us) ? "down" : "-";
     if (!g->in_config)
         return "leaving";
     return p ? "up" : "-";
@@ -111,7 +111,7 @@ static void print_group(const struct ctrl_view *v, const struct ctrl_group *g, c
         number_text(t.keys, keys);
         bytes_text(t.bytes, bytes);
     }
-    buf_printf(out, "%-8lu %-8s %8s %12s %10s ", g->gid, group_word(g, &l, p), shards, keys, bytes);
+    buf_printf(out, "%-8lu %-8s %8s %12s %10s ", g->gid, group_word(g, &l, p, now_us), shards, keys, bytes);
     print_members_of(g->members, g->n, &l, p, now_us, out);
 }
 
@@ -148,6 +148,8 @@ static void alarm_group(const struct ctrl_group *g, const struct ctrl_plan *p, u
             if (!g->members[i].node)
                 buf_printf(out, "- group %lu waits for a node at %s\n", g->gid, g->members[i].addr);
         }
+    else if (!ctrl_plan_settled_in(p, now_us))
+        return;
     else if (!plan_leader(p, g, now_us).replica)
         buf_printf(out, "- group %lu has no leader: %u of %u members are silent, its shards wait\n", g->gid, silent, g->n);
     else if (silent)
@@ -185,6 +187,8 @@ static void print_alarms(const struct ctrl_view *v, const struct ctrl_plan *p, u
 {
     struct buf alarms = {0};
     unsigned in_config = 0;
+    if (p && !ctrl_plan_settled_in(p, now_us))
+        buf_printf(&alarms, "- the controller has had a new leader for some moments: who is silent is known in a few seconds\n");
     for (unsigned i = 0; i < v->n_groups; i++) {
         in_config += v->groups[i].in_config;
         if (p) {

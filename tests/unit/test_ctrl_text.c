@@ -318,7 +318,13 @@ static void the_status_page_names_what_needs_doing(void **state)
     assert_non_null(strstr(printed(), "- group 101 waits for a node at b:1\n"));
     world_bind(&w, 101, 50);
     world_give_wanted(&w);
-    ctrl_print_status(ctrl_view(w.c), p, 0, &out);
+    ctrl_print_status(ctrl_view(w.c), p, 3000000, &out);
+    const char *early = printed();
+    assert_non_null(strstr(early, "101      -               4            -          -  a:1 b:1\n"));
+    assert_non_null(strstr(early, "- the controller has had a new leader for some moments"));
+    assert_null(strstr(early, "members are silent"));
+    uint64_t now_us = 3000001; /* who answers has reported by now */
+    ctrl_print_status(ctrl_view(w.c), p, now_us, &out);
     assert_non_null(strstr(printed(), "- group 101 has no leader: 2 of 2 members are silent"));
     struct ctrl_report_shard shards[4];
     for (uint32_t s = 0; s < 4; s++)
@@ -328,8 +334,8 @@ static void the_status_page_names_what_needs_doing(void **state)
     leader.member = ctrl_view_group(ctrl_view(w.c), 101)->members[0].id;
     struct ctrl_report report = {.node = 50, .addr = "a:1", .n_replicas = 1, .replicas = &leader, .disk_free = 1,
                                  .disk_total = 100};
-    ctrl_plan_report(p, &report, 5);
-    ctrl_print_status(ctrl_view(w.c), p, 6, &out);
+    ctrl_plan_report(p, &report, now_us);
+    ctrl_print_status(ctrl_view(w.c), p, now_us, &out);
     const char *page = printed();
     if (getenv("SHOW"))
         puts(page);
