@@ -19,6 +19,7 @@ struct ahead_waiter {
 };
 
 struct ahead {
+    uint64_t ino;                  /* of the file that is read */
     uint64_t version, generation;  /* answers of another generation are not for these blocks */
     struct buf name;               /* the key that the version is of */
     struct block blocks[AHEAD_BLOCKS];
@@ -151,8 +152,8 @@ static void block_ask(struct handle *h, struct block *b, uint64_t number)
     c->number = number;
     call_node(&c->call, h->node);
     call_ask(&c->call,
-             &(struct kv_request){.op = KV_GET, .flags = KV_IF_VERSION, .key = buf_bytes(&a->name), .version = a->version,
-                                  .offset = number * AHEAD_BLOCK_BYTES, .length = AHEAD_BLOCK_BYTES},
+             &(struct kv_request){.op = KV_GET, .flags = KV_IF_VERSION | KV_IF_INO, .key = buf_bytes(&a->name), .version = a->version,
+                                  .ino = a->ino, .offset = number * AHEAD_BLOCK_BYTES, .length = AHEAD_BLOCK_BYTES},
              block_done);
 }
 
@@ -184,6 +185,7 @@ static void turn_to_version(struct handle *h)
         return;
     a->generation++;
     a->version = h->pin.version;
+    a->ino = h->pin.ino;
     buf_clear(&a->name);
     buf_put(&a->name, buf_bytes(&h->pinned_as));
     for (unsigned i = 0; i < AHEAD_BLOCKS; i++)

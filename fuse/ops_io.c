@@ -19,6 +19,7 @@ struct io_call {
     struct pin_plan plan;          /* read */
     struct key key;                /* read: which was asked */
     uint64_t changes;              /* read: of the node, when it was asked */
+    bool by_name;                  /* read: the version is asked for under the name that the file has by now */
     struct buf data;               /* write: kept if it has to wait */
     bool of_map;                   /* the kernel's pages of a map, whatever the file was opened with */
 };
@@ -52,12 +53,25 @@ static void read_reply(struct io_call *c, struct bytes data)
     call_reply_data(&c->call, data);
 }
 
+/* Is it the file of another name by now? */
+static bool was_renamed(const struct io_call *c)
+{
+    struct key k;
+    return tree_key(c->h->node, &k) == RGKV_OK && !bytes_eq(key_bytes_of(&k), buf_bytes(&c->h->pinned_as));
+}
+
+static void read_direct(struct io_call *c);
+
 /* The version that is read is gone, after 60 s or with the file. If nothing of it was given out, a newer one is as good. */
 static void read_lost(struct io_call *c, const struct client_effect *e)
 {
+    bool gone = e->err == RGKV_STALE || e->err == RGKV_VERSION || e->err == RGKV_NOT_FOUND;
     if (c->plan.ask == PIN_GROWN && e->err == RGKV_NOT_FOUND)
         read_reply(c, BYTES_EMPTY);
-    else if (c->plan.ask == PIN_SAME && !c->h->pin.served && (e->err == RGKV_STALE || e->err == RGKV_VERSION)) {
+    else if (c->plan.ask == PIN_SAME && gone && !c->by_name && was_renamed(c)) {
+        c->by_name = true;
+        read_direct(c);
+    } else if (c->plan.ask == PIN_SAME && !c->h->pin.served && gone && e->err != RGKV_NOT_FOUND) {
         pin_drop(&c->h->pin);
         read_ask(c);
     } else
@@ -96,13 +110,14 @@ static void read_done(struct call *call, const struct client_effect *e)
         read_grown(c, r);
         return;
     case PIN_SAME:
+        if (c->by_name)
+            handle_pinned(c->h, &c->key, c->h->pinned_at);
+        break;
     case PIN_SERVE:
         break;
     }
     read_reply(c, first_of(r->data, c->size));
 }
-
-static void read_direct(struct io_call *c);
 
 static void ahead_came(struct call *call, enum rgkv_err err, struct bytes data)
 {
@@ -148,9 +163,11 @@ static void read_direct(struct io_call *c)
     c->changes = c->h->node->changes;
     struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&c->key), .offset = c->plan.offset, .length = c->plan.length};
     if (c->plan.ask == PIN_SAME) {
-        q.key = buf_bytes(&c->h->pinned_as);
-        q.flags = KV_IF_VERSION;
+        if (!c->by_name)
+            q.key = buf_bytes(&c->h->pinned_as);
+        q.flags = KV_IF_VERSION | KV_IF_INO;
         q.version = p->version;
+        q.ino = p->ino;
     }
     call_ask(&c->call, &q, read_done);
 }

@@ -70,8 +70,9 @@ static void next_piece(struct orphan_call *c)
     }
     struct kv_request q = {.op = KV_GET, .key = key_bytes_of(&k), .offset = c->fetch.orphan->content.len, .length = DATA_BYTES_MAX};
     if (q.offset) {
-        q.flags = KV_IF_VERSION;
+        q.flags = KV_IF_VERSION | KV_IF_INO;
         q.version = c->fetch.version;
+        q.ino = c->fetch.node->ino;
     }
     call_ask(&c->call, &q, piece_done);
 }

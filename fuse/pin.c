@@ -52,6 +52,7 @@ void pin_take(struct pin *p, const struct kv_attr *a, uint64_t offset, struct by
     pin_drop(p);
     p->set = true;
     p->version = a->version;
+    p->ino = a->ino;
     p->size = a->size;
     p->since_us = since_us;
     if (!offset)
@@ -68,7 +69,7 @@ struct bytes pin_grown(struct pin *p, const struct kv_attr *a, uint64_t offset, 
 {
     if (a->version == p->version || a->size <= offset)
         return BYTES_EMPTY;
-    if (a->base > p->version)
+    if (a->base > p->version || a->ino != p->ino)
         return BYTES_EMPTY; /* another value: its rest would be torn from its beginning */
     bool joins = p->head.len == p->size && offset == p->size && a->size <= PIN_HEAD_BYTES_MAX; /* a small value leaves nothing behind: see ask_newest */
     p->version = a->version;

@@ -17,6 +17,7 @@ struct pin {
     bool set;
     uint64_t version, size;
     uint64_t since_us;             /* when the open's value came; 0: a read took it */
+    uint64_t ino;                  /* of that file, in the store */
     bool roams;                    /* set once, by the owner: the handle may write as well */
     uint64_t next;                 /* where the last read ended */
     bool served;                   /* bytes of this version were given out */

@@ -84,15 +84,18 @@ static enum rgkv_err read_list(struct op *o, struct buf *out, struct kv_reply *r
 
 /* ---- get ---- */
 
-static bool version_is_current(const struct meta *m, uint64_t version)
+/* Is it the value of the version that is asked for, perhaps grown since? A file that came by a rename grew from another one's version:
+ * only who says which file is meant is given what has grown. */
+static bool is_version(const struct meta *m, const struct kv_request *q)
 {
-    return version == m->attr.version || (m->attr.base <= version && version < m->attr.version);
+    bool grown = q->flags & KV_IF_INO && q->ino == m->attr.ino && m->attr.base <= q->version && q->version < m->attr.version;
+    return q->version == m->attr.version || grown;
 }
 
 /* The history row that held at `version`: the first that ended at or after it, if it had begun by then. */
-static bool find_in_history(struct op *o, uint64_t version, struct meta *ret_m)
+static bool find_in_history(struct op *o, struct meta *ret_m)
 {
-    struct rowkey from = row_history(o->q->shard, o->q->key, version);
+    struct rowkey from = row_history(o->q->shard, o->q->key, o->q->version);
     struct rowkey to = row_history(o->q->shard, o->q->key, UINT64_MAX);
     struct scan s;
     scan_open(&s, o->rows, rowkey_bytes(&from), rowkey_bytes(&to));
@@ -102,7 +105,7 @@ static bool find_in_history(struct op *o, uint64_t version, struct meta *ret_m)
         found = false;
     }
     scan_close(&s);
-    return found && version_is_current(ret_m, version);
+    return found && is_version(ret_m, o->q);
 }
 
 static enum rgkv_err find_version(struct op *o, struct meta *ret_m)
@@ -110,9 +113,9 @@ static enum rgkv_err find_version(struct op *o, struct meta *ret_m)
     bool found = op_find(o, o->q->key, ret_m);
     if (!(o->q->flags & KV_IF_VERSION))
         return found ? RGKV_OK : op_missing(o, o->q->key);
-    if (found && version_is_current(ret_m, o->q->version))
+    if (found && is_version(ret_m, o->q))
         return RGKV_OK;
-    if (find_in_history(o, o->q->version, ret_m))
+    if (find_in_history(o, ret_m))
         return RGKV_OK;
     return found ? RGKV_STALE : op_missing(o, o->q->key);
 }

@@ -58,8 +58,7 @@ static enum rgkv_err moved_fits(const struct moved *t, struct bytes to)
     return t->n && to.len + t->path_max > KEY_BYTES_MAX ? RGKV_NAME_TOO_LONG : RGKV_OK;
 }
 
-/* Under its new name the value has no past: a reader who is pinned to what that name was must not be given this one. Under
- * the old name it stays readable for a while. */
+/* Under the old name it stays readable for a while, for those who do not know the new one. */
 static void name_leaves(struct op *o, struct bytes key, struct meta *m)
 {
     struct value v = op_value(o, m);
@@ -69,7 +68,7 @@ static void name_leaves(struct op *o, struct bytes key, struct meta *m)
 
 static void name_comes(struct op *o, struct bytes key, struct meta *m)
 {
-    m->attr.version = m->attr.base = o->revision;
+    m->attr.version = o->revision;
     op_store(o, key, m);
 }
 

@@ -188,7 +188,10 @@ class Model:
             if other: self.gone(other)
         parent.mtime = parent2.mtime = None
         for n in (node, other):
-            if n: Model.clock += 1; n.version = n.base = Model.clock
+            if not n: continue
+            Model.clock += 1
+            n.version = Model.clock
+            if self.shard_of(path) != self.shard_of(path2): n.base = n.version
 
     def fits(self, node, path):
         if len(os.fsencode(path)) > PATH_MAX: raise Fails("ENAMETOOLONG")

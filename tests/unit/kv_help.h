@@ -254,14 +254,21 @@ static inline enum rgkv_err get(struct rig *r, const char *key)
     return rig_read(r, q);
 }
 
-static inline enum rgkv_err get_at(struct rig *r, const char *key, uint64_t version, uint64_t offset, uint64_t length)
+/* Of that version of the file number `ino`, perhaps grown since. */
+static inline enum rgkv_err get_of(struct rig *r, const char *key, uint64_t ino, uint64_t version, uint64_t offset, uint64_t length)
 {
     struct kv_request q = ask(KV_GET, key);
-    q.flags = KV_IF_VERSION;
+    q.flags = KV_IF_VERSION | (ino ? KV_IF_INO : 0);
     q.version = version;
+    q.ino = ino;
     q.offset = offset;
     q.length = length;
     return rig_read(r, q);
+}
+
+static inline enum rgkv_err get_at(struct rig *r, const char *key, uint64_t version, uint64_t offset, uint64_t length)
+{
+    return get_of(r, key, 0, version, offset, length);
 }
 
 static inline void assert_value(struct rig *r, const char *key, const char *value)

@@ -15,7 +15,7 @@ struct node {
 
 struct pin {               /* a reader's: what a key was at a version */
     char key[80];
-    uint64_t version, time_us;
+    uint64_t version, ino, time_us;
     struct buf content;
 };
 
@@ -408,6 +408,7 @@ static void pin_take(struct model *m)
     struct pin *p = &m->pins[m->n_pins < PINS_MAX ? m->n_pins++ : prng_below(&m->prng, PINS_MAX)];
     strcpy(p->key, n->key);
     p->version = version_of(m->rig, n->key);
+    p->ino = m->rig->reply.attr.ino;
     p->time_us = m->rig->time_us;
     buf_clear(&p->content);
     buf_put(&p->content, buf_bytes(&n->content));
@@ -420,7 +421,7 @@ static void pin_read(struct model *m)
         return;
     struct pin *p = &m->pins[prng_below(&m->prng, m->n_pins)];
     uint64_t offset = prng_below(&m->prng, p->content.len + 1), len = MIN(p->content.len - offset, 100000);
-    enum rgkv_err err = get_at(m->rig, p->key, p->version, offset, len);
+    enum rgkv_err err = get_of(m->rig, p->key, p->ino, p->version, offset, len);
     if (err) {
         assert_true(err == RGKV_STALE || err == RGKV_NOT_FOUND || err == RGKV_NOT_DIR);
         assert_true(p->content.len <= VALUE_INLINE_BYTES || m->rig->time_us - p->time_us >= OLD_VERSION_TTL_US);

@@ -88,7 +88,7 @@ static void P26_a_reader_pinned_to_a_version_is_never_torn(void **state)
     patch(r, "f", 70000, bytes_str("BBBB"));
     uint64_t v2 = version_of(r, "f");
     truncate_to(r, "f", 70002);
-    uint64_t v3 = version_of(r, "f");
+    uint64_t v3 = version_of(r, "f"), ino = r->reply.attr.ino;
     append(r, "f", bytes_str("CC"));
     put(r, "f", "small");
     on(r, KV_DELETE, "f");
@@ -97,7 +97,7 @@ static void P26_a_reader_pinned_to_a_version_is_never_torn(void **state)
     assert_true(bytes_eq(r->reply.data, bytes_str("aaaaaaaa")) && r->reply.attr.size == 200000);
     assert_int_equal(get_at(r, "f", v2, 69998, 8), RGKV_OK);
     assert_true(bytes_eq(r->reply.data, bytes_str("aaBBBBaa")));
-    assert_int_equal(get_at(r, "f", v3, 69998, 4), RGKV_OK);
+    assert_int_equal(get_of(r, "f", ino, v3, 69998, 4), RGKV_OK);
     assert_true(bytes_eq(r->reply.data, bytes_str("aaBB")));
     clock_to(r, r->time_us + OLD_VERSION_TTL_US - 1);
     assert_int_equal(get_at(r, "f", v1, 0, 1), RGKV_OK);
@@ -123,15 +123,40 @@ static void P26_what_only_grew_goes_on_under_an_old_version(void **state)
 {
     struct rig *r = rig_new(1);
     append(r, "log", bytes_str("line 1\n"));
-    uint64_t version = version_of(r, "log");
+    uint64_t version = version_of(r, "log"), ino = r->reply.attr.ino;
     append(r, "log", bytes_str("line 2\n"));
     struct kv_request q = ask(KV_SETATTR, "log");
     q.set = KV_SET_MODE;
     rig_do(r, q);
-    assert_int_equal(get_at(r, "log", version, 0, 7), RGKV_OK);
+    assert_int_equal(get_of(r, "log", ino, version, 0, 7), RGKV_OK);
     assert_true(bytes_eq(r->reply.data, bytes_str("line 1\n")));
     put(r, "log", "line 1\nother");
-    assert_int_equal(get_at(r, "log", version, 0, 7), RGKV_STALE);
+    assert_int_equal(get_of(r, "log", ino, version, 0, 7), RGKV_STALE);
+    rig_free(r);
+}
+
+static void P26_a_name_that_another_file_took_does_not_go_on_in_it(void **state)
+{
+    static uint8_t big[100000];
+    struct rig *r = rig_new(1);
+    memset(big, 'b', sizeof(big));
+    append(r, "grows", bytes_of(big, sizeof(big)));
+    memset(big, 'a', sizeof(big));
+    append(r, "f", bytes_of(big, sizeof(big)));
+    uint64_t version = version_of(r, "f"), ino = r->reply.attr.ino; /* a version between those of the other file */
+    append(r, "grows", bytes_str("more"));
+    uint64_t other = version_of(r, "grows"), other_ino = r->reply.attr.ino;
+    rename_to(r, KV_RENAME, "grows", "f", 0);
+    assert_int_equal(get_of(r, "f", ino, version, 50000, 1), RGKV_OK);
+    assert_int_equal(r->reply.data.data[0], 'a');
+    append(r, "f", bytes_str("and more"));
+    assert_int_equal(get_of(r, "f", other_ino, other, 100004, 8), RGKV_OK); /* who reads that one goes on under its new name */
+    assert_true(bytes_eq(r->reply.data, bytes_str("and more")));
+    clock_to(r, r->time_us + OLD_VERSION_TTL_US);
+    assert_int_equal(get_of(r, "f", ino, version, 50000, 1), RGKV_STALE);
+    put(r, "f", "small"); /* the other file is old at that name, too */
+    assert_int_equal(get_of(r, "f", ino, version, 50000, 1), RGKV_STALE);
+    assert_int_equal(get_of(r, "f", other_ino, other, 50000, 1), RGKV_OK);
     rig_free(r);
 }
 
@@ -208,6 +233,7 @@ int main(void)
         cmocka_unit_test(P26_a_reader_pinned_to_a_version_is_never_torn),
         cmocka_unit_test(P26_a_hole_is_kept_for_its_readers_too),
         cmocka_unit_test(P26_what_only_grew_goes_on_under_an_old_version),
+        cmocka_unit_test(P26_a_name_that_another_file_took_does_not_go_on_in_it),
         cmocka_unit_test(P26_a_collection_that_is_half_done_tears_nobody),
         cmocka_unit_test(small_appends_to_a_huge_value_write_little),
         cmocka_unit_test(a_value_ends_at_the_limit),
