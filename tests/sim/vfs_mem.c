@@ -215,22 +215,25 @@ static bool below(const char *path, const char *directory)
     return strncmp(path, directory, len) == 0 && path[len] == '/';
 }
 
+/* The first entry below the directory; `prefix` is its path with a slash. SIZE_MAX: there is none. */
+static size_t map_first_below(const struct map *m, const char *prefix)
+{
+    size_t at = map_place(m, prefix);
+    return at < m->n && strncmp(m->entries[at].path, prefix, strlen(prefix)) == 0 ? at : SIZE_MAX;
+}
+
 static void map_rename_children(struct map *m, const char *from, const char *to)
 {
-    struct buf path = {0};
-    for (;;) {
-        size_t at = 0;
-        while (at < m->n && !below(m->entries[at].path, from))
-            at++;
-        if (at == m->n)
-            break;
+    struct buf prefix = {0}, path = {0};
+    buf_put(&prefix, bytes_str(from));
+    buf_put(&prefix, bytes_of("/", 2));
+    for (size_t at; (at = map_first_below(m, (const char *)prefix.data)) != SIZE_MAX;) {
         buf_clear(&path);
         buf_printf(&path, "%s%s", to, m->entries[at].path + strlen(from));
         map_set(m, (const char *)path.data, m->entries[at].inode);
-        for (at = 0; !below(m->entries[at].path, from); at++)
-            ;
-        map_remove_at(m, at);
+        map_remove_at(m, map_first_below(m, (const char *)prefix.data));
     }
+    buf_release(&prefix);
     buf_release(&path);
 }
 
