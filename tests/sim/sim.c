@@ -145,6 +145,7 @@ void sim_free(struct sim *s)
         caller_release(&s->callers[i]);
     ghosts_end(s);
     sim_heap_release(&s->heap);
+    sim_parcels_release(&s->parcels);
     history_release(&s->history);
     truth_free(s->truth);
     bed_free(s->bed);

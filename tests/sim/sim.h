@@ -48,7 +48,13 @@ struct sim_parcel {            /* a frame on its way, as its receivers will see 
     uint64_t hash;
     struct blob *bytes;
     struct arena arena;
-    struct msg msg;
+    struct sim_parcels *home;  /* where it goes when nobody refers to it any more */
+    struct sim_parcel *next;   /* … and waits for the next frame */
+    struct msg msg;            /* the member of its kind; the rest of the union is what was there before */
+};
+struct sim_parcels {
+    struct sim_parcel *spare;
+    unsigned n;                /* of those */
 };
 struct sim_event {
     uint64_t at_us, number;
@@ -67,7 +73,8 @@ struct sim_heap {
 void sim_heap_push(struct sim_heap *h, struct sim_event e);
 bool sim_heap_pop(struct sim_heap *h, struct sim_event *ret_e);
 void sim_heap_release(struct sim_heap *h);
-void sim_parcel_unref(struct sim_parcel *p);
+void sim_parcel_unref(struct sim_parcel *p); /* NULL is fine */
+void sim_parcels_release(struct sim_parcels *home); /* all have come home */
 
 /* ---- machine.c ---- */
 
@@ -394,6 +401,7 @@ struct sim {
     uint64_t seed, now_us;
     struct prng prng;
     struct sim_heap heap;
+    struct sim_parcels parcels;
     struct sim_network network;
     unsigned n_machines, n_callers, n_controllers, n_groups;
     struct sim_machine machines[SIM_MACHINES_MAX];
