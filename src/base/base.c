@@ -42,7 +42,15 @@ static void *checked(void *p, size_t bytes)
 }
 
 void *mem_alloc(size_t bytes) { return checked(malloc(bytes ? bytes : 1), bytes); }
-void *mem_zalloc(size_t bytes) { return checked(calloc(1, bytes ? bytes : 1), bytes); }
+
+/* Small blocks not by calloc: glibc's takes none of those that the thread keeps at hand for malloc. Large ones by it, for they may
+ * come from the kernel and be zero. */
+#define CLEARED_HERE_BYTES_MAX 1024u
+void *mem_zalloc(size_t bytes)
+{
+    return bytes <= CLEARED_HERE_BYTES_MAX ? memset(mem_alloc(bytes), 0, bytes) : checked(calloc(1, bytes), bytes);
+}
+
 void *mem_realloc(void *p, size_t bytes) { return checked(realloc(p, bytes ? bytes : 1), bytes); }
 void mem_free(void *p) { free(p); }
 
