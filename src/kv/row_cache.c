@@ -1,9 +1,13 @@
+/* It begins small and doubles instead of driving a row out, up to its bound: what a replica with few rows has is a few kilobytes, and
+ * opening and closing it costs as little. */
 #include "kv/row_cache.h"
 
 #ifndef ROW_CACHE_PLACES          /* the fuzzers open machines by the million */
 #define ROW_CACHE_PLACES 16384u   /* a power of two */
 #endif
 #define SET_PLACES 4u          /* so that a few rows of the same set do not drive each other out */
+#define SETS_MAX (ROW_CACHE_PLACES / SET_PLACES)
+#define SETS_FIRST MIN(32u, SETS_MAX)
 #define ROW_BYTES_MAX 1024u    /* key and value; larger rows are not kept */
 
 struct place {
@@ -16,10 +20,17 @@ struct set {
     struct place places[SET_PLACES]; /* the one filled last comes first */
 };
 struct row_cache {
-    struct set sets[ROW_CACHE_PLACES / SET_PLACES];
+    struct set *sets;
+    unsigned n;                /* a power of two */
 };
+static_assert((ROW_CACHE_PLACES & (ROW_CACHE_PLACES - 1)) == 0 && SETS_MAX > 0, "sets double");
 
-struct row_cache *row_cache_new(void) { return mem_zalloc(sizeof(struct row_cache)); }
+struct row_cache *row_cache_new(void)
+{
+    struct row_cache *c = mem_alloc(sizeof(*c));
+    *c = (struct row_cache){.sets = mem_zalloc(SETS_FIRST * sizeof(*c->sets)), .n = SETS_FIRST};
+    return c;
+}
 
 static void set_release(struct set *s)
 {
@@ -32,14 +43,15 @@ void row_cache_free(struct row_cache *c)
 {
     if (!c)
         return;
-    for (unsigned i = 0; i < ARRAY_LEN(c->sets); i++)
+    for (unsigned i = 0; i < c->n; i++)
         set_release(&c->sets[i]);
+    mem_free(c->sets);
     mem_free(c);
 }
 
 static uint64_t key_hash(struct bytes key) { return hash64(key) | 1; }
 
-static unsigned set_of(uint64_t hash) { return (hash >> 1) % (ROW_CACHE_PLACES / SET_PLACES); }
+static struct set *set_of(const struct row_cache *c, uint64_t hash) { return &c->sets[(hash >> 1) & (c->n - 1)]; }
 
 static bool place_holds(const struct place *p, uint64_t hash, struct bytes key)
 {
@@ -68,7 +80,7 @@ static struct place *place_take(struct set *s, uint64_t hash, struct bytes key)
 enum row_cached row_cache_get(const struct row_cache *c, struct bytes key, struct buf *out)
 {
     uint64_t hash = key_hash(key);
-    const struct set *s = &c->sets[set_of(hash)];
+    const struct set *s = set_of(c, hash);
     unsigned at = place_of(s, hash, key);
     if (at == SET_PLACES)
         return ROW_NOT_CACHED;
@@ -101,15 +113,51 @@ static void set_forget(struct set *s, uint64_t hash, struct bytes key)
         s->places[at].hash = 0;
 }
 
+/* Its rows, in their order, go to the two sets that share its place in a table twice as large. */
+static void set_split(struct row_cache *wider, struct set *s)
+{
+    struct set *first = NULL;
+    unsigned n = 0, n_other = 0;
+    for (unsigned i = 0; i < SET_PLACES; i++) {
+        struct place *p = &s->places[i];
+        if (!p->hash) {
+            mem_free(p->bytes);
+            continue;
+        }
+        struct set *to = set_of(wider, p->hash);
+        first = first ? first : to;
+        to->places[to == first ? n++ : n_other++] = *p;
+    }
+}
+
+static void grow(struct row_cache *c)
+{
+    struct row_cache wider = {.sets = mem_zalloc(2 * c->n * sizeof(*c->sets)), .n = 2 * c->n};
+    for (unsigned i = 0; i < c->n; i++)
+        set_split(&wider, &c->sets[i]);
+    mem_free(c->sets);
+    *c = wider;
+}
+
+/* The key's set, with its place in it or room for one more as far as there may be. */
+static struct set *set_for(struct row_cache *c, uint64_t hash, struct bytes key)
+{
+    struct set *s = set_of(c, hash);
+    while (c->n < SETS_MAX && s->places[SET_PLACES - 1].hash && place_of(s, hash, key) == SET_PLACES) {
+        grow(c);
+        s = set_of(c, hash);
+    }
+    return s;
+}
+
 static void row_put(struct row_cache *c, struct bytes key, struct bytes value, bool absent)
 {
     uint64_t hash = key_hash(key);
-    struct set *s = &c->sets[set_of(hash)];
     if (key.len + value.len > ROW_BYTES_MAX) {
-        set_forget(s, hash, key);
+        set_forget(set_of(c, hash), hash, key);
         return;
     }
-    struct place *p = place_take(s, hash, key);
+    struct place *p = place_take(set_for(c, hash, key), hash, key);
     place_fill(p, hash, key, value);
     p->absent = absent;
 }
@@ -119,7 +167,7 @@ void row_cache_put_absent(struct row_cache *c, struct bytes key) { row_put(c, ke
 
 void row_cache_clear(struct row_cache *c)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(c->sets); i++)
+    for (unsigned i = 0; i < c->n; i++)
         for (unsigned j = 0; j < SET_PLACES; j++)
             c->sets[i].places[j].hash = 0;
 }
