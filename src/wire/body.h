@@ -1,4 +1,5 @@
-/* Writing and reading one structured part and the bulk behind it: the codecs' only tool, and the only user of tpl's map.
+/* Writing and reading one structured part and the bulk behind it: the codecs' only tool, and the only user of tpl's map. An
+ * image that the guard let through is read as it lies: all that tpl would steer by has been compared, and what is left is numbers.
  *
  * Out: the row counts are said first, so the image's place is known and the bulk is copied once, straight behind it.
  * Numbers and rows may be given in any interleaving, each in its own order.
@@ -49,11 +50,11 @@ uint32_t put_row_text(struct body_out *o, const char *text); /* only the bulk; r
 struct body_in {
     const struct shape *shape;
     struct arena *arena;
-    struct tpl_node *map;
     struct reader bulk;
     bool ok;
     unsigned n;
     unsigned rows[SHAPE_TABLES_MAX], rows_left[SHAPE_TABLES_MAX];
+    const uint8_t *row_at[SHAPE_TABLES_MAX]; /* the next one, in the image; not aligned */
     uint64_t numbers[SHAPE_NUMBERS_MAX];
     uint64_t row[SHAPE_TABLES_MAX][SHAPE_COLUMNS_MAX];
 };

@@ -37,9 +37,11 @@ const char *shape_format(const struct shape *s)
     return formats[s->n_tables];
 }
 
+size_t shape_numbers_at(const struct shape *s) { return PREAMBLE_BYTES + strlen(shape_format(s)) + 1 + 4 * (1 + s->n_tables); }
+
 size_t shape_bytes(const struct shape *s, const unsigned rows[SHAPE_TABLES_MAX])
 {
-    size_t bytes = PREAMBLE_BYTES + strlen(shape_format(s)) + 1 + 4 * (1 + s->n_tables) + 8 * s->numbers;
+    size_t bytes = shape_numbers_at(s) + 8 * s->numbers;
     for (unsigned t = 0; t < s->n_tables; t++)
         bytes += 4 + (size_t)8 * rows[t] * s->tables[t].columns;
     return bytes;

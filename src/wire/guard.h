@@ -35,5 +35,7 @@ size_t shape_bytes_max(const struct shape *s);
 /* Is this image safe to give to tpl under this shape: magic, flags byte, announced length, format and counts are exactly
  * ours, no table has more rows than it may, and its length is what they add up to? Gives the row counts. */
 MUST_USE bool guard_image(struct bytes image, const struct shape *s, unsigned ret_rows[SHAPE_TABLES_MAX]);
+/* Where in such an image its numbers begin; the first table's row count is behind them. */
+size_t shape_numbers_at(const struct shape *s);
 
 #endif

@@ -1,5 +1,5 @@
 /* Input: u8 {how many tables, how large their rows}, then a tpl image as it stands: nothing is repaired and there is no frame around it, so
- * that everything tpl steers by is the fuzzer's. What the guard lets in, tpl unpacks; packed again it is the same image. */
+ * that everything tpl steers by is the fuzzer's. What the guard lets in is read as it lies; packed again, by tpl, it is the same image. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/image_shape.h"
 #include "tests/unit/wire_frame.h"
