@@ -1,3 +1,4 @@
+/* What a replica has on the disk: installed, deleted or lost, all of it is told from half of it at the next open. */
 #include "tests/unit/unit.h"
 
 #include "net/replica_files.h"
@@ -90,6 +91,16 @@ static bool exists(struct disk *d, const char *name)
     return there;
 }
 
+/* Five entries in the log, a table, and a snapshot that is about to take its place. */
+static void with_incoming(struct disk *d)
+{
+    open_again(d, NULL);
+    log_entries(d, 1, 5);
+    table_set(d->files.table, "old");
+    assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
+    table_set(d->files.incoming, "new");
+}
+
 static void log_and_flushed_table_come_back_at_the_next_open(void **state)
 {
     struct disk *d = *state;
@@ -110,11 +121,7 @@ static void an_installed_snapshot_is_the_table_and_the_log_begins_after_it(void 
     struct disk *d = *state;
     struct wal_recovered r;
     struct table *old = NULL;
-    open_again(d, NULL);
-    log_entries(d, 1, 5);
-    table_set(d->files.table, "old");
-    assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
-    table_set(d->files.incoming, "new");
+    with_incoming(d);
     assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_OK);
     table_holds(old, "old"); /* whoever used it may go on */
     table_holds(d->files.table, "new");
@@ -140,11 +147,7 @@ static void a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was(voi
     struct vfs_ops full = *ops;
     struct wal_recovered r;
     struct table *old = NULL;
-    open_again(d, NULL);
-    log_entries(d, 1, 5);
-    table_set(d->files.table, "old");
-    assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
-    table_set(d->files.incoming, "new");
+    with_incoming(d);
     full.append = no_append;
     d->vfs->ops = &full;
     assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE); /* no pointer */
@@ -186,10 +189,7 @@ static void a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log(
     struct disk *d = *state;
     struct wal_recovered r;
     struct buf two = {0};
-    open_again(d, NULL);
-    log_entries(d, 1, 5);
-    assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
-    table_set(d->files.incoming, "new");
+    with_incoming(d);
     assert_int_equal(table_rocks_flush(d->files.incoming), RGKV_OK);
     buf_put_le64(&two, 2);
     assert_int_equal(small_file_write(d->vfs, in_store_dir("replicas/2-3-4/current"), buf_bytes(&two), &d->why), RGKV_OK);

@@ -1,0 +1,203 @@
+/* Which replicas a node has: how a cluster (P2), a controller or a member (P20) is joined, and that what was buried is reported until no
+ * crash can bring it back, and never given again (P4). And when a controller gives up a whole group (P19). */
+#include "tests/unit/node_outside.h"
+
+/* ---- who joins ---- */
+
+static void P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    const struct msg ask = {.kind = MSG_FOUND_ASK, .id = 1, .found_ask = {.node = 99, .addr = "127.0.0.1:7009", .list_hash = 1}};
+    receive(&w, &ask);
+    assert_int_equal(w.founded, CLUSTER); /* though it has no founding record */
+    stop(&w);
+}
+
+static unsigned replicas_with_controller(struct ctrl_member m)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_view view = {.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_controllers = 2,
+                             .controllers = {{.id = 1, .node = 6, .founding = true, .addr = OTHER}, m}};
+    start(&w);
+    answer_poll(&w, view);
+    unsigned n = w.n->manifest.n_replicas;
+    if (n == 2)
+        assert_int_equal(w.n->manifest.replicas[1].founding.n, 0); /* it learns who else there is */
+    stop(&w);
+    return n;
+}
+
+static void P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view(void **state)
+{
+    struct ctrl_member m = {.id = 1004, .node = NODE, .state = CTRL_MEMBER_JOINING, .addr = ME};
+    assert_int_equal(replicas_with_controller(m), 2);
+    m.state = CTRL_MEMBER_LEAVING;
+    assert_int_equal(replicas_with_controller(m), 1);
+    m.state = CTRL_MEMBER_IN;
+    m.founding = true;
+    assert_int_equal(replicas_with_controller(m), 1);
+    m.founding = false;
+    m.node = NODE + 1;
+    assert_int_equal(replicas_with_controller(m), 1);
+}
+
+static void P20_a_learner_that_never_answers_keeps_no_other_one_out(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = {.gid = 3, .incarnation = 1, .founded = true, .n = 3, .members = {
+        {.id = 1, .node = NODE, .founding = true, .addr = ME}, {.id = 2, .node = 6, .state = CTRL_MEMBER_JOINING, .addr = OTHER},
+        {.id = 4, .node = 7, .state = CTRL_MEMBER_JOINING, .addr = THIRD}}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    w.manifest.replicas[0].founding.n = 1;
+    start(&w);
+    answer_poll(&w, v);
+    for (unsigned i = 0; i < 30; i++)
+        tick(&w, 100000);
+    assert_non_null(raft_config_member(raft_config(w.n->replicas[0]->raft), 4));
+    assert_int_equal(raft_config_voters(raft_config(w.n->replicas[0]->raft)), 1);
+    stop(&w);
+}
+
+/* ---- burials ---- */
+
+static void P4_a_view_from_before_a_burial_gives_nobody_a_replica(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = group_here(4, 2, 9);
+    struct ctrl_view view = {.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group};
+    w.manifest.view = 10;
+    start(&w);
+    answer_poll(&w, view);
+    assert_int_equal(w.n->manifest.n_replicas, 1);
+    view.version = 10;
+    answer_poll(&w, view);
+    assert_int_equal(w.n->manifest.n_replicas, 2);
+    stop(&w);
+}
+
+static void buried(struct outside *w)
+{
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 3, .incarnation = 1, .member = 1};
+    answer_poll(w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_tombstones = 1, .tombstones = &tombstone});
+    assert_int_equal(w->asked[NODE_DELETE_REPLICA], 1);
+}
+
+static unsigned reported(struct outside *w)
+{
+    struct msg m = {.kind = MSG_VIEW, .id = w->n->poll_id, .cluster = CLUSTER};
+    receive(w, &m);
+    tick(w, 100000);
+    return w->reported;
+}
+
+static void P4_a_replica_is_reported_until_no_crash_can_bring_it_back(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    buried(&w);
+    assert_int_equal(reported(&w), 1);
+    w.saves_hang = true;
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    assert_int_equal(reported(&w), 1);
+    assert_int_equal(w.lost, 0);
+    step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+    assert_int_equal(reported(&w), 0);
+    assert_int_equal(w.n->manifest.n_replicas, 0);
+    stop(&w);
+}
+
+static void P4_one_whose_log_was_lost_is_reported_until_it_is_deleted(void **state)
+{
+    struct outside w = member();
+    w.manifest.replicas[0].blank = false;
+    start(&w);
+    assert_int_equal(reported(&w), 1);
+    assert_int_equal(w.lost, 1);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    assert_int_equal(reported(&w), 0);
+    stop(&w);
+}
+
+/* A node that holds as many replicas as it may, and is asked to hold one more. */
+static void a_place_is_taken_again_only_when_it_is_free_for_good(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_group group = group_here(4, 2, 9);
+    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 3, .incarnation = 1, .member = 1};
+    for (w.manifest.n_replicas = 1; w.manifest.n_replicas < REPLICAS_MAX; w.manifest.n_replicas++)
+        w.manifest.replicas[w.manifest.n_replicas] = (struct manifest_replica){.gid = 100 + w.manifest.n_replicas, .incarnation = 1,
+                                                                               .member = 100 + w.manifest.n_replicas, .nshards = 4};
+    start(&w);
+    answer_poll(&w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group,
+                                       .n_tombstones = 1, .tombstones = &tombstone});
+    assert_int_equal(w.asked[NODE_DELETE_REPLICA], 1);
+    assert_int_equal(reported(&w), REPLICAS_MAX);
+    w.saves_hang = true;
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    collect(&w);
+    assert_int_equal(reported(&w), REPLICAS_MAX); /* it is still among them, so nobody may be told of one more */
+    w.saves_hang = false;
+    step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+    collect(&w);
+    assert_int_equal(reported(&w), REPLICAS_MAX);
+    assert_int_equal(w.n->manifest.n_replicas, REPLICAS_MAX);
+    stop(&w);
+}
+
+/* ---- a group that is given up ---- */
+
+static void P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago(void **state)
+{
+    struct outside w = lone_controller();
+    struct ctrl_join_group g = {.gid = 101, .n = 1, .addrs = {OTHER}};
+    start(&w);
+    ticks_for(&w, 1000000);
+    assert_int_equal(admin(&w, 1, (struct ctrl_command){.op = CTRL_JOIN, .n_groups = 1, .groups = &g}), RGKV_OK);
+    group_says(&w, KV_NONE); /* the slot is bound */
+    group_says(&w, KV_NONE); /* and led: its shards are prepared */
+    group_says(&w, KV_PREPARED);
+    group_says(&w, KV_SERVING);
+    const struct ctrl_view *v = ctrl_view(w.n->replicas[0]->ctrl);
+    assert_true(v->shards[0].holder == 101 && v->shards[0].active);
+    assert_int_equal(admin(&w, 2, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_BUSY);
+
+    /* The controller starts anew (or another one begins to lead), and the group's nodes have not reported to it yet. */
+    struct raft_status s;
+    raft_status(w.n->replicas[0]->raft, &s);
+    struct wal_recovered kept = {.hard_state = {s.term, s.vote, s.commit}, .compacted_index = s.applied, .compacted_term = s.last_term};
+    assert_int_equal(s.applied, s.last_index);
+    w.manifest = w.n->manifest;
+    w.kept = &kept;
+    node_free(w.n);
+    start(&w);
+    ticks_for(&w, 100000);
+    assert_true(replica_is_leader(w.n->replicas[0]));
+    assert_int_equal(admin(&w, 3, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_BUSY);
+    v = ctrl_view(w.n->replicas[0]->ctrl);
+    assert_int_equal(v->shards[0].holder, 101); /* what it holds is not lost */
+    ticks_for(&w, 4000000); /* now it is known to be silent */
+    assert_int_equal(admin(&w, 4, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_OK);
+    stop(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one),
+        cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
+        cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
+        cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
+        cmocka_unit_test(P4_a_replica_is_reported_until_no_crash_can_bring_it_back),
+        cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
+        cmocka_unit_test(a_place_is_taken_again_only_when_it_is_free_for_good),
+        cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,245 @@
+/* A snapshot of a replica on its way: it is taken for what it says only when all of it is that (B28), it takes the table's place when
+ * that can be spared (B27), and one that comes to nothing is not held or tried for ever. */
+#include "tests/unit/node_outside.h"
+
+#include "kv/rows.h"
+#include "wire/snapshot_rows.h"
+
+/* ---- what arrives ---- */
+
+static struct msg chunk(uint64_t id, uint64_t number)
+{
+    return (struct msg){.kind = MSG_SNAPSHOT_CHUNK, .cluster = CLUSTER, .snapshot_chunk = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = 2, .to = 1},
+        .header = {.kind = RAFT_SNAPSHOT, .from = 2, .to = 1, .term = 7, .log_index = 50, .log_term = 6, .commit = 50},
+        .snapshot_id = id, .boot = 1, .number = number, .rows = bytes_of("\1\0\1\0\0\0kv", 8)}};
+}
+
+static void a_second_snapshot_never_writes_into_the_table_of_the_first(void **state)
+{
+    struct outside w = member();
+    struct table *first = table_mem_new(), *second = table_mem_new();
+    start(&w);
+    struct msg m = chunk(100, 0);
+    receive(&w, &m);
+    m = chunk(200, 0); /* another transfer, before the table for the first one was there */
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_OPEN], 2);
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = first});
+    receive(&w, &m); /* the second opening discards `first` about now */
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = second});
+    receive(&w, &m);
+    assert_int_equal(rows_in(first), 0);
+    assert_int_equal(rows_in(second), 1);
+    table_free(first);
+    table_free(second);
+    stop(&w);
+}
+
+/* One begins to arrive, and the table for it is there: its first chunk is what comes next. */
+static struct msg chunk_for(struct outside *w, struct table *t)
+{
+    struct msg m = chunk(100, 0);
+    receive(w, &m);
+    step(w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = t});
+    collect(w);
+    return m;
+}
+
+/* A snapshot of two chunks: some row, and the row `applied`. */
+struct parts {
+    struct buf rows[2];
+    uint64_t rows_total, hash;
+};
+
+static struct parts parts_of(uint64_t applied_index)
+{
+    struct parts p = {.rows_total = 2};
+    struct raft_config config = {.n = 1, .members = {{.id = 2, .node = 6, .voter = true, .addr = OTHER}}};
+    struct buf applied = {0};
+    applied_row_encode(&applied, applied_index, 6, &config);
+    snapshot_row_put(&p.rows[0], bytes_str("k"), bytes_str("v"));
+    snapshot_row_put(&p.rows[1], bytes_str(TABLE_APPLIED_KEY), buf_bytes(&applied));
+    for (unsigned i = 0; i < 2; i++)
+        p.hash = hash64_seeded(buf_bytes(&p.rows[i]), p.hash);
+    buf_release(&applied);
+    return p;
+}
+
+static void snapshot_arrives(struct outside *w, struct table *t, struct parts *p)
+{
+    chunk_for(w, t);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct msg m = chunk(100, i);
+        m.snapshot_chunk.rows = buf_bytes(&p->rows[i]);
+        m.snapshot_chunk.done = i == 1;
+        m.snapshot_chunk.rows_total = i == 1 ? p->rows_total : 0;
+        m.snapshot_chunk.hash = i == 1 ? p->hash : 0;
+        receive(w, &m);
+        buf_release(&p->rows[i]);
+    }
+}
+
+/* What becomes of it: is it installed, and if not, is it thrown away without harm to the node? */
+static bool is_installed(struct parts p)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    snapshot_arrives(&w, t, &p);
+    bool installed = w.asked[NODE_SNAPSHOT_INSTALL] == 1;
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], !installed);
+    assert_false(w.failed);
+    table_free(t);
+    stop(&w);
+    return installed;
+}
+
+static void cut(struct buf *b) { b->len--; }
+
+static void B28_a_snapshot_that_is_not_what_was_sent_is_refused(void **state)
+{
+    struct parts whole = parts_of(50), short_one = parts_of(50), flipped = parts_of(50), fewer = parts_of(50), other = parts_of(49);
+    assert_true(is_installed(whole));
+    cut(&short_one.rows[0]);
+    assert_false(is_installed(short_one));
+    flipped.rows[0].data[flipped.rows[0].len - 1] ^= 1;
+    assert_false(is_installed(flipped));
+    fewer.rows_total = 3;
+    assert_false(is_installed(fewer));
+    assert_false(is_installed(other)); /* all of it arrived, and it is not of the index that it says */
+}
+
+/* All of it arrived, and it is a table that this release cannot open: of a newer one, say. One group's trouble is not the end of all
+ * that this node has, now and at each start. */
+static void B28_a_snapshot_that_is_no_table_of_ours_is_refused(void **state)
+{
+    struct outside w = member();
+    struct parts p = parts_of(50);
+    struct rowkey key = row_machine();
+    struct table *t = table_mem_new();
+    struct buf row = {0};
+    buf_put_le32(&row, 5); /* shards; the cluster has 4 */
+    buf_put_le64(&row, 1);
+    buf_clear(&p.rows[0]);
+    snapshot_row_put(&p.rows[0], rowkey_bytes(&key), buf_bytes(&row));
+    p.hash = hash64_seeded(buf_bytes(&p.rows[1]), hash64_seeded(buf_bytes(&p.rows[0]), 0));
+    start(&w);
+    snapshot_arrives(&w, t, &p);
+    if (w.asked[NODE_SNAPSHOT_INSTALL]) {
+        step(&w, (struct node_input){.kind = NODE_SNAPSHOT_INSTALLED, .replica = 1, .table = t});
+        collect(&w);
+    }
+    assert_false(w.failed);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], 1);
+    buf_release(&row);
+    table_free(t);
+    stop(&w);
+}
+
+static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    struct parts p = parts_of(50);
+    start(&w);
+    table_mem_hold(w.tables[0], true);
+    one_entry_is_committed(&w);
+    snapshot_arrives(&w, t, &p);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
+    table_mem_hold(w.tables[0], false);
+    wait_a_while(&w);
+    assert_int_equal(w.n->replicas[0]->applied, 1);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 1);
+    table_free(t);
+    stop(&w);
+}
+
+/* One chunk is under way at a time: who does not ask for the next one holds the sender up, and nobody else. */
+static void the_next_chunk_is_asked_for_when_the_table_can_take_it(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk_for(&w, t);
+    table_mem_hold(t, true);
+    unsigned acks = w.snapshot_acks;
+    receive(&w, &m);
+    assert_int_equal(rows_in(t), 1);
+    receive(&w, &m); /* the sender has lost its patience */
+    wait_a_while(&w);
+    assert_int_equal(w.snapshot_acks, acks);
+    table_mem_hold(t, false);
+    wait_a_while(&w);
+    assert_int_equal(w.snapshot_acks, acks + 1);
+    table_free(t);
+    stop(&w);
+}
+
+/* Its sender died; another leader had the entries. */
+static void half_a_snapshot_that_nobody_sends_any_more_goes_away(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk_for(&w, t);
+    receive(&w, &m);
+    for (unsigned i = 0; i < 3600; i++)
+        tick(&w, 1000000);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], 1);
+    table_free(t);
+    stop(&w);
+}
+
+/* ---- what is sent ---- */
+
+static void refuse_snapshot(struct outside *w, uint64_t from)
+{
+    struct msg no = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = from, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .refused = true}};
+    receive(w, &no);
+}
+
+/* Its disk is full, say: it has no place for a snapshot today. Each try costs the leader a snapshot of its table and a line of
+ * its log, and the other one a table that is made and thrown away. */
+static void who_has_no_place_for_a_snapshot_is_not_asked_all_the_time(void **state)
+{
+    struct outside w = member_of_three();
+    start(&w); /* with a bound of 0 for the logs: any entry is a reason for a flush */
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    for (uint64_t i = 1; i <= 5; i++) {
+        propose(&w, 0);
+        other_says(&w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = 1 + i, .log_term = 2});
+    }
+    step(&w, (struct node_input){.kind = NODE_FLUSHED, .replica = 1});
+    collect(&w);
+    for (unsigned i = 0; i < 1000; i++) { /* 10 s */
+        tick(&w, 10000);
+        if (i % 5 == 0) {
+            other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+            member_says(&w, 3, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+        }
+        if (w.snapshot)
+            refuse_snapshot(&w, 3);
+    }
+    assert_true(replica_is_leader(w.n->replicas[0]));
+    print_message("%u snapshots in 10 s\n", w.snapshots);
+    assert_in_range(w.snapshots, 2, 20);
+    stop(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_second_snapshot_never_writes_into_the_table_of_the_first),
+        cmocka_unit_test(B28_a_snapshot_that_is_not_what_was_sent_is_refused),
+        cmocka_unit_test(B28_a_snapshot_that_is_no_table_of_ours_is_refused),
+        cmocka_unit_test(B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply),
+        cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
+        cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
+        cmocka_unit_test(who_has_no_place_for_a_snapshot_is_not_asked_all_the_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
