@@ -25,7 +25,7 @@ struct store {
     struct replica_stores *set;
     struct disk_lane lane;
     struct replica_files files;   /* the lane's jobs', never the loop's while one runs */
-    bool deleted;
+    bool dying, deleted;
     uint64_t retry_us;            /* the lane is held until then; 0: it is not */
 };
 
@@ -176,6 +176,15 @@ static void job_free(struct job *j)
 
 static void on_done(struct disk_job *d);
 
+/* What waits gets one more try, and then its end. */
+static void wait_no_more(struct store *s)
+{
+    if (!s->retry_us)
+        return;
+    s->retry_us = 0;
+    disk_lane_release(&s->lane);
+}
+
 static struct job *job_new(struct store *s, struct job with)
 {
     struct job *j = mem_alloc(sizeof(*j));
@@ -216,7 +225,7 @@ static void tell_full(struct job *j)
 static bool wait_for_space(struct job *j)
 {
     struct store *s = j->store;
-    if (!waits(j) || j->err != RGKV_NO_SPACE || s->set->closing)
+    if (!waits(j) || j->err != RGKV_NO_SPACE || s->set->closing || s->dying)
         return false;
     if (!j->told_full)
         tell_full(j);
@@ -296,7 +305,10 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
     struct job job = {.row = row, .index = e->index, .term = e->term, .from = e->from, .to = e->to};
     if (e->kind == NODE_COMMIT)
         job.batch = e->batch;
+    t->dying |= e->kind == NODE_DELETE_REPLICA;
     job_start(t, job);
+    if (t->dying)
+        wait_no_more(t);
     return true;
 }
 
@@ -311,10 +323,8 @@ void replica_stores_sweep(struct replica_stores *s, uint64_t now_us)
 {
     struct store *t, *next;
     HASH_ITER(hh, s->by_replica, t, next) {
-        if (t->retry_us && now_us >= t->retry_us) {
-            t->retry_us = 0;
-            disk_lane_release(&t->lane);
-        }
+        if (now_us >= t->retry_us)
+            wait_no_more(t);
         if (t->deleted && disk_lane_idle(&t->lane))
             store_free(t);
     }

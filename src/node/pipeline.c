@@ -150,6 +150,8 @@ void pipeline_tick(struct node *n, struct replica *r)
 
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i)
 {
+    if (r->state == REPLICA_DELETING) /* it waited for space */
+        return;
     if (i->err == RGKV_NO_SPACE) {
         if (!r->disk_full)
             node_event(n, "group %llu: the disk is full: writes are refused until there is space",

@@ -240,14 +240,19 @@ static void host_what_is_ours(struct node *n)
         host_in(n, &n->view.groups[i]);
 }
 
+/* Nothing of it is on its way to the disk; but a commit that waits for space may wait for ever, and the end of this replica gives some (P29). */
+static bool may_be_deleted(const struct replica *r)
+{
+    return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->flushing && (replica_idle_on_disk(r) || r->disk_full));
+}
+
 /* A replica is deleted only on a committed tombstone that names it (P4). */
 static void bury(struct node *n)
 {
     for (unsigned i = 0; i < n->view.n_tombstones; i++) {
         const struct ctrl_tombstone *t = &n->view.tombstones[i];
         struct replica *r = t->node == n->manifest.node ? replica_of(n, t->gid, t->incarnation, t->member) : NULL;
-        bool lost = r && r->state == REPLICA_REFUSED;
-        if (!r || (!lost && (r->state != REPLICA_RUNNING || r->flushing || !replica_idle_on_disk(r))))
+        if (!r || !may_be_deleted(r))
             continue;
         node_event(n, "group %llu: member %llu is one no more: deleting its files", (unsigned long long)t->gid,
                    (unsigned long long)t->member);

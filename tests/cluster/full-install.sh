@@ -1,6 +1,6 @@
 #!/bin/bash
 # A member that was away needs a snapshot, and its disk has no room for one: it waits, says so, and harms nobody; with room it goes on by
-# itself, in the same process, and is then as good as the others.
+# itself, in the same process, and is then as good as the others. Taken out of the group on a full disk, it gives its space back.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 limit 120
 mkdir "$work/node3"
@@ -30,4 +30,17 @@ node_kill 2
 blobs_are_right() { local i; for i in $(seq 25); do cmp "$work/blob" "$work/a/blob$i" || return 1; done; }
 check "all values are right with it in the majority" blobs_are_right
 check "and it takes new ones" cp "$work/blob" "$work/a/blob26"
+
+# Its disk is full again, and a commit waits. It is taken out of the group: its end gives the space that the commit waits for (P29).
+node_again 2
+members=$work/a/.ctrl/groups/101/members
+all_near() { [ "$(grep -c "behind=[0-9] *$\|behind=[0-9] " "$members")" = 3 ]; }
+check "the other one comes back" wait_until 30 all_near
+fallocate -l "$(free_kib)K" "$work/node3/filler"
+for i in $(seq 27 60); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; done
+check "its commit waits" wait_until 30 said 3 "group 101: the disk is full"
+check "it is taken out" bash -c "echo remove $(awk -v a="addr=${node_addr[3]}" '$2 == a { print $1 }' "$members") >'$members'"
+no_files() { [ -z "$(find "$work/node3" -name '101-*')" ]; }
+check "its files go, and it gives space" wait_until 30 no_files
+check "in the same process, too" kill -0 "$pid"
 done_testing

@@ -309,6 +309,15 @@ static bool waits_for_space(const struct node_effect *e, enum rgkv_err err)
                                     e->kind == NODE_SNAPSHOT_INSTALL);
 }
 
+/* As replica_store.c: what is in the way of a deletion does not wait. */
+static bool is_dying(const struct sim_stored *st)
+{
+    const struct sim_job *j;
+    for (j = st->jobs; j && j->effect.kind != NODE_DELETE_REPLICA; j = j->next)
+        ;
+    return j != NULL;
+}
+
 static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
 {
     struct sim_stored *st = disk_stored(m, e->replica);
@@ -336,7 +345,7 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
     ASSERT(st && st->jobs && st->working);
     struct sim_job *j = st->jobs;
     struct node_input in = {.replica = st->replica};
-    bool tell = job_do(s, m, st, &j->effect, &in), again = waits_for_space(&j->effect, in.err);
+    bool tell = job_do(s, m, st, &j->effect, &in), again = waits_for_space(&j->effect, in.err) && !is_dying(st);
     if (in.err)
         sim_trace(s, "%s: disk: %s", m->addr, rgkv_err_name(in.err));
     if (!again) {

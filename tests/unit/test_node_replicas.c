@@ -111,6 +111,26 @@ static void P4_a_replica_is_reported_until_no_crash_can_bring_it_back(void **sta
     stop(&w);
 }
 
+/* The entry that waits for space is of a replica whose end would give space. */
+static void P29_a_replica_on_a_full_disk_is_deleted_though_its_commit_waits(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    w.hangs = true;
+    const struct raft_entry entry = {.index = 1, .term = 1, .kind = RAFT_NOOP};
+    struct msg m = {.kind = MSG_RAFT, .cluster = CLUSTER, .raft = {.envelope = {3, 1, 2, 1}, .message = {.kind = RAFT_APPEND, .from = 2, .to = 1,
+                    .term = 1, .n_entries = 1, .entries = &entry}}};
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_COMMIT], 1);
+    step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1, .err = RGKV_NO_SPACE}); /* told once, the outside goes on trying */
+    collect(&w);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1, .err = RGKV_NO_SPACE}); /* it does not try any more */
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    assert_int_equal(w.n->manifest.n_replicas, 0);
+    stop(&w);
+}
+
 static void P4_one_whose_log_was_lost_is_reported_until_it_is_deleted(void **state)
 {
     struct outside w = member();
@@ -195,6 +215,7 @@ int main(void)
         cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
         cmocka_unit_test(P4_a_replica_is_reported_until_no_crash_can_bring_it_back),
+        cmocka_unit_test(P29_a_replica_on_a_full_disk_is_deleted_though_its_commit_waits),
         cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
         cmocka_unit_test(a_place_is_taken_again_only_when_it_is_free_for_good),
         cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),
