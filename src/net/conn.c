@@ -15,6 +15,7 @@
 #define OUT_FAIR_BYTES (1u << 20)      /* a queue this short is not the reason for a full house, … */
 #define SMALL_BYTES (32u << 10)        /* … nor one this short for a house that is twice as full: CONNS_MAX of those fit once more */
 #define OUT_UNCONNECTED_BYTES (1u << 20)
+#define DIRECT_BYTES_MIN (64u << 10)   /* frames of so many together are offered to the socket before they are copied */
 
 struct conns {
     uv_loop_t *loop;
@@ -247,9 +248,22 @@ static void queued(struct conn *c, size_t len)
 /* Frames to a peer that is not there yet are worth little; they are dropped when there are many. */
 static bool takes(const struct conn *c) { return !c->closing && (c->connected || c->out.len <= OUT_UNCONNECTED_BYTES); }
 
+/* How much went out at once. An error is met again by the flush of what is queued then, which is all. */
+static size_t write_direct(struct conn *c, struct bytes frames)
+{
+    if (frames.len < DIRECT_BYTES_MIN || !c->connected || c->writing_now || c->out.len)
+        return 0;
+    uv_buf_t all = uv_buf_init((char *)(uintptr_t)frames.data, (unsigned)frames.len);
+    int n = uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
+    return n > 0 ? (size_t)n : 0;
+}
+
 void conn_send(struct conn *c, struct bytes frames)
 {
     if (!takes(c) || frames.len == 0)
+        return;
+    frames = bytes_from(frames, write_direct(c, frames));
+    if (frames.len == 0)
         return;
     buf_put(&c->out, frames);
     queued(c, frames.len);
