@@ -88,22 +88,29 @@ static enum rgkv_err read_list(struct op *o, struct buf *out, struct kv_reply *r
  * only who says which file is meant is given what has grown. */
 static bool is_version(const struct meta *m, const struct kv_request *q)
 {
-    bool grown = q->flags & KV_IF_INO && q->ino == m->attr.ino && m->attr.base <= q->version && q->version < m->attr.version;
-    return q->version == m->attr.version || grown;
+    if (!(q->flags & KV_IF_INO))
+        return q->version == m->attr.version;
+    return q->ino == m->attr.ino && m->attr.base <= q->version && q->version <= m->attr.version;
 }
 
-/* The history row that held at `version`: the first that ended at or after it, if it had begun by then. */
+static bool is_of_another(const struct meta *m, const struct kv_request *q) { return q->flags & KV_IF_INO && q->ino != m->attr.ino; }
+
+/* The history row that held at `version`: the first that ended at or after it, if it had begun by then. Another file that had the name
+ * before this one came by a rename may have ended later than that. */
 static bool find_in_history(struct op *o, struct meta *ret_m)
 {
     struct rowkey from = row_history(o->q->shard, o->q->key, o->q->version);
     struct rowkey to = row_history(o->q->shard, o->q->key, UINT64_MAX);
     struct scan s;
     scan_open(&s, o->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-    bool found = scan_next(&s);
-    if (found && !meta_decode(s.value, ret_m)) {
+    bool found, sound = true;
+    do {
+        found = scan_next(&s);
+        sound = !found || meta_decode(s.value, ret_m);
+    } while (found && sound && is_of_another(ret_m, o->q));
+    if (!sound)
         o->rows->err = RGKV_DAMAGED;
-        found = false;
-    }
+    found = found && sound;
     scan_close(&s);
     return found && is_version(ret_m, o->q);
 }

@@ -135,6 +135,25 @@ static void P26_what_only_grew_goes_on_under_an_old_version(void **state)
     rig_free(r);
 }
 
+static void P26_two_files_of_one_version_are_not_taken_for_each_other(void **state)
+{
+    static uint8_t big[100000];
+    struct rig *r = rig_new(1);
+    on(r, KV_MKDIR, "d");
+    memset(big, 'x', sizeof(big));
+    append(r, "d/x", bytes_of(big, sizeof(big)));
+    memset(big, 'y', sizeof(big));
+    append(r, "d/y", bytes_of(big, sizeof(big)));
+    rename_to(r, KV_RENAME, "d", "e", 0); /* one command: both have its version */
+    uint64_t version = version_of(r, "e/x"), ino = r->reply.attr.ino;
+    assert_int_equal(version_of(r, "e/y"), version);
+    rename_to(r, KV_RENAME, "e/x", "e/y", 0);
+    patch(r, "e/y", 0, bytes_str("other"));
+    assert_int_equal(get_of(r, "e/y", ino, version, 50000, 1), RGKV_OK);
+    assert_int_equal(r->reply.data.data[0], 'x');
+    rig_free(r);
+}
+
 static void P26_a_name_that_another_file_took_does_not_go_on_in_it(void **state)
 {
     static uint8_t big[100000];
@@ -234,6 +253,7 @@ int main(void)
         cmocka_unit_test(P26_a_hole_is_kept_for_its_readers_too),
         cmocka_unit_test(P26_what_only_grew_goes_on_under_an_old_version),
         cmocka_unit_test(P26_a_name_that_another_file_took_does_not_go_on_in_it),
+        cmocka_unit_test(P26_two_files_of_one_version_are_not_taken_for_each_other),
         cmocka_unit_test(P26_a_collection_that_is_half_done_tears_nobody),
         cmocka_unit_test(small_appends_to_a_huge_value_write_little),
         cmocka_unit_test(a_value_ends_at_the_limit),
