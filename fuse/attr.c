@@ -2,7 +2,6 @@
 
 #include "fuse/handle.h"
 #include "fuse/orphan.h"
-#include "fuse/proc.h"
 
 #define BLOCK_BYTES (1u << 20) /* what copying programs take as their unit: one Put */
 
@@ -81,7 +80,7 @@ static const struct handle *writer_of(const struct inode *n, int tid)
 {
     const struct handle *h;
     for (h = n->handles; h; h = h->node_next)
-        if (handle_staged(h) && !h->failed && task_same_process(tid, h->writer))
+        if (handle_staged(h) && !h->failed && handle_written_by(h, tid))
             return h;
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include "fuse/ahead.h"
 #include "fuse/commit.h"
 #include "fuse/leave.h"
+#include "fuse/proc.h"
 #include "fuse/spill.h"
 
 #define IDLE_LOOK_MS 200u
@@ -135,6 +136,8 @@ uint64_t handle_size(const struct handle *h, uint64_t base)
 
 void handle_touch(struct handle *h, const struct fuse_ctx *who)
 {
+    if (h->writer != who->pid || !h->writer_process)
+        h->writer_process = task_process(who->pid);
     h->writer = who->pid;
     h->staged_ns = mount_wall_ns();
     h->touched_us = mount_now_us(h->m);
@@ -142,6 +145,11 @@ void handle_touch(struct handle *h, const struct fuse_ctx *who)
     h->clear_suid |= who->uid != 0;
     h->failed = RGKV_OK;
     handle_list(h);
+}
+
+bool handle_written_by(const struct handle *h, int tid)
+{
+    return tid == h->writer || (h->writer_process && h->writer_process == task_process(tid));
 }
 
 void handle_mark(struct handle *h, const void *who)

@@ -54,17 +54,9 @@ bool task_exiting(int tid)
     return proc_read(tid, "stat", text) && proc_exiting(text);
 }
 
-static long process_of(int tid)
+long task_process(int tid)
 {
     char text[PROC_BYTES_MAX];
     const char *at = proc_read(tid, "status", text) ? strstr(text, "\nTgid:") : NULL;
     return at ? strtol(at + 6, NULL, 10) : 0;
-}
-
-bool task_same_process(int tid, int other)
-{
-    if (tid == other)
-        return true;
-    long process = process_of(tid);
-    return process && process == process_of(other);
 }

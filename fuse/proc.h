@@ -14,7 +14,7 @@ bool proc_acts(const char *status);
 bool proc_exiting(const char *stat);
 /* A thread that cannot be seen is not exiting. */
 bool task_exiting(int tid);
-/* Are these threads of one process? */
-bool task_same_process(int tid, int other);
+/* The process of a thread; 0: it cannot be seen (any more). */
+long task_process(int tid);
 
 #endif

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include "fuse/commit.h"
-#include "fuse/proc.h"
 
 static bool unsettled(const struct handle *h)
 {
@@ -20,7 +19,7 @@ static struct handle *first_unsettled(const struct inode *n)
 
 static bool closing(const struct handle *h) { return h->released && (h->commit || handle_held_back(h)); }
 
-static bool same_process(const struct handle *h, const struct call *c) { return task_same_process(fuse_req_ctx(c->req)->pid, h->writer); }
+static bool same_process(const struct handle *h, const struct call *c) { return handle_written_by(h, fuse_req_ctx(c->req)->pid); }
 
 /* A new value that somebody makes who cannot even read it, a copy, is no other process's before it is whole. */
 static bool in_place(const struct handle *h, const struct call *c)

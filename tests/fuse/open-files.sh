@@ -401,6 +401,26 @@ for new in (True, False):
 sys.exit(bad > 0)
 PY
 
+check "what a thread wrote that has ended is its process's" python3 - "$a" <<'PY'
+import os, sys, threading
+bad = 0
+for name, flags in ("excl", os.O_CREAT | os.O_EXCL), ("rewrite", os.O_TRUNC), ("create", os.O_CREAT | os.O_TRUNC):
+    for what in "size", "end", "times", "read":
+        p = f"{sys.argv[1]}/thread-{name}-{what}"
+        if name == "rewrite": open(p, "wb").write(b"o" * 100)
+        fd = os.open(p, os.O_WRONLY | flags, 0o644)
+        t = threading.Thread(target=lambda: os.write(fd, b"n" * 8192)); t.start(); t.join()
+        if what == "size": got = os.fstat(fd).st_size
+        elif what == "end": got = os.lseek(fd, 0, os.SEEK_END)
+        elif what == "read": got = 8192 if name == "rewrite" else len(open(p, "rb").read())  # a rewrite is read when it is whole
+        if what == "times": os.utime(fd, (1, 1))
+        os.close(fd)
+        if what == "times": got = os.stat(p).st_mtime * 8192
+        print(name, what, got)
+        bad += got != 8192
+sys.exit(bad)
+PY
+
 check "a value that another mount has begun meanwhile is told by an errno that means it" python3 - "$a" "$b" <<'PY'
 import os, sys, errno
 a, b = sys.argv[1:]
