@@ -20,6 +20,7 @@ struct handle *handle_new(struct mount *m, struct inode *n, const struct fuse_fi
     h->node = inode_ref(n);
     h->flags = fi->flags;
     h->pin.roams = (fi->flags & O_ACCMODE) != O_RDONLY;
+    h->opener = who->pid;
     h->uid = who->uid;
     h->gid = who->gid;
     DL_APPEND2(n->handles, h, node_prev, node_next);
@@ -149,7 +150,10 @@ void handle_touch(struct handle *h, const struct fuse_ctx *who)
 
 bool handle_written_by(const struct handle *h, int tid)
 {
-    return tid == h->writer || (h->writer_process && h->writer_process == task_process(tid));
+    if (tid == h->writer || tid == h->opener)
+        return true;
+    long process = task_process(tid);
+    return process && (process == h->writer_process || process == task_process(h->opener));
 }
 
 void handle_mark(struct handle *h, const void *who)

@@ -25,6 +25,7 @@ struct handle {
     bool known;                    /* the store had the file: an Append must find it */
     uint64_t ino;                  /* the store's number of that file; 0: not told */
     bool clear_suid;               /* written by somebody but root */
+    int opener;                    /* the thread that opened it */
     int writer;                    /* the thread that staged last */
     long writer_process;           /* of that; asked while the thread is there: it may end and its process go on. 0: not known */
     int64_t staged_ns;             /* wall clock of that */
@@ -78,7 +79,7 @@ uint64_t handle_size(const struct handle *h, uint64_t base);
 void handle_list(struct handle *h);                /* keeps m->staged, and the timer that looks at it, as they should be */
 /* Notes who staged something, after it was done. */
 void handle_touch(struct handle *h, const struct fuse_ctx *who);
-/* Did this thread stage last, or one of its process? */
+/* Did this thread, or one of its process, stage last, or open the file (and hand it on to who writes)? */
 bool handle_written_by(const struct handle *h, int tid);
 /* Before a write that will be committed at once, of the call `who`: a failure takes it back. */
 void handle_mark(struct handle *h, const void *who);

@@ -88,7 +88,10 @@ void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct stat st;
     if (!c)
         return;
-    if (known && attr_whole(&c->node->last) && attr_seen_by(c->node, &c->node->last, tid_of(c), &st))
+    struct handle *h = fi ? handle_of(fi) : NULL; /* lseek to the end, also of somebody whose parent or child writes through the same one */
+    if (h && handle_staged(h) && !h->failed && !handle_written_by(h, tid_of(c)))
+        handle_await(h, c, getattr_closed);
+    else if (known && attr_whole(&c->node->last) && attr_seen_by(c->node, &c->node->last, tid_of(c), &st))
         call_reply_attr(c, &st);
     else
         getattr_closed(c, RGKV_OK, "");

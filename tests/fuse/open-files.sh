@@ -421,6 +421,23 @@ for name, flags in ("excl", os.O_CREAT | os.O_EXCL), ("rewrite", os.O_TRUNC), ("
 sys.exit(bad)
 PY
 
+check "who writes through one descriptor with a child of his goes on behind what the child wrote" python3 - "$a" <<'PY'
+import os, signal, sys
+p = sys.argv[1] + "/handed-on"
+fd = os.open(p, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+r, w = os.pipe()
+child = os.fork()
+if not child:
+    os.write(fd, b"c" * 8192); os.write(w, b"."); signal.pause()
+os.read(r, 1)
+sizes = os.fstat(fd).st_size, os.lseek(fd, 0, os.SEEK_END)
+os.write(fd, b"p" * 8192)
+os.kill(child, signal.SIGKILL); os.waitpid(child, 0); os.close(fd)
+got = open(p, "rb").read()
+print(sizes, len(got), got[:1])
+sys.exit(sizes != (8192, 8192) or got != b"c" * 8192 + b"p" * 8192)
+PY
+
 check "a value that another mount has begun meanwhile is told by an errno that means it" python3 - "$a" "$b" <<'PY'
 import os, sys, errno
 a, b = sys.argv[1:]
