@@ -36,7 +36,8 @@ static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
         return RGKV_INVALID;
     if (q->flags & (KV_STAGED | KV_IF_EMPTY) && q->op != KV_PUT)
         return RGKV_INVALID;
-    if (q->flags & KV_IF_INO && q->op != KV_PATCH && q->op != KV_GET)
+    bool may_name_ino = (q->op == KV_PATCH && !(q->set & KV_SET_ATIME)) || q->op == KV_GET; /* ino lies where atime_ns does */
+    if (q->flags & KV_IF_INO && !may_name_ino)
         return RGKV_INVALID;
     if (!kv_op_reads(q->op) && (q->seq == 0 || q->floor > q->seq))
         return RGKV_INVALID;

@@ -93,6 +93,9 @@ static void a_patch_goes_to_the_file_that_it_means_or_to_none(void **state)
     assert_value(r, "a", "new");
     assert_int_equal(on(r, KV_DELETE, "a"), RGKV_OK);
     assert_int_equal(rig_do(r, q), RGKV_NOT_FOUND);
+    q.set = KV_SET_ATIME;
+    assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
+    q.set = 0;
     q.op = KV_APPEND;
     q.n_ranges = 0;
     assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
