@@ -71,6 +71,8 @@ static void setup_draw(struct sim *s)
     s->network.delay_min_us = prng_between(&s->prng, 20, 300);
     s->network.delay_max_us = s->network.delay_min_us + prng_below(&s->prng, 5000);
     s->big_bytes = prng_chance(&s->prng, 1, 8) ? 66000 : 0;
+    if (s->big_bytes && s->chunk_bytes) /* else a shard of them takes minutes, for a copy rests between its pieces */
+        s->chunk_bytes = MAX(s->chunk_bytes, 1000);
     groups_init(s, sizes[shape].members);
 }
 
