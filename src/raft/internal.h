@@ -5,6 +5,7 @@
  *     election.c    pre-vote, vote, timeouts, becoming leader, stepping down
  *     follower.c    entries, heartbeats and snapshots from the leader
  *     replication.c the leader: appends, acknowledgements, commit, heartbeats
+ *     fetch.c       the leader: entries that left the memory and a peer needs
  *     transfer.c    handing leadership over
  *     read.c        linearizable reads
  *     members.c     the configuration in force, the peers it gives, quorums
@@ -81,6 +82,15 @@ struct raft_peer {
     uint64_t inflight[INFLIGHT_MESSAGES_MAX]; /* last index of each message not acknowledged */
 };
 
+/* Entries read from the outside's disk for one peer. They stay until the next ones come, as messages may point at them. */
+struct raft_fetched {
+    uint64_t peer;               /* 0: unused */
+    uint64_t asked;              /* first index of the fetch that is not answered yet; 0: none is */
+    uint64_t before_term;        /* of the entry before entries[0] */
+    struct raft_entry *entries;
+    unsigned n;
+};
+
 struct raft_outbox {
     struct raft_message *items;
     unsigned n, cap;
@@ -106,6 +116,10 @@ struct raft {
 
     struct raft_hard_state hard, hard_given;
     struct raft_log log;
+    uint64_t kept_index;         /* the outside can read the entries from here to log.base_index */
+    struct raft_fetched fetched[MEMBERS_MAX];
+    struct raft_fetch fetches[MEMBERS_MAX];
+    unsigned n_fetches;
     uint64_t append_from;        /* first index not yet handed out to be written */
     uint64_t handed;             /* last committed index handed out */
     uint64_t persisted, applied;
@@ -202,6 +216,12 @@ void raft_receive_append_reply(struct raft *r, const struct raft_message *m);
 void raft_receive_heartbeat_reply(struct raft *r, const struct raft_message *m);
 void raft_snapshot_sent(struct raft *r, uint64_t peer, uint64_t index);
 void raft_snapshot_failed(struct raft *r, uint64_t peer);
+
+/* fetch.c */
+void raft_fetch(struct raft *r, const struct raft_peer *p); /* from p->next on, unless that is asked for already */
+const struct raft_fetched *raft_fetched_for(const struct raft *r, const struct raft_peer *p); /* from p->next on, or NULL */
+void raft_fetch_answered(struct raft *r, const struct raft_input *input);
+void raft_fetch_forget(struct raft *r); /* all that is here, and what was asked for */
 
 /* transfer.c */
 enum rgkv_err raft_transfer(struct raft *r, uint64_t peer);

@@ -103,6 +103,7 @@ void raft_members_reset(struct raft *r, uint64_t index, uint64_t term, const str
     r->base_config = *c;
     r->base_config_index = index;
     raft_log_reset(&r->log, index, term);
+    r->kept_index = index;
     raft_members_refresh(r);
 }
 

@@ -15,6 +15,8 @@ static void restore(struct raft *r, const struct raft_restored *from)
     raft_log_init(&r->log, from->compacted_index, from->compacted_term);
     r->base_config = from->config;
     r->base_config_index = from->compacted_index;
+    ASSERT(from->n_kept <= from->compacted_index);
+    r->kept_index = from->compacted_index - from->n_kept;
     r->hard = from->hard_state;
     r->hard.vote = MUTANT(vote_forgotten) ? 0 : r->hard.vote;
     raft_members_refresh(r);
@@ -50,6 +52,7 @@ void raft_free(struct raft *r)
     if (!r)
         return;
     raft_log_release(&r->log);
+    raft_fetch_forget(r);
     raft_reads_release(&r->reads);
     mem_free(r->config_indexes);
     mem_free(r->out.items);
@@ -150,13 +153,19 @@ static void applied(struct raft *r, uint64_t index)
     r->applied = MAX(r->applied, index);
 }
 
-static void compacted(struct raft *r, uint64_t index, uint64_t term)
+static void evicted(struct raft *r, uint64_t index, uint64_t term)
 {
     if (index <= r->log.base_index)
         return;
     ASSERT(index <= r->handed && index < r->append_from && raft_log_term(&r->log, index) == term);
     raft_members_compact(r, index);
     r->persisted = MAX(r->persisted, index);
+}
+
+static void compacted(struct raft *r, uint64_t index, uint64_t term)
+{
+    evicted(r, index, term);
+    r->kept_index = MAX(r->kept_index, index);
 }
 
 /* What the last collect gave is valid until now. */
@@ -167,6 +176,7 @@ static void given_forget(struct raft *r)
     r->given = false;
     raft_outbox_clear(r);
     r->reads.n_results = 0;
+    r->n_fetches = 0;
     r->snapshot_accepted = false;
 }
 
@@ -192,6 +202,12 @@ enum rgkv_err raft_step(struct raft *r, const struct raft_input *input)
         break;
     case RAFT_APPLIED:
         applied(r, input->log_index);
+        break;
+    case RAFT_EVICTED:
+        evicted(r, input->log_index, input->log_term);
+        break;
+    case RAFT_FETCHED:
+        raft_fetch_answered(r, input);
         break;
     case RAFT_COMPACTED:
         compacted(r, input->log_index, input->log_term);
@@ -275,6 +291,8 @@ void raft_collect(struct raft *r, struct raft_ready *ret_ready)
     give_writes(r, ret_ready);
     give_committed(r, ret_ready);
     give_snapshot_peers(r, ret_ready);
+    ret_ready->n_fetches = r->n_fetches;
+    ret_ready->fetches = r->fetches;
     r->given = true;
 }
 
@@ -290,6 +308,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_s)
         .leader = r->leader,
         .role = r->role,
         .first_index = r->log.base_index + 1,
+        .kept_index = r->kept_index,
         .last_index = last,
         .last_term = raft_log_last_term(&r->log),
         .commit = r->hard.commit,

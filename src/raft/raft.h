@@ -19,8 +19,9 @@
  *      member yet: a quorum has them), then RAFT_APPLIED is stepped;
  *   5. reads confirmed may be answered once applied >= their index.
  *
- * The whole log after the compacted prefix is kept in memory, shared with the outside as counted blobs; it is
- * bounded by compaction (RAFT_COMPACTED), which the outside does.
+ * The newest part of the log is kept in memory, shared with the outside as counted blobs; the outside bounds it
+ * (RAFT_EVICTED). What it still has on its disk of the entries before (RAFT_COMPACTED says where that begins) is asked for
+ * by `fetches` when a peer needs it: sending entries is cheaper than sending a table, and ends (B42).
  *
  * Ownership: everything that an input points to is borrowed for the call; entries' payloads are referenced
  * (blob_ref), messages copied. What a ready points to is valid until the next raft_step, raft_collect or
@@ -108,8 +109,14 @@ enum raft_input_kind {
     RAFT_READ,              /* read_id: a linearizable read (6.4); confirmed or failed in a ready */
     RAFT_PERSISTED,         /* log_index, log_term: everything up to here is durable */
     RAFT_APPLIED,           /* log_index: everything up to here is applied */
-    RAFT_COMPACTED,         /* log_index, log_term: entries up to here may be forgotten (they are in a durable
-                               table); the configuration in force there is known here, `config` is not read */
+    RAFT_EVICTED,           /* log_index, log_term: entries up to here (they are in a durable table) leave the memory; the
+                               outside can read them again. The configuration in force there is known here, `config` is not
+                               read */
+    RAFT_COMPACTED,         /* log_index, log_term: entries up to here are forgotten, outside too. Evicts as far as need be,
+                               and only for that log_term is read */
+    RAFT_FETCHED,           /* peer, log_index: what a raft_fetch asked for: entries (n_entries, borrowed) from log_index on, log_term
+                               is the term of the one before. None: they cannot be read, take them for compacted. Each
+                               fetch is answered once; one that nobody waits for any more is ignored */
     RAFT_SNAPSHOT_SENT,     /* peer, log_index: the peer has installed the snapshot at log_index (its node said so) */
     RAFT_SNAPSHOT_FAILED,   /* peer: given up, probe again */
     RAFT_SNAPSHOT_INSTALLED,/* log_index, log_term, config: the table now is that snapshot, durably; the log is
@@ -130,11 +137,20 @@ struct raft_input {
     const struct raft_config *config;
     unsigned n_payloads;
     struct blob *const *payloads;
+    unsigned n_entries;
+    const struct raft_entry *entries;
 };
 
 struct raft_read_result {
     uint64_t read_id;
     uint64_t index; /* answer once this is applied; 0: failed, this member does not lead (any more) */
+};
+
+/* Entries that a peer needs and only the outside has: as many of [first, last] as fit, at least one. Answered by RAFT_FETCHED. */
+struct raft_fetch {
+    uint64_t peer, first, last;
+    uint64_t bytes_max;      /* of payloads */
+    unsigned entries_max;
 };
 
 struct raft_ready {
@@ -154,6 +170,8 @@ struct raft_ready {
     bool role_changed;                      /* role, term or known leader */
     unsigned n_snapshot_peers;              /* peers that need a snapshot from now on, each named once */
     const uint64_t *snapshot_peers;
+    unsigned n_fetches;
+    const struct raft_fetch *fetches;
     bool snapshot_accepted;                 /* the RAFT_SNAPSHOT message stepped last is of the current leader and
                                                newer than what is committed here: store its chunk */
 };
@@ -172,7 +190,8 @@ struct raft_options {
 /* What a member remembers over a restart: as recovered from the write-ahead log and the table. */
 struct raft_restored {
     struct raft_hard_state hard_state;
-    uint64_t compacted_index, compacted_term; /* the log starts after this entry; 0, 0: at the beginning */
+    uint64_t compacted_index, compacted_term; /* `entries` start after this one; 0, 0: at the beginning */
+    uint64_t n_kept;                          /* so many before them the outside can read (raft_fetch) */
     struct raft_config config;                /* in force at compacted_index, or the founding one */
     uint64_t applied;                         /* >= compacted_index: `committed` starts after this */
     unsigned n_entries;                       /* consecutive from compacted_index + 1, all durable */
@@ -195,7 +214,8 @@ void raft_collect(struct raft *r, struct raft_ready *ret_ready);
 struct raft_status {
     uint64_t id, term, vote, leader; /* leader 0: unknown */
     enum raft_role role;
-    uint64_t first_index, last_index, last_term, commit, applied, persisted;
+    uint64_t first_index, last_index, last_term, commit, applied, persisted; /* first_index: in memory */
+    uint64_t kept_index;     /* the outside has the entries after this one; <= first_index - 1 */
     uint64_t log_bytes;      /* payload bytes kept in memory */
     uint64_t lease_contact_us; /* leader: the newest time at which a quorum was heard of */
     bool transferring;

@@ -14,6 +14,7 @@ void raft_lead_begin(struct raft *r)
 {
     r->role = RAFT_LEADER;
     r->leader = r->options.id;
+    raft_fetch_forget(r);
     for (unsigned i = 0; i < r->n_peers; i++)
         raft_peer_init(r, &r->peers[i]);
     r->heartbeat_deadline_us = r->now_us + r->options.heartbeat_us;
@@ -123,25 +124,35 @@ static unsigned entries_fitting(const struct raft *r, uint64_t next, uint64_t by
     return (unsigned)(i - next);
 }
 
-/* Entries live where the log keeps them: nothing moves between here and the end of the collect. */
-static void append_send(struct raft *r, struct raft_peer *p, unsigned n)
+/* Entries live where the log, or what was fetched, keeps them: nothing moves between here and the end of the collect. */
+static void append_send(struct raft *r, struct raft_peer *p, uint64_t before_term, const struct raft_entry *entries, unsigned n)
 {
     struct raft_message m = raft_message_new(r, RAFT_APPEND, p->id);
     m.log_index = p->next - 1;
-    m.log_term = raft_term_at(r, m.log_index);
+    m.log_term = before_term;
     m.commit = r->hard.commit;
     m.n_entries = n;
-    m.entries = n ? raft_log_at(&r->log, p->next) : NULL;
+    m.entries = n ? entries : NULL;
     raft_send(r, &m);
     p->sent = m.log_index + n;
+}
+
+static void append_send_of_log(struct raft *r, struct raft_peer *p, unsigned n)
+{
+    append_send(r, p, raft_term_at(r, p->next - 1), raft_log_at(&r->log, p->next), n);
+}
+
+static void probe_sent(struct raft *r, struct raft_peer *p)
+{
+    p->probe_sent = true;
+    p->progress_us = r->now_us;
 }
 
 static void probe_send(struct raft *r, struct raft_peer *p)
 {
     bool alive = raft_peer_recent(r, p);
-    append_send(r, p, alive ? entries_fitting(r, p->next, PROBE_BYTES_MAX) : 0);
-    p->probe_sent = true;
-    p->progress_us = r->now_us;
+    append_send_of_log(r, p, alive ? entries_fitting(r, p->next, PROBE_BYTES_MAX) : 0);
+    probe_sent(r, p);
 }
 
 static void pipeline_send(struct raft *r, struct raft_peer *p)
@@ -154,13 +165,34 @@ static void pipeline_send(struct raft *r, struct raft_peer *p)
             return;
         if (p->inflight_n == 0)
             p->progress_us = r->now_us;
-        append_send(r, p, n);
+        append_send_of_log(r, p, n);
         p->next += n;
         inflight_add(p, p->sent);
     }
 }
 
-/* The entry before the next one is compacted away. A silent peer is not named: nobody could send to it. */
+/* What is not in memory any more: one message at a time, and the next entries are fetched while it travels. For a silent peer
+ * nothing is read. */
+static void fetched_send(struct raft *r, struct raft_peer *p)
+{
+    const struct raft_fetched *f = raft_fetched_for(r, p);
+    if (!raft_peer_recent(r, p))
+        return;
+    if (f && p->state == PEER_PROBE) {
+        append_send(r, p, f->before_term, f->entries, f->n);
+        probe_sent(r, p);
+    } else if (f && p->inflight_n == 0) {
+        append_send(r, p, f->before_term, f->entries, f->n);
+        p->progress_us = r->now_us;
+        p->next += f->n;
+        inflight_add(p, p->sent);
+        f = NULL;
+    }
+    if (!f && p->next <= r->log.base_index)
+        raft_fetch(r, p);
+}
+
+/* The next entry is compacted away. A silent peer is not named: nobody could send to it. */
 static void snapshot_want(struct raft *r, struct raft_peer *p)
 {
     if (!raft_peer_recent(r, p))
@@ -175,8 +207,10 @@ static void appends_send(struct raft *r, struct raft_peer *p)
     bool waits = p->state == PEER_SNAPSHOT || (p->state == PEER_PROBE && p->probe_sent);
     if (waits)
         return;
-    if (p->next <= r->log.base_index)
+    if (p->next <= r->kept_index)
         snapshot_want(r, p);
+    else if (p->next <= r->log.base_index)
+        fetched_send(r, p);
     else if (p->state == PEER_PROBE)
         probe_send(r, p);
     else
@@ -240,7 +274,7 @@ static void peer_resume(struct raft *r, struct raft_peer *p, uint64_t acknowledg
         inflight_acknowledged(p, p->match);
         break;
     case PEER_SNAPSHOT:
-        if (p->match >= r->log.base_index)
+        if (p->match >= r->kept_index)
             peer_replicate(r, p);
         break;
     }
@@ -265,6 +299,14 @@ static void peer_acknowledged(struct raft *r, struct raft_peer *p, const struct 
         raft_commit_count(r);
 }
 
+/* Where it agrees, as far as can be told: of the part that is not in memory the terms are not known here, so what the peer said it
+ * has is tried as it is. */
+static uint64_t agreed_until(const struct raft *r, const struct raft_message *m)
+{
+    uint64_t found = raft_log_find(&r->log, MIN(m->hint_index, m->log_index), m->hint_term);
+    return found >= r->log.base_index ? found : MIN(found, m->hint_index);
+}
+
 /* Old refusals come late and twice: only the answer to the probe that is out, or to something in the
  * pipeline, counts. Nothing ever goes back below match. */
 static void peer_refused(struct raft *r, struct raft_peer *p, const struct raft_message *m)
@@ -276,9 +318,9 @@ static void peer_refused(struct raft *r, struct raft_peer *p, const struct raft_
     if (p->state == PEER_REPLICATE && m->log_index < p->next) {
         peer_probe_from(p, p->match + 1);
     } else if (p->state == PEER_PROBE && m->log_index == p->next - 1) {
-        uint64_t found = raft_log_find(&r->log, MIN(m->hint_index, m->log_index), m->hint_term);
+        uint64_t next = agreed_until(r, m) + 1;
         if (!MUTANT(no_back_up))
-            peer_probe_from(p, MAX(p->match + 1, MIN(m->log_index, found + 1)));
+            peer_probe_from(p, MAX(p->match + 1, MIN(m->log_index, next)));
     }
 }
 
