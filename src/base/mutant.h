@@ -59,6 +59,7 @@
     X(wal_torn_taken,        "B16: a torn batch is taken for whole")                                             \
     X(wal_middle_cut,        "B17: damage in the middle of the log is cut off like a torn end")                  \
     X(wal_segment_no_vote,   "B14: a new segment of the log does not begin with the vote")                       \
+    X(log_read_truncated,    "what was truncated is read from the log's files, and sent")                        \
     X(replayed_from_log,     "a restarted member applies again what its table holds")                            \
     X(applied_aliases,       "applied state shares its bytes with the log's entry")                              \
     X(apply_reads_table,     "apply does not see what the unfinished batch holds")                               \

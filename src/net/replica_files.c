@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "node/node.h"
 #include "store/smallfile.h"
 
 static void path_of(const struct replica_files *f, char path[static REPLICA_PATH_BYTES], const char *name)
@@ -169,13 +170,18 @@ enum rgkv_err replica_files_open(struct replica_files *f, struct wal_recovered *
         return err;
     path_of(f, path, "wal");
     struct wal_recovered recovered = {0};
-    err = wal_open(f->vfs, path, &f->identity, &(struct wal_options){.segment_bytes = f->segment_bytes, .must_exist = !f->blank}, &f->wal,
-                   &recovered, why);
-    if (err == RGKV_NOT_FOUND) {
+    /* The table first: of a long log only what it lacks is wanted in memory. Beside a log that is missing nothing is made. */
+    if (wal_exists(f->vfs, path))
+        err = open_table(f, f->number, &f->table, why);
+    struct wal_options options = {.segment_bytes = f->segment_bytes, .must_exist = !f->blank,
+                                  .wanted_after = f->table ? node_applied_in(f->table) : 0};
+    if (!err)
+        err = wal_open(f->vfs, path, &f->identity, &options, &f->wal, &recovered, why);
+    if (err == RGKV_NOT_FOUND && !f->table) {
         *ret_recovered = (struct wal_recovered){.created = true};
         return RGKV_OK;
     }
-    if (!err)
+    if (!err && !f->table)
         err = open_table(f, f->number, &f->table, why);
     if (err) {
         wal_recovered_release(&recovered);

@@ -36,6 +36,8 @@ struct job {
     const struct row *row;
     struct wal_batch batch;
     uint64_t index, term;
+    struct raft_fetch fetch;
+    struct wal_range range;
     struct buf from, to;
     struct buf names;             /* of files that are not needed any more */
     bool told_full;
@@ -72,8 +74,9 @@ static enum rgkv_err commit_work(struct job *j)
 }
 static enum rgkv_err compact_work(struct job *j)
 {
-    return logged(j, wal_compact(j->store->files.wal, j->index, j->term, &j->names));
+    return logged(j, wal_compact(j->store->files.wal, j->index, &j->names));
 }
+static enum rgkv_err read_work(struct job *j) { return logged(j, wal_read(j->store->files.wal, &j->fetch, &j->range)); }
 static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
 
 static enum rgkv_err flush_work(struct job *j) { return table_rocks_flush(j->store->files.table); }
@@ -127,6 +130,7 @@ static const struct row {
     {NODE_FLUSH, DISK_BESIDE, NODE_FLUSHED, flush_work},
     {NODE_TRIM, DISK_BESIDE, NODE_TRIMMED, trim_work},
     {NODE_COMPACT, DISK_ORDERED, NODE_COMPACTED, compact_work},
+    {NODE_READ_LOG, DISK_ORDERED, NODE_LOG_READ, read_work},
     {NODE_RESET_LOG, DISK_ORDERED, NODE_COMPACTED, reset_work},
     {NODE_SNAPSHOT_OPEN, DISK_ORDERED, NODE_SNAPSHOT_OPENED, incoming_work},
     {NODE_SNAPSHOT_INSTALL, DISK_ALONE, NODE_SNAPSHOT_INSTALLED, install_work},
@@ -158,7 +162,7 @@ static void tell(struct job *j)
     buf_put_u8(&j->why, 0);
     struct node_input in = {.kind = j->row->outcome, .replica = j->store->replica, .err = j->err,
                             .why = j->why.len > 1 ? (const char *)j->why.data : rgkv_err_sentence(j->err),
-                            .recovered = &j->recovered, .table = j->table, .disk_bytes = j->disk_bytes};
+                            .recovered = &j->recovered, .table = j->table, .fetch = &j->fetch, .range = &j->range, .disk_bytes = j->disk_bytes};
     s->options.step(s->options.arg, &in);
 }
 
@@ -167,6 +171,7 @@ static void job_free(struct job *j)
     j->store->set->n_jobs--;
     wal_batch_release(&j->batch);
     wal_recovered_release(&j->recovered);
+    wal_range_release(&j->range);
     buf_release(&j->why);
     buf_release(&j->names);
     buf_release(&j->from);
@@ -302,7 +307,7 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
         return false;
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
-    struct job job = {.row = row, .index = e->index, .term = e->term, .from = e->from, .to = e->to};
+    struct job job = {.row = row, .index = e->index, .term = e->term, .fetch = e->fetch, .from = e->from, .to = e->to};
     if (e->kind == NODE_COMMIT)
         job.batch = e->batch;
     t->dying |= e->kind == NODE_DELETE_REPLICA;

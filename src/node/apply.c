@@ -37,6 +37,18 @@ enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t
     return RGKV_OK;
 }
 
+uint64_t node_applied_in(struct table *t)
+{
+    struct buf row = {0};
+    struct raft_config config;
+    uint64_t index = 0, term;
+    enum rgkv_err err = kv_applied_row(t, &row);
+    if (!err)
+        err = applied_row_decode(buf_bytes(&row), &index, &term, &config);
+    buf_release(&row);
+    return err ? 0 : index;
+}
+
 enum rgkv_err replica_open_machine(struct node *n, struct replica *r)
 {
     buf_clear(&r->applied_row);

@@ -135,6 +135,7 @@ struct replica {
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
     uint64_t flush_index, flush_term, disk_bytes;
     uint64_t flush_at_bytes, flush_not_before_us; /* of the log: after one that freed little, or failed */
+    uint64_t let_go_next_us;   /* not before then is looked at whether the old entries on the disk are still of use */
 
     struct apply_queue to_apply;
     struct waiter *waiters;    /* ring, indexes ascending */
@@ -275,6 +276,7 @@ enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t
 /* compact.c */
 void compact_tick(struct node *n, struct replica *r);    /* asks for a flush when the log has grown enough */
 void replica_flushed(struct node *n, struct replica *r, enum rgkv_err err);
+void compact_log_read(struct node *n, struct replica *r, const struct node_input *i); /* older entries, for a member that is behind */
 
 /* serve.c */
 bool serve_disk_full(const struct node *n, const struct replica *r); /* what grows is refused (P29) */
@@ -335,6 +337,7 @@ void trim_done(struct node *n, struct replica *r, const struct node_input *i);
 
 /* transfer.c */
 void transfer_start(struct node *n, struct replica *r, uint64_t peer);
+uint64_t transfer_index(const struct replica *r);         /* after this entry somebody who is sent a table goes on; UINT64_MAX: nobody is */
 void transfer_tick(struct node *n, struct replica *r);
 void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const struct msg *m);
 void transfer_ack(struct node *n, struct replica *r, const struct msg *m);

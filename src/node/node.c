@@ -487,6 +487,7 @@ static void dispatch(struct node *n, const struct node_input *i)
         r->resetting = false;
         r->disk_bytes = i->disk_bytes;
         break;
+    case NODE_LOG_READ: compact_log_read(n, r, i); break;
     case NODE_SNAPSHOT_OPENED: transfer_opened(n, r, i); break;
     case NODE_SNAPSHOT_INSTALLED: transfer_installed(n, r, i); break;
     case NODE_REPLICA_DELETED: replica_deleted(n, r, i->err); break;

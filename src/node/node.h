@@ -60,6 +60,7 @@ enum node_input_kind {
     NODE_FLUSHED,             /* replica, err */
     NODE_TRIMMED,             /* replica, err */
     NODE_COMPACTED,           /* replica, err, disk_bytes */
+    NODE_LOG_READ,            /* replica, err, why, fetch, range (borrowed) */
     NODE_SNAPSHOT_OPENED,     /* replica, err, table: a blank one beside the real one */
     NODE_SNAPSHOT_INSTALLED,  /* replica, err, table: now the replica's, log reset after it */
     NODE_REPLICA_DELETED,     /* replica, err */
@@ -79,6 +80,8 @@ struct node_input {
     enum rgkv_err err;
     const char *why;
     const struct wal_recovered *recovered;
+    const struct raft_fetch *fetch;
+    const struct wal_range *range;
     struct table *table;
     uint64_t disk_bytes, disk_free, disk_total, memory_bytes, stall_us;
     const struct ctrl_report_metric *metrics;
@@ -93,7 +96,8 @@ enum node_effect_kind {
     NODE_COMMIT,              /* replica, batch: taken, wal_batch_release it after wal_commit */
     NODE_FLUSH,               /* replica: make the table durable */
     NODE_TRIM,                /* replica, from, to (taken): give the space of rows back that are gone from this range of the table */
-    NODE_COMPACT,             /* replica, index, term: wal_compact */
+    NODE_COMPACT,             /* replica, index: wal_compact */
+    NODE_READ_LOG,            /* replica, fetch: wal_read */
     NODE_RESET_LOG,           /* replica, index, term: wal_reset; answered by NODE_COMPACTED (P23, at start) */
     NODE_SNAPSHOT_OPEN,       /* replica: make a blank table in a temporary place (discarding an older such) */
     NODE_SNAPSHOT_INSTALL,    /* replica, index, term: flush that table, put it in place of the real one, wal_reset (P23) */
@@ -114,6 +118,7 @@ struct node_effect {
     const struct manifest_replica *descriptor;
     uint64_t cluster;
     struct wal_batch batch;   /* COMMIT: the outside's from here on */
+    struct raft_fetch fetch;
     uint64_t index, term;
     struct buf from, to;      /* TRIM: the outside's from here on */
     const char *why;
@@ -123,6 +128,10 @@ void node_step(struct node *n, const struct node_input *i);
 MUST_USE bool node_collect(struct node *n);
 bool node_next(struct node *n, struct node_effect *ret_e);
 uint64_t node_deadline_us(const struct node *n); /* the next tick that would do something */
+
+/* What a replica's table has applied, by its row `applied`; 0 if there is none, or it cannot be read. Its log's entries up to there need not be
+ * given to NODE_REPLICA_OPENED (wal_options.wanted_after). */
+uint64_t node_applied_in(struct table *t);
 
 /* For status texts, tests and the simulator's invariants. */
 struct raft;

@@ -74,7 +74,7 @@ static bool log_fits_table(const struct replica *r, const struct wal_recovered *
 static void start_raft(struct node *n, struct replica *r, const struct wal_recovered *w)
 {
     struct raft_restored restored = {
-        .hard_state = w->hard_state, .compacted_index = w->compacted_index, .compacted_term = w->compacted_term,
+        .hard_state = w->hard_state, .compacted_index = w->compacted_index, .compacted_term = w->compacted_term, .n_kept = w->n_kept,
         .config = r->applied_config, .applied = MUTANT(replayed_from_log) ? MIN(r->applied, w->compacted_index) : r->applied, .n_entries = w->n_entries, .entries = w->entries,
     };
     /* A table may be ahead of its own log: others had made the entries durable. Then the table is the truth (P23). */
@@ -83,6 +83,7 @@ static void start_raft(struct node *n, struct replica *r, const struct wal_recov
         restored.compacted_index = r->applied;
         restored.compacted_term = r->applied_term;
         restored.n_entries = 0;
+        restored.n_kept = 0;
         out_effect(&n->out, &(struct node_effect){.kind = NODE_RESET_LOG, .replica = r->id,
                                                   .index = r->applied, .term = r->applied_term});
     }
@@ -278,6 +279,8 @@ void replica_collect(struct node *n, struct replica *r)
     unsigned n_peers = ready.n_snapshot_peers;
     ASSERT(n_peers <= MEMBERS_MAX);
     memcpy(peers, ready.snapshot_peers, n_peers * sizeof(*peers));
+    for (unsigned i = 0; i < ready.n_fetches; i++)
+        out_effect(&n->out, &(struct node_effect){.kind = NODE_READ_LOG, .replica = r->id, .fetch = ready.fetches[i]});
     /* Nothing of the ready is used from here on: the steps below end it. */
     if (ready.role_changed)
         role_changed(n, r);

@@ -111,6 +111,14 @@ static struct outgoing *outgoing_to(struct replica *r, uint64_t peer)
     return o;
 }
 
+uint64_t transfer_index(const struct replica *r)
+{
+    uint64_t index = UINT64_MAX;
+    for (const struct outgoing *o = r->outgoing; o; o = o->next)
+        index = MIN(index, o->index);
+    return index;
+}
+
 static void give_up(struct node *n, struct replica *r, uint64_t peer)
 {
     struct raft_input in = {.kind = RAFT_SNAPSHOT_FAILED, .peer = peer};

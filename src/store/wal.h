@@ -5,7 +5,7 @@
  * and may run on a pool thread, one at a time; the two never touch the same memory at once: wal_encode fills the
  * batch that the caller owns, wal_commit consumes it.
  *
- * Recovery (wal_open) reads all segments: hard state, entries after the compacted index, in memory as blobs.
+ * Recovery (wal_open) reads all segments: hard state, and the entries that are wanted, in memory as blobs. wal_read reads older ones.
  * A torn last batch is cut off; any other damage: DAMAGED with a sentence (file, offset, what to do) in `ret_why`.
  * All that is recovered is durable when wal_open returns. The log may begin before the point it was last compacted to.
  * P7: each segment begins with the hard state and the term of (first index - 1).
@@ -26,7 +26,8 @@ struct wal_identity {          /* in every segment's header; a mismatch is CONFL
 
 struct wal_recovered {
     struct raft_hard_state hard_state;
-    uint64_t compacted_index, compacted_term;
+    uint64_t compacted_index, compacted_term; /* `entries` begin after this one */
+    uint64_t n_kept;               /* so many before them are in the log, too */
     struct raft_entry *entries;    /* owned: wal_recovered_release */
     unsigned n_entries;
     uint64_t torn_bytes;           /* cut off at the end */
@@ -36,6 +37,7 @@ struct wal_recovered {
 struct wal_options {
     uint64_t segment_bytes;        /* start a new segment beyond this; default 16 MiB if 0 */
     bool must_exist;               /* there was a log here: none is founded in its place */
+    uint64_t wanted_after;         /* entries up to here are checked, and not given: a table has them */
 };
 
 /* `dir` exists or is created. An empty directory is a new log; NOT_FOUND if it must exist. */
@@ -43,6 +45,7 @@ MUST_USE enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal
                                 struct wal **ret_wal, struct wal_recovered *ret_recovered, struct buf *ret_why);
 void wal_close(struct wal *w);
 void wal_recovered_release(struct wal_recovered *r);
+bool wal_exists(struct vfs *v, const char *dir); /* false, too, if that cannot be seen: wal_open will say why */
 
 /* {0} is an empty batch. */
 struct wal_batch {
@@ -68,13 +71,25 @@ void wal_batch_release(struct wal_batch *b);
  * NO_SPACE: nothing was written, the log stays usable. Each segment keeps a reserve for hard state (P29): a batch
  * without entries still succeeds for a while. IO: final. */
 MUST_USE enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b);
-/* The log up to (index, term) is in a durable table: delete whole segments that are not needed (P7: starts a new segment,
+/* Consecutive entries of the log, and the term of the one before them. */
+struct wal_range {
+    uint64_t before_term;
+    struct raft_entry *entries;    /* owned: wal_range_release */
+    unsigned n;
+};
+void wal_range_release(struct wal_range *range);
+/* Reads what a peer needs: from what->first on, at least one entry. They must be committed: nothing
+ * in the log replaces them any more. Reading on where the last call ended is cheap; anywhere else costs one segment. NOT_FOUND: the log begins
+ * later. DAMAGED, IO: wal_error says what; the log goes on being written, since what is old is no more than that. Blocks; same thread rule
+ * as wal_commit. */
+MUST_USE enum rgkv_err wal_read(struct wal *w, const struct raft_fetch *what, struct wal_range *ret_range);
+/* The log up to `index` is in a durable table: delete whole segments that are not needed (P7: starts a new segment,
  * synced, first). Does nothing if no segment could go. Blocks; same thread rule as wal_commit. Who wants to keep entries for slow
  * followers passes a lower index. NO_SPACE: nothing was deleted.
  *
  * ret_names: unlinking large files takes tens of milliseconds, for which no commit should wait. The caller has them unlinked, any time and on any
  * thread; what a crash leaves the next wal_open deletes. NULL: done here. */
-MUST_USE enum rgkv_err wal_compact(struct wal *w, uint64_t index, uint64_t term, struct buf *ret_names);
+MUST_USE enum rgkv_err wal_compact(struct wal *w, uint64_t index, struct buf *ret_names);
 void wal_unlink(struct vfs *v, struct bytes names);
 /* After a snapshot was installed, or when table and log disagree at start: forget all entries, begin after (index, term),
  * keep term and vote; commit becomes index. Blocks. */

@@ -137,13 +137,32 @@ void wal_batch_seal(uint8_t *batch, size_t len, uint32_t n_records, const struct
     put_le64(batch + 56, header_hash(batch, place));
 }
 
+static bool header_is_of(const uint8_t *header, const struct wal_place *place)
+{
+    return get_le64(header) == BATCH_MAGIC && get_le64(header + 56) == header_hash(header, place);
+}
+
+bool wal_batch_header(struct bytes header, const struct wal_place *place, uint64_t *ret_bytes)
+{
+    if (header.len < WAL_BATCH_HEADER_BYTES || !header_is_of(header.data, place) || get_le64(header.data + 8) != place->sequence)
+        return false;
+    *ret_bytes = WAL_BATCH_HEADER_BYTES + (uint64_t)get_le32(header.data + 16);
+    return true;
+}
+
+bool wal_batch_body(struct bytes batch, struct bytes *ret_body)
+{
+    *ret_body = bytes_from(batch, WAL_BATCH_HEADER_BYTES);
+    return hash64(*ret_body) == get_le64(batch.data + 48);
+}
+
 static bool header_valid(const struct wal_scan *s, uint64_t offset)
 {
     if (s->file.len - offset < WAL_BATCH_HEADER_BYTES)
         return false;
     const uint8_t *header = s->file.data + offset;
     struct wal_place place = {.seed = s->next.seed, .offset = offset};
-    return get_le64(header) == BATCH_MAGIC && get_le64(header + 56) == header_hash(header, &place);
+    return header_is_of(header, &place);
 }
 
 static bool batch_valid(const struct wal_scan *s, struct wal_found *ret_found)

@@ -76,6 +76,11 @@ struct wal_place {      /* what a batch header is bound to */
 void wal_batch_seal(uint8_t *batch, size_t len, uint32_t n_records, const struct wal_place *place,
                     const struct raft_hard_state *hard_state);
 
+/* The header of the batch that must be at this place. false: it is not there. *ret_bytes: of the whole batch. */
+bool wal_batch_header(struct bytes header, const struct wal_place *place, uint64_t *ret_bytes);
+/* The batch whose header that was, all of its bytes. false: its body is not what was written. */
+bool wal_batch_body(struct bytes batch, struct bytes *ret_body);
+
 struct wal_scan {
     struct bytes file;
     struct wal_place next; /* where the next batch must be */

@@ -1,4 +1,4 @@
-/* What wal.c (writing) and wal_open.c (recovery) share. */
+/* What wal.c (writing), wal_open.c (recovery) and wal_read.c share. */
 #ifndef RGKV_STORE_WAL_INTERNAL_H
 #define RGKV_STORE_WAL_INTERNAL_H
 
@@ -12,6 +12,13 @@
 struct wal_segment {
     uint64_t number, base_index;
     uint64_t bytes;               /* of header and batches */
+};
+
+/* Where the last wal_read ended: the batch that has the next entry, or comes before it. */
+struct wal_reading {
+    uint64_t number;              /* of the segment; 0: nowhere */
+    uint64_t next;                /* the entry after the last one read */
+    struct wal_place place;       /* of the batch */
 };
 
 struct wal {
@@ -28,6 +35,7 @@ struct wal {
     uint64_t next_sequence;
     struct raft_hard_state hard_state; /* its commit may be ahead of what is written */
     struct wal_terms terms;
+    struct wal_reading reading;
     bool broken;                  /* a sync or a write failed: for ever */
     struct buf why;
 };

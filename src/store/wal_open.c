@@ -23,7 +23,8 @@ struct recovery {
     struct buf file;            /* the segment being read */
     const char *path;           /* its path, in path_text */
     struct buf path_text;
-    struct raft_entry *entries; /* from base + 1 */
+    struct raft_entry *entries; /* from the base, or wanted_after, + 1 */
+    uint64_t wanted_after;      /* those up to here are only checked */
     size_t n_entries, cap_entries;
     struct wal_place last_batch; /* of the newest segment; offset 0: none in it */
     uint64_t torn_bytes;
@@ -65,6 +66,18 @@ static enum rgkv_err list_segments(struct recovery *r)
     }
     buf_release(&names);
     return err;
+}
+
+bool wal_exists(struct vfs *v, const char *dir)
+{
+    struct buf names = {0};
+    uint64_t number;
+    bool found = false;
+    if (v->ops->list(v, dir, &names) == RGKV_OK)
+        for (size_t at = 0; !found && at < names.len; at += strlen((char *)names.data + at) + 1)
+            found = parse_name((char *)names.data + at, &number);
+    buf_release(&names);
+    return found;
 }
 
 static enum rgkv_err header_of(struct recovery *r, uint64_t number, struct wal_segment_header *ret_h, uint64_t *ret_seed)
@@ -140,15 +153,22 @@ static enum rgkv_err choose_segments(struct recovery *r)
     return check_none_missing(r, h.oldest_needed);
 }
 
+static uint64_t given_after(const struct recovery *r)
+{
+    return MAX(r->wanted_after, wal_terms_base(&r->w->terms));
+}
+
 static void truncate_entries(struct recovery *r, uint64_t last_index)
 {
-    size_t keep = last_index - wal_terms_base(&r->w->terms);
+    uint64_t after = given_after(r), keep = last_index - MIN(last_index, after);
     while (r->n_entries > keep)
         blob_unref(r->entries[--r->n_entries].payload);
 }
 
 static void push_entry(struct recovery *r, const struct wal_record *record)
 {
+    if (record->index <= given_after(r))
+        return;
     if (r->n_entries == r->cap_entries) {
         r->cap_entries = r->cap_entries ? r->cap_entries * 2 : 256;
         r->entries = mem_realloc(r->entries, r->cap_entries * sizeof(*r->entries));
@@ -316,9 +336,10 @@ static struct wal *wal_new(struct vfs *v, const char *dir, const struct wal_iden
 static void give(struct recovery *r, struct wal_recovered *ret)
 {
     const struct wal *w = r->w;
-    uint64_t base = wal_terms_base(&w->terms);
-    *ret = (struct wal_recovered){.hard_state = w->hard_state, .compacted_index = base,
-                                  .compacted_term = wal_terms_at(&w->terms, base), .entries = r->entries,
+    uint64_t after = MIN(given_after(r), w->terms.last_index);
+    *ret = (struct wal_recovered){.hard_state = w->hard_state, .compacted_index = after,
+                                  .compacted_term = wal_terms_at(&w->terms, after),
+                                  .n_kept = after - wal_terms_base(&w->terms), .entries = r->entries,
                                   .n_entries = (unsigned)r->n_entries, .torn_bytes = r->torn_bytes,
                                   .created = r->created};
 }
@@ -333,7 +354,7 @@ static void recovery_release(struct recovery *r)
 enum rgkv_err wal_open(struct vfs *v, const char *dir, const struct wal_identity *id, const struct wal_options *options,
                        struct wal **ret_wal, struct wal_recovered *ret_recovered, struct buf *ret_why)
 {
-    struct recovery r = {.w = wal_new(v, dir, id, options), .why = ret_why};
+    struct recovery r = {.w = wal_new(v, dir, id, options), .why = ret_why, .wanted_after = options ? options->wanted_after : 0};
     enum rgkv_err err = io_failed(&r, v->ops->mkdir(v, dir));
     if (!err)
         err = list_segments(&r);

@@ -178,7 +178,7 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
         job_add(s, m, disk_stored(m, e->replica), e);
         return true;
     case NODE_SNAPSHOT_INSTALL: s->counts.installs++; /* fall through */
-    case NODE_COMMIT: case NODE_COMPACT: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
+    case NODE_COMMIT: case NODE_COMPACT: case NODE_READ_LOG: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
         if (e->kind == NODE_DELETE_REPLICA)
             members_check_delete(s, disk_stored(m, e->replica)->gid, disk_stored(m, e->replica)->incarnation,
                                  disk_stored(m, e->replica)->member);
@@ -201,7 +201,7 @@ static enum rgkv_err open_replica(struct sim *s, struct sim_machine *m, struct s
     char dir[96];
     disk_dir(st, dir, sizeof(dir));
     struct wal_identity id = {node_cluster(m->node), st->gid, st->incarnation, st->member};
-    struct wal_options options = {.segment_bytes = 32768, .must_exist = !st->blank};
+    struct wal_options options = {.segment_bytes = 32768, .must_exist = !st->blank, .wanted_after = node_applied_in(st->table)};
     enum rgkv_err err = wal_open(m->disk, dir, &id, &options, &st->wal, &recovered, &why);
     if (err == RGKV_NOT_FOUND) { /* as replica_files_open */
         recovered = (struct wal_recovered){.created = true};
@@ -254,7 +254,7 @@ static enum rgkv_err commit(struct sim_stored *st, struct node_effect *e)
 }
 
 /* false: nothing is to be told. in->err: NO_SPACE may be told, or be for waits_for_space only. */
-static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, struct node_effect *e, struct node_input *in)
+static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, struct node_effect *e, struct node_input *in, struct wal_range *range)
 {
     switch (e->kind) {
     case NODE_OPEN_REPLICA:
@@ -270,7 +270,14 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         break;
     case NODE_COMPACT:
         in->kind = NODE_COMPACTED;
-        in->err = wal_compact(st->wal, e->index, e->term, NULL);
+        in->err = wal_compact(st->wal, e->index, NULL);
+        break;
+    case NODE_READ_LOG:
+        in->kind = NODE_LOG_READ;
+        in->fetch = &e->fetch;
+        in->range = range;
+        in->err = wal_read(st->wal, &e->fetch, range);
+        s->counts.log_reads++;
         break;
     case NODE_RESET_LOG:
         in->kind = NODE_COMPACTED;
@@ -345,15 +352,18 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
     ASSERT(st && st->jobs && st->working);
     struct sim_job *j = st->jobs;
     struct node_input in = {.replica = st->replica};
-    bool tell = job_do(s, m, st, &j->effect, &in), again = waits_for_space(&j->effect, in.err) && !is_dying(st);
+    struct wal_range range = {0};
+    bool tell = job_do(s, m, st, &j->effect, &in, &range), again = waits_for_space(&j->effect, in.err) && !is_dying(st);
     if (in.err)
         sim_trace(s, "%s: disk: %s", m->addr, rgkv_err_name(in.err));
     if (!again) {
         st->jobs = j->next;
         st->working = false;
     }
+    in.disk_bytes = st->wal ? wal_bytes(st->wal) : 0;
     if (tell && !(again && (j->told || j->effect.kind != NODE_COMMIT)))
         machine_step(s, m, &in);
+    wal_range_release(&range);
     if (again) {
         j->told = true;
         work_in(s, m, st, FULL_RETRY_US);
@@ -384,7 +394,7 @@ static void half_done(struct sim *s, struct sim_machine *m, struct sim_stored *s
     } else if (j->effect.kind == NODE_COMMIT) {
         err = wal_commit(st->wal, &j->effect.batch);
     } else if (j->effect.kind == NODE_COMPACT) {
-        err = wal_compact(st->wal, j->effect.index, j->effect.term, NULL);
+        err = wal_compact(st->wal, j->effect.index, NULL);
     } else if (j->effect.kind == NODE_SNAPSHOT_INSTALL && st->table_new && prng_chance(&s->prng, 1, 2)) {
         table_replace(st);
         if (prng_chance(&s->prng, 1, 2))

@@ -65,7 +65,7 @@ static bool recovered(const struct wal_recovered *w, uint64_t index, const struc
     return at < w->n_entries && w->entries[at].term == e->term && hash64(blob_bytes(w->entries[at].payload)) == e->hash;
 }
 
-void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w)
+static void check(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w)
 {
     struct sim_durable *d = &st->durable;
     const struct raft_hard_state *h = &w->hard_state;
@@ -82,6 +82,49 @@ void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct 
     d->term = h->term;
     d->vote = h->vote;
     st->in_flight = UINT64_MAX;
+}
+
+/* What the table has, too, is not given at a start: it is read as for a member that is far behind, in small pieces. */
+static bool read_kept(const struct sim_stored *st, struct wal_recovered *whole)
+{
+    uint64_t last = whole->compacted_index, base = last - whole->n_kept;
+    while (whole->n_entries < whole->n_kept) {
+        struct raft_fetch what = {.first = base + whole->n_entries + 1, .last = last, .bytes_max = 2000, .entries_max = 7};
+        struct wal_range range;
+        enum rgkv_err err = wal_read(st->wal, &what, &range);
+        for (unsigned i = 0; i < range.n; i++) {
+            whole->entries[whole->n_entries++] = range.entries[i];
+            blob_ref(range.entries[i].payload);
+        }
+        bool some = range.n > 0;
+        wal_range_release(&range);
+        if (err || !some)
+            return false;
+    }
+    return true;
+}
+
+void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w)
+{
+    struct wal_recovered whole = *w;
+    if (!w->n_kept) {
+        check(s, m, st, w);
+        return;
+    }
+    whole.entries = mem_alloc((w->n_kept + w->n_entries) * sizeof(*whole.entries));
+    whole.n_entries = 0;
+    if (!read_kept(st, &whole)) {
+        sim_fail(s, "%s, group %" PRIu64 ": entry %" PRIu64 " cannot be read from its log: %s", m->addr, st->gid,
+                 w->compacted_index - w->n_kept + whole.n_entries + 1, wal_error(st->wal));
+    } else {
+        whole.compacted_index -= w->n_kept;
+        for (unsigned i = 0; i < w->n_entries; i++) {
+            whole.entries[whole.n_entries++] = w->entries[i];
+            blob_ref(w->entries[i].payload);
+        }
+        check(s, m, st, &whole);
+    }
+    wal_recovered_release(&whole);
 }
 
 /* ---- promises ---- */

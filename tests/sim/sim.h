@@ -394,7 +394,7 @@ void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uin
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, flushes, installs, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, flushes, installs, log_reads, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
     uint64_t virtual_us;
 };
 struct sim {

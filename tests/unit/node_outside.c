@@ -19,6 +19,12 @@ static void heard(struct outside *w, struct bytes frames)
         if (m.kind == MSG_SNAPSHOT_CHUNK && m.snapshot_chunk.snapshot_id != w->snapshot) {
             w->snapshot = m.snapshot_chunk.snapshot_id;
             w->snapshots++;
+            w->snapshot_index = m.snapshot_chunk.header.log_index;
+        }
+        if (m.kind == MSG_RAFT && m.raft.message.kind == RAFT_APPEND && m.raft.message.n_entries) {
+            w->append.to = m.raft.envelope.to;
+            w->append.after = m.raft.message.log_index;
+            w->append.n = m.raft.message.n_entries;
         }
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
@@ -46,7 +52,7 @@ static void carry_out(struct outside *w, struct node_effect *e)
     case NODE_COMMIT:
         wal_batch_release(&e->batch);
         if (!w->hangs)
-            step(w, (struct node_input){.kind = NODE_COMMITTED, .replica = e->replica});
+            step(w, (struct node_input){.kind = NODE_COMMITTED, .replica = e->replica, .disk_bytes = w->log_bytes});
         break;
     case NODE_SAVE_MANIFEST:
         if (!w->saves_hang)
@@ -62,6 +68,7 @@ static void carry_out(struct outside *w, struct node_effect *e)
         heard(w, e->frames);
         break;
     case NODE_SEND: heard(w, e->frames); break;
+    case NODE_READ_LOG: w->fetch = e->fetch; break;
     case NODE_FAILED: w->failed = true; break;
     default: break;
     }

@@ -31,6 +31,10 @@ struct outside {
     unsigned snapshot_acks;
     uint64_t snapshot;         /* the last one that was sent, and how many there were */
     unsigned snapshots;
+    uint64_t snapshot_index;
+    uint64_t log_bytes;        /* that its log has on the disk, as it is told */
+    struct raft_fetch fetch;   /* what was wanted of it last */
+    struct { uint64_t to, after; unsigned n; } append; /* the last one that had entries */
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
     unsigned reported, lost;   /* replicas in the last report */
     bool saves_hang;           /* the disk of the manifest */

@@ -201,20 +201,99 @@ static void refuse_snapshot(struct outside *w, uint64_t from)
     receive(w, &no);
 }
 
+static void two_of_three_commit(struct outside *w, uint64_t *last, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        propose(w, 0);
+        other_says(w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = ++*last, .log_term = 2});
+    }
+    step(w, (struct node_input){.kind = NODE_FLUSHED, .replica = 1});
+    collect(w);
+}
+
+static void third_lives(struct outside *w)
+{
+    tick(w, 50000);
+    other_says(w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+    member_says(w, 3, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+}
+
+/* Of three, the third is far behind, and what it lacks is longer than its table. With a bound of 0 for the logs any entry is a
+ * reason for a flush. */
+static struct outside leads_and_has_forgotten_its_log(void)
+{
+    struct outside w = member_of_three();
+    uint64_t last = 1;
+    w.log_bytes = 1000000;
+    start(&w);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    two_of_three_commit(&w, &last, 5);
+    return w;
+}
+
+static void third_has_it(struct outside *w)
+{
+    struct msg m = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = 3, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .installed = true}};
+    receive(w, &m);
+}
+
+/* Else it would need the next table when it has this one, and so on for ever, if others write much meanwhile. */
+static void B42_what_is_written_while_a_table_is_sent_comes_from_the_log_then(void **state)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    uint64_t last = 6;
+    while (!w.snapshot)
+        third_lives(&w);
+    assert_int_equal(w.snapshot_index, 6);
+    w.log_bytes = 0;
+    two_of_three_commit(&w, &last, 4); /* the flush that ends in the middle began before all of it */
+    unsigned compactions = w.asked[NODE_COMPACT];
+    two_of_three_commit(&w, &last, 4);
+    assert_int_equal(w.asked[NODE_READ_LOG], 0);
+    third_has_it(&w);
+    assert_int_equal(w.asked[NODE_COMPACT], compactions);
+    assert_int_equal(w.asked[NODE_READ_LOG], 1);
+    assert_true(w.fetch.peer == 3 && w.fetch.first == 7 && w.fetch.last == 10);
+
+    struct raft_entry entries[] = {{7, 2, RAFT_NOOP, NULL}, {8, 2, RAFT_NOOP, NULL}, {9, 2, RAFT_NOOP, NULL}, {10, 2, RAFT_NOOP, NULL}};
+    step(&w, (struct node_input){.kind = NODE_LOG_READ, .replica = 1, .fetch = &w.fetch,
+                                 .range = &(struct wal_range){.before_term = 2, .entries = entries, .n = 4}});
+    collect(&w);
+    assert_true(w.append.to == 3 && w.append.after == 6 && w.append.n == 4);
+    member_says(&w, 3, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = 10, .log_term = 2});
+    for (unsigned i = 0; i < 40; i++)
+        third_lives(&w);
+    assert_int_equal(w.snapshots, 1);
+    assert_int_equal(w.asked[NODE_COMPACT], compactions + 1); /* nobody needs them any more */
+    stop(&w);
+}
+
+/* The log's old files are damaged, say. */
+static void who_needs_entries_that_cannot_be_read_gets_a_table(void **state)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    uint64_t last = 6;
+    while (!w.snapshot)
+        third_lives(&w);
+    w.log_bytes = 0;
+    two_of_three_commit(&w, &last, 4);
+    two_of_three_commit(&w, &last, 4);
+    third_has_it(&w);
+    step(&w, (struct node_input){.kind = NODE_LOG_READ, .replica = 1, .err = RGKV_DAMAGED, .fetch = &w.fetch, .range = &(struct wal_range){0}});
+    collect(&w);
+    assert_false(w.failed);
+    assert_int_equal(w.snapshots, 2);
+    assert_int_equal(w.snapshot_index, last);
+    stop(&w);
+}
+
 /* Its disk is full, say: it has no place for a snapshot today. Each try costs the leader a snapshot of its table and a line of
  * its log, and the other one a table that is made and thrown away. */
 static void who_has_no_place_for_a_snapshot_is_not_asked_all_the_time(void **state)
 {
-    struct outside w = member_of_three();
-    start(&w); /* with a bound of 0 for the logs: any entry is a reason for a flush */
-    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
-    lead_after(&w, 1);
-    for (uint64_t i = 1; i <= 5; i++) {
-        propose(&w, 0);
-        other_says(&w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = 1 + i, .log_term = 2});
-    }
-    step(&w, (struct node_input){.kind = NODE_FLUSHED, .replica = 1});
-    collect(&w);
+    struct outside w = leads_and_has_forgotten_its_log();
     for (unsigned i = 0; i < 1000; i++) { /* 10 s */
         tick(&w, 10000);
         if (i % 5 == 0) {
@@ -239,6 +318,8 @@ int main(void)
         cmocka_unit_test(B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply),
         cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
+        cmocka_unit_test(B42_what_is_written_while_a_table_is_sent_comes_from_the_log_then),
+        cmocka_unit_test(who_needs_entries_that_cannot_be_read_gets_a_table),
         cmocka_unit_test(who_has_no_place_for_a_snapshot_is_not_asked_all_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,7 +230,7 @@ static void compaction_deletes_segments_and_keeps_what_follows(void **state)
     for (unsigned i = 0; i < 60; i++)
         must(append(w, next_index(w), 2, 1 + i / 10));
     uint64_t before = wal_bytes(w->wal);
-    must(wal_compact(w->wal, 100, wal_model_term(&w->model, 100), NULL));
+    must(wal_compact(w->wal, 100, NULL));
     assert_true(wal_bytes(w->wal) < before / 2);
     assert_false(exists(w->vfs, FIRST_SEGMENT));
     reopen(w);
@@ -251,14 +251,14 @@ static void files_that_are_not_needed_any_more_may_be_unlinked_later(void **stat
     for (unsigned i = 0; i < 60; i++)
         must(append(w, next_index(w), 2, 1 + i / 10));
     uint64_t before = wal_bytes(w->wal);
-    must(wal_compact(w->wal, 60, wal_model_term(&w->model, 60), &names));
+    must(wal_compact(w->wal, 60, &names));
     assert_true(wal_bytes(w->wal) < before);
     assert_true(exists(w->vfs, FIRST_SEGMENT));
     must(append(w, next_index(w), 2, 9));
     wal_unlink(w->vfs, buf_bytes(&names));
     assert_false(exists(w->vfs, FIRST_SEGMENT));
     buf_clear(&names);
-    must(wal_compact(w->wal, 100, wal_model_term(&w->model, 100), &names));
+    must(wal_compact(w->wal, 100, &names));
     char first[256];
     snprintf(first, sizeof(first), "%s", (const char *)names.data);
     assert_true(exists(w->vfs, first));
@@ -275,9 +275,9 @@ static void P7_a_log_compacted_to_its_end_still_knows_term_and_vote(void **state
     reopen(w);
     must(append(w, 1, 10, 4));
     must(vote(w, 6, 8));
-    must(wal_compact(w->wal, 10, 4, NULL));
+    must(wal_compact(w->wal, 10, NULL));
     assert_true(wal_bytes(w->wal) == WAL_SEGMENT_HEADER_BYTES);
-    must(wal_compact(w->wal, 10, 4, NULL));
+    must(wal_compact(w->wal, 10, NULL));
     reopen(w);
     assert_int_equal(w->recovered.compacted_index, 10);
     assert_int_equal(w->recovered.compacted_term, 4);
@@ -512,7 +512,7 @@ static void segments_that_a_compaction_left_behind_are_not_read(void **state)
     for (unsigned i = 0; i < 20; i++)
         must(append(w, next_index(w), 2, 1));
     struct buf second = content_of(w->vfs, SECOND_SEGMENT);
-    must(wal_compact(w->wal, 30, 1, NULL));
+    must(wal_compact(w->wal, 30, NULL));
     assert_false(exists(w->vfs, SECOND_SEGMENT));
     replace(w->vfs, SECOND_SEGMENT, buf_bytes(&second));
     reopen(w);
@@ -601,7 +601,7 @@ static void B19_after_a_failed_sync_the_log_refuses_everything(void **state)
     assert_non_null(strstr(wal_error(w->wal), "cannot sync " FIRST_SEGMENT));
     assert_int_equal(append(w, 4, 1, 1), RGKV_IO);
     assert_int_equal(vote(w, 5, 5), RGKV_IO);
-    assert_int_equal(wal_compact(w->wal, 3, 1, NULL), RGKV_IO);
+    assert_int_equal(wal_compact(w->wal, 3, NULL), RGKV_IO);
     assert_int_equal(wal_reset(w->wal, 3, 1), RGKV_IO);
 }
 
@@ -667,7 +667,7 @@ static void B20_a_full_disk_can_be_compacted(void **state)
     while (!append(w, next_index(w), 100, 1))
         ;
     uint64_t middle = wal_model_last(&w->model) / 2;
-    must(wal_compact(w->wal, middle, 1, NULL));
+    must(wal_compact(w->wal, middle, NULL));
     must(append(w, next_index(w), 100, 1));
     reopen(w);
     assert_true(wal_model_matches(&w->model, &w->recovered));

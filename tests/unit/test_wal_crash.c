@@ -67,7 +67,7 @@ static enum rgkv_err do_compact(struct run *r)
 {
     uint64_t index = prng_between(&r->prng, r->tried.base, r->tried.hard_state.commit);
     r->compactions++;
-    return wal_compact(r->wal, index, wal_model_term(&r->tried, index), NULL);
+    return wal_compact(r->wal, index, NULL);
 }
 
 static enum rgkv_err do_reset(struct run *r)

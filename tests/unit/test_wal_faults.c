@@ -58,7 +58,7 @@ static enum rgkv_err vote(struct run *r)
 static enum rgkv_err compact(struct run *r)
 {
     uint64_t index = wal_model_last(&r->tried) - 2;
-    return wal_compact(r->wal, index, wal_model_term(&r->tried, index), NULL);
+    return wal_compact(r->wal, index, NULL);
 }
 
 static enum rgkv_err reset(struct run *r)
