@@ -66,10 +66,13 @@ bool handle_contends(const struct handle *self)
     return h != NULL;
 }
 
+/* A process finds all that it did itself, a value that it begins anew (O_TRUNC, ftruncate to 0), too. */
+static bool own(const struct handle *h, const struct call *c) { return !h->failed && !stage_empty(&h->stage) && same_process(h, c); }
+
 struct handle *handle_unpublished(const struct inode *n, const struct call *c)
 {
     struct handle *h;
-    for (h = n->handles; h && !(older(h, c) && (unsettled(h) || shared(h, c))); h = h->node_next)
+    for (h = n->handles; h && !(older(h, c) && (unsettled(h) || shared(h, c) || own(h, c))); h = h->node_next)
         ;
     return h;
 }

@@ -44,6 +44,24 @@ assert os.pread(reader, 1000, 9001) == b"3"
 os.close(reader)
 os.close(writer)
 
+# a process that opens the file once more finds all that it did, a value that it begins anew, too; what it does then comes later
+for begin in (lambda fd: os.ftruncate(fd, 0), lambda fd: os.close(os.open(a + "/f", os.O_WRONLY | os.O_TRUNC))):
+    open(a + "/f", "wb").write(b"1" * 24576)
+    fd = os.open(a + "/f", os.O_RDWR)
+    begin(fd)
+    assert open(a + "/f", "rb").read() == b""
+    os.close(fd)
+    assert there("f") == b""
+for later in (lambda: os.truncate(a + "/f", 3), lambda: open(a + "/f", "r+b").truncate(3)):
+    open(a + "/f", "wb").write(b"1" * 24576)
+    with open(a + "/f", "wb", buffering=0) as f:
+        f.write(b"2" * 4096)
+        assert there("f") == b"1" * 24576 # others see the old value, or the new one
+        assert open(a + "/f", "rb").read() == b"2" * 4096
+        f.write(b"3" * 4096)
+        later()
+    assert there("f") == b"222", there("f")[:10]
+
 # small values, too, that are replaced by others which begin like them: what came with the open goes on to its own end
 for how in (os.O_TRUNC, os.O_APPEND):
     open(a + "/f", "w").write("one,")
