@@ -274,7 +274,8 @@ bool sim_end(struct sim *s)
         if (!sim_until(s, s->now_us + CATCH_UP_US, truth_caught_up))
             sim_fail(s, "%u s after the last operation a member has not caught up with its group", CATCH_UP_US / 1000000);
         truth_check_equal_state(s);
-        values_check_over(s);
+        if (!sim_until(s, s->now_us + CATCH_UP_US, values_over))
+            sim_fail(s, "%u s after the last operation a rename to another shard has not ended", CATCH_UP_US / 1000000);
     }
     if (!s->failed && !history_check(&s->history, &why))
         sim_fail(s, "not linearizable: %.*s", (int)why.len, (const char *)why.data);

@@ -259,7 +259,7 @@ bool values_event(const struct sim_event *e); /* of its own */
 void values_step(struct sim *s, struct sim_caller *c);
 void values_done(struct sim *s, struct sim_caller *c, struct sim_op *o, const struct client_effect *e);
 bool values_quiet(const struct sim_caller *c);
-void values_check_over(struct sim *s);        /* at the end of a run */
+bool values_over(struct sim *s);               /* at the end of a run: is no rename to another shard open any more? */
 
 /* ---- work.c: what clients do ---- */
 

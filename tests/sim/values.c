@@ -334,12 +334,13 @@ void values_step(struct sim *s, struct sim_caller *c)
     }
 }
 
-/* At the end nothing is open any more. */
-void values_check_over(struct sim *s)
+/* At the end nothing is open any more; but a frozen copy of a shard that has moved has its intents until it is dropped. */
+bool values_over(struct sim *s)
 {
     struct node_replica_info info;
     for (unsigned i = 0; i < s->n_machines; i++)
         for (unsigned k = 0; s->machines[i].node && node_replica_info(s->machines[i].node, k, &info); k++)
             if (info.kv && info.raft && kv_intent_at(info.kv, 0))
-                sim_fail(s, "machine %u, group %llu: a rename to another shard never ended", i, (unsigned long long)info.gid);
+                return false;
+    return true;
 }
