@@ -64,10 +64,11 @@ static void plan_slots(struct plan_round *r)
 
 /* ---- what is over ---- */
 
-/* Was this said by somebody who could know that the thing is there? */
+/* Was this said by somebody who knew that the thing is there? A node that has just started has no view yet, and what it said then may come
+ * late: after it has made the very replica that it did not have. */
 bool plan_said_after(const struct plan_node *n, const struct plan_since *since)
 {
-    return n->received_us > since->us && (n->report.view == 0 || n->report.view >= since->version);
+    return n->received_us > since->us && n->report.view >= since->version;
 }
 
 static void plan_drops(struct plan_round *r)

@@ -39,7 +39,7 @@ struct ctrl_report {
     char addr[ADDR_BYTES_MAX];
     char version[32];
     uint64_t boot_us;              /* uptime */
-    uint64_t view;                 /* placement version that the node had when it made this; 0: not told (then only times count) */
+    uint64_t view;                 /* placement version that the node had when it made this; 0: none yet */
     uint64_t disk_free, disk_total;
     uint64_t memory_bytes;         /* resident */
     uint64_t stall_us;             /* the longest that the node's loop stood still in the last 10 to 20 s */

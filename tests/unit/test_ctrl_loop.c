@@ -151,7 +151,7 @@ static void node_report(struct sim *s, struct sim_node *n)
 {
     static struct ctrl_report_shard shards[REPLICAS][NSHARDS];
     struct ctrl_report_replica replicas[REPLICAS] = {0};
-    struct ctrl_report report = {.node = n->id, .view = chance(s, 50) ? n->seen : 0, .replicas = replicas};
+    struct ctrl_report report = {.node = n->id, .view = n->seen, .replicas = replicas};
     memcpy(report.addr, n->addr, sizeof(report.addr));
     for (unsigned i = 0; i < REPLICAS; i++) {
         const struct sim_replica *r = &n->replicas[i];
