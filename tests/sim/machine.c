@@ -285,12 +285,51 @@ void machine_boot(struct sim *s, struct sim_machine *m)
     memcpy(o.addr, m->addr, sizeof(o.addr));
     for (unsigned i = 0; i < s->n_controllers; i++)
         memcpy(o.controllers[i], s->machines[i].addr, ADDR_BYTES_MAX);
+    if (m->told[0]) {
+        o.n_controllers = 1;
+        memcpy(o.controllers[0], m->told, ADDR_BYTES_MAX);
+    }
     enum rgkv_err err = node_new(&o, &m->node, &why);
     ASSERT(err == RGKV_OK);
     buf_release(&why);
     sim_trace(s, "%s boots", m->addr);
     drain(s, m);
     collect_later(s, m);
+}
+
+static bool knows(const struct sim *s, const struct sim_machine *m, const char *addr)
+{
+    struct manifest manifest = {0};
+    bool known = false;
+    for (unsigned i = 0; i < s->n_controllers; i++)
+        known |= strcmp(s->machines[i].addr, addr) == 0;
+    if (m->has_manifest && manifest_decode(buf_bytes(&m->manifest), &manifest) == RGKV_OK)
+        for (unsigned i = 0; i < manifest.n_controllers; i++)
+            known |= strcmp(manifest.controllers[i], addr) == 0;
+    return known;
+}
+
+/* While a machine was away, or cut off, all controllers that it knew may have been replaced, and one that could tell of the new ones may have
+ * lost its disk. Then somebody has to start it with --controllers (rgkvd(8)). */
+void machines_told(struct sim *s)
+{
+    const struct ctrl_view *v = caller_newest_view(s);
+    char now[ADDR_BYTES_MAX] = "";
+    for (unsigned k = 0; v && k < v->n_controllers; k++)
+        if (v->controllers[k].node && v->controllers[k].state == CTRL_MEMBER_IN)
+            memcpy(now, v->controllers[k].addr, sizeof(now));
+    for (unsigned i = 0; now[0] && i < s->n_machines; i++) {
+        struct sim_machine *m = &s->machines[i];
+        bool lost = m->node != NULL;
+        for (unsigned k = 0; k < v->n_controllers; k++)
+            lost &= !v->controllers[k].node || !knows(s, m, v->controllers[k].addr);
+        if (!lost)
+            continue;
+        memcpy(m->told, now, sizeof(now));
+        machine_kill(s, m);
+        machine_boot(s, m);
+        sim_trace(s, "%s was told where the controllers are", m->addr);
+    }
 }
 
 void machine_frame(struct sim *s, struct sim_machine *m, unsigned from, const struct msg *msg)

@@ -240,7 +240,10 @@ static bool calm_down(struct sim *s)
     faults_end(s);
     if (!anybody_holds(s) && caller_quiet(&s->callers[0]))
         caller_admin_join(s, s->groups[0].gid);
-    if (sim_until(s, s->now_us + LIVENESS_US, all_quiet))
+    if (sim_until(s, s->now_us + LIVENESS_US / 2, all_quiet))
+        return true;
+    machines_told(s);
+    if (sim_until(s, s->now_us + LIVENESS_US / 2, all_quiet))
         return true;
     if (!s->failed) {
         unsigned waiting = 0;

@@ -115,6 +115,7 @@ struct sim_rot {               /* a bit that has turned over */
 struct sim_machine {
     unsigned index, boot;
     char addr[ADDR_BYTES_MAX];
+    char told[ADDR_BYTES_MAX]; /* its --controllers, if they are not the founding ones any more */
     struct vfs *disk;
     struct buf manifest;       /* durable */
     struct buf manifest_pending;
@@ -136,6 +137,7 @@ struct sim_machine {
 void machine_init(struct sim *s, unsigned index, bool controller);
 void machine_release(struct sim *s, struct sim_machine *m);
 void machine_boot(struct sim *s, struct sim_machine *m);
+void machines_told(struct sim *s);                          /* where the controllers are, for who cannot know it: they start again */
 void machine_crash(struct sim *s, struct sim_machine *m);  /* the power goes */
 void machine_kill(struct sim *s, struct sim_machine *m);   /* the process ends, the disk's cache stays */
 void machine_stop(struct sim *s, struct sim_machine *m);   /* … when it has handed over what it leads */
