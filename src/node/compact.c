@@ -6,6 +6,7 @@
 
 #define FLUSH_RETRY_US 1000000u
 #define LET_GO_GAP_US 1000000u
+#define SILENCE_US 10000000u /* who is catching up and starts again, or is cut off for a moment, is not to need a table for that */
 #define LONG_JOBS_MAX 4u /* at once in a node: each takes a thread of the outside's, and the logs' syncs need some */
 
 static bool flush_due(const struct node *n, const struct replica *r, const struct raft_status *s)
@@ -16,14 +17,15 @@ static bool flush_due(const struct node *n, const struct replica *r, const struc
 
 /* The last entry, up to `index`, that every live follower has. Who gets a table needs what comes after that, and who lacks what is
  * gone already will get one. */
-static uint64_t needed_after(const struct replica *r, const struct raft_status *s, uint64_t index)
+static uint64_t needed_after(const struct node *n, const struct replica *r, const struct raft_status *s, uint64_t silence_us, uint64_t index)
 {
     const struct raft_config *c = raft_config(r->raft);
     for (unsigned i = 0; i < c->n; i++) {
         struct raft_peer_status peer;
-        if (c->members[i].id == s->id || !raft_peer_status(r->raft, c->members[i].id, &peer) || !peer.recent || peer.snapshotting)
+        if (c->members[i].id == s->id || !raft_peer_status(r->raft, c->members[i].id, &peer) || peer.snapshotting)
             continue;
-        if (peer.match == 0 || peer.match >= s->kept_index) /* 0: it has not said yet */
+        bool lives = peer.recent || n->now_us < peer.contact_us + silence_us;
+        if (lives && (peer.match == 0 || peer.match >= s->kept_index)) /* 0: it has not said yet */
             index = MIN(index, peer.match);
     }
     return index;
@@ -35,7 +37,7 @@ static uint64_t eviction_index(const struct node *n, const struct replica *r, co
     uint64_t index = MUTANT(flush_noted_after) ? MIN(r->applied, s->persisted) : r->flush_index;
     if (s->role != RAFT_LEADER || s->log_bytes > 4 * (uint64_t)n->options.snapshot_bytes)
         return index;
-    return needed_after(r, s, index);
+    return needed_after(n, r, s, 0, index);
 }
 
 static uint64_t table_bytes(const struct replica *r)
@@ -63,7 +65,7 @@ static uint64_t compaction_index(const struct node *n, const struct replica *r, 
 {
     if (s->role != RAFT_LEADER || log_is_too_long(n, r))
         return evicted;
-    return MIN(needed_after(r, s, evicted), transfer_index(r));
+    return MIN(needed_after(n, r, s, SILENCE_US, evicted), transfer_index(r));
 }
 
 /* A follower that lacks entries keeps them here: not a flush after each other until it has them. */
@@ -92,8 +94,10 @@ static void let_go(struct node *n, struct replica *r)
     raft_status(r->raft, &s);
     uint64_t index = compaction_index(n, r, &s, s.first_index - 1);
     r->let_go_next_us = n->now_us + LET_GO_GAP_US;
-    if (index <= s.kept_index)
+    if (index <= s.kept_index && !r->compact_again)
         return;
+    index = MAX(index, s.kept_index);
+    r->compact_again = false;
     struct raft_input in = {.kind = RAFT_COMPACTED, .log_index = index};
     enum rgkv_err err = replica_step(n, r, &in);
     ASSERT(err == RGKV_OK);
@@ -104,11 +108,13 @@ static void let_go(struct node *n, struct replica *r)
 void compact_tick(struct node *n, struct replica *r)
 {
     struct raft_status s;
-    if (r->flushing || r->table_full || n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING || node_long_jobs(n) >= LONG_JOBS_MAX)
+    if (n->options.snapshot_bytes < 0 || r->state != REPLICA_RUNNING)
         return;
     raft_status(r->raft, &s);
-    if (s.kept_index + 1 < s.first_index && n->now_us >= r->let_go_next_us)
-        let_go(n, r);
+    if ((r->compact_again || s.kept_index + 1 < s.first_index) && n->now_us >= r->let_go_next_us)
+        let_go(n, r); /* on a full disk, too: it makes room */
+    if (r->flushing || r->table_full || node_long_jobs(n) >= LONG_JOBS_MAX)
+        return;
     /* Others may always be ahead of this disk: what they committed is applied before it is in the log here. */
     uint64_t index = MIN(r->applied, s.persisted);
     if (!flush_due(n, r, &s) || index < s.first_index)

@@ -484,6 +484,7 @@ static void dispatch(struct node *n, const struct node_input *i)
         if (i->err && (i->err != RGKV_NO_SPACE || r->resetting))
             node_fail(n, "group %llu: its log cannot be compacted: %s", (unsigned long long)r->desc.gid,
                       i->why ? i->why : rgkv_err_sentence(i->err));
+        r->compact_again |= i->err == RGKV_NO_SPACE;
         r->resetting = false;
         r->disk_bytes = i->disk_bytes;
         break;

@@ -34,6 +34,7 @@ void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader)
     bool waited = r->role == RAFT_FOLLOWER;
     if (r->role == RAFT_LEADER) {
         raft_reads_fail(r);
+        raft_fetch_forget(r);
         r->transfer_to = 0;
     }
     if (term > r->hard.term)

@@ -56,8 +56,9 @@ const struct raft_fetched *raft_fetched_for(const struct raft *r, const struct r
     return NULL;
 }
 
-void raft_fetch(struct raft *r, const struct raft_peer *p)
+void raft_fetch(struct raft *r, struct raft_peer *p)
 {
+    p->fetches = true;
     struct raft_fetched *f = place_for(r, p->id);
     if (f->asked == p->next)
         return;
@@ -70,6 +71,16 @@ void raft_fetch(struct raft *r, const struct raft_peer *p)
     };
 }
 
+void raft_fetch_done(struct raft *r, struct raft_peer *p)
+{
+    struct raft_fetched *f = p->fetches ? place_of(r, p->id) : NULL;
+    p->fetches = false;
+    if (!f)
+        return;
+    entries_drop(f);
+    f->asked = 0;
+}
+
 void raft_fetch_answered(struct raft *r, const struct raft_input *input)
 {
     struct raft_fetched *f = place_of(r, input->peer);
@@ -77,8 +88,10 @@ void raft_fetch_answered(struct raft *r, const struct raft_input *input)
         return;
     f->asked = 0;
     entries_drop(f);
+    const struct raft_peer *p = raft_peer(r, input->peer);
     if (input->n_entries == 0) {
-        r->kept_index = r->log.base_index;
+        if (p && p->next == input->log_index && p->next > r->kept_index)
+            r->kept_index = r->log.base_index;
         return;
     }
     ASSERT(input->entries[0].index == input->log_index && input->n_entries <= APPEND_ENTRIES_MAX);

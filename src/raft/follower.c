@@ -21,6 +21,7 @@ static void append_refuse(struct raft *r, const struct raft_message *m)
     uint64_t hint = raft_log_find(&r->log, MIN(m->log_index, raft_log_last(&r->log)), m->log_term);
     reply.rejected = true;
     reply.log_index = m->log_index;
+    reply.commit = r->hard.commit;
     reply.hint_index = MAX(hint, r->hard.commit);
     reply.hint_term = raft_term_at(r, reply.hint_index);
     raft_send(r, &reply);

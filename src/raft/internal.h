@@ -74,6 +74,7 @@ struct raft_peer {
     uint64_t sent;               /* last index sent: the probe's end, or next - 1 */
     bool probe_sent;             /* wait for an answer, or for a sign of life */
     bool snapshot_named;
+    bool fetches;                /* entries were asked for from the outside, or are here */
     uint64_t contact_us;         /* last word from it in this term, or when this leader began */
     bool heard;                  /* there was one */
     uint64_t progress_us;        /* last time match moved, or sending began */
@@ -218,9 +219,10 @@ void raft_snapshot_sent(struct raft *r, uint64_t peer, uint64_t index);
 void raft_snapshot_failed(struct raft *r, uint64_t peer);
 
 /* fetch.c */
-void raft_fetch(struct raft *r, const struct raft_peer *p); /* from p->next on, unless that is asked for already */
+void raft_fetch(struct raft *r, struct raft_peer *p); /* from p->next on, unless that is asked for already */
 const struct raft_fetched *raft_fetched_for(const struct raft *r, const struct raft_peer *p); /* from p->next on, or NULL */
 void raft_fetch_answered(struct raft *r, const struct raft_input *input);
+void raft_fetch_done(struct raft *r, struct raft_peer *p); /* what it needs now is in memory */
 void raft_fetch_forget(struct raft *r); /* all that is here, and what was asked for */
 
 /* transfer.c */

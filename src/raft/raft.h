@@ -78,7 +78,7 @@ enum raft_message_kind {
     RAFT_APPEND,           /* 3.5; log_index/log_term = the entry before entries[0] */
     RAFT_APPEND_REPLY,     /* accepted: log_index/log_term = last entry known to match, durable;
                               rejected: log_index = the rejected previous index, hint_index/hint_term = where
-                              to back up to */
+                              to back up to, commit = up to where it surely agrees */
     RAFT_HEARTBEAT,        /* commit = log_index = min(match, commit), log_term = its term; round = newest read
                               round (6.4) */
     RAFT_HEARTBEAT_REPLY,  /* echoes round; log_index/log_term = last durable entry of this term (or 0);
@@ -233,6 +233,7 @@ const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index);
 /* Leader: what it knows of a peer. */
 struct raft_peer_status {
     uint64_t match, next, inflight_bytes;
+    uint64_t contact_us; /* when it was heard of last, or this member began to lead */
     bool recent, snapshotting;
     bool answers; /* recent, and not only because this member has just begun to lead */
 };

@@ -202,6 +202,15 @@ static void snapshot_want(struct raft *r, struct raft_peer *p)
     p->inflight_n = 0;
 }
 
+static void log_send(struct raft *r, struct raft_peer *p)
+{
+    raft_fetch_done(r, p);
+    if (p->state == PEER_PROBE)
+        probe_send(r, p);
+    else
+        pipeline_send(r, p);
+}
+
 static void appends_send(struct raft *r, struct raft_peer *p)
 {
     bool waits = p->state == PEER_SNAPSHOT || (p->state == PEER_PROBE && p->probe_sent);
@@ -211,10 +220,8 @@ static void appends_send(struct raft *r, struct raft_peer *p)
         snapshot_want(r, p);
     else if (p->next <= r->log.base_index)
         fetched_send(r, p);
-    else if (p->state == PEER_PROBE)
-        probe_send(r, p);
     else
-        pipeline_send(r, p);
+        log_send(r, p);
 }
 
 static void heartbeat_send(struct raft *r, const struct raft_peer *p)
@@ -299,12 +306,14 @@ static void peer_acknowledged(struct raft *r, struct raft_peer *p, const struct 
         raft_commit_count(r);
 }
 
-/* Where it agrees, as far as can be told: of the part that is not in memory the terms are not known here, so what the peer said it
- * has is tried as it is. */
+/* Where it agrees, as far as can be told. Of the part that is not in memory the terms are not known here: what the peer said it has is
+ * tried as it is, and if that was refused, what it has committed. (One entry back at a time might be a million readings.) */
 static uint64_t agreed_until(const struct raft *r, const struct raft_message *m)
 {
-    uint64_t found = raft_log_find(&r->log, MIN(m->hint_index, m->log_index), m->hint_term);
-    return found >= r->log.base_index ? found : MIN(found, m->hint_index);
+    uint64_t base = r->log.base_index, found = raft_log_find(&r->log, MIN(m->hint_index, m->log_index), m->hint_term);
+    if (found >= base)
+        return found;
+    return MIN(m->hint_index, m->log_index < base ? m->commit : found);
 }
 
 /* Old refusals come late and twice: only the answer to the probe that is out, or to something in the
@@ -360,8 +369,10 @@ void raft_receive_heartbeat_reply(struct raft *r, const struct raft_message *m)
 void raft_snapshot_sent(struct raft *r, uint64_t peer, uint64_t index)
 {
     struct raft_peer *p = r->role == RAFT_LEADER ? raft_peer(r, peer) : NULL;
-    if (p && p->state == PEER_SNAPSHOT)
-        peer_probe_from(p, MAX(p->match, MIN(index, raft_log_last(&r->log))) + 1);
+    if (!p || p->state != PEER_SNAPSHOT)
+        return;
+    p->match = MAX(p->match, MIN(index, raft_log_last(&r->log)));
+    peer_probe_from(p, p->match + 1);
 }
 
 /* It is named again only after a sign of life at least one heartbeat from now. */

@@ -168,8 +168,11 @@ enum rgkv_err wal_read(struct wal *w, const struct raft_fetch *what, struct wal_
 {
     struct reader_state s = {.w = w, .what = what, .range = ret_range, .next = what->first};
     *ret_range = (struct wal_range){0};
-    if (what->first <= wal_terms_base(&w->terms))
+    if (what->first <= wal_terms_base(&w->terms)) {
+        buf_clear(&w->why);
+        buf_printf(&w->why, "the log begins after entry %" PRIu64, wal_terms_base(&w->terms));
         return RGKV_NOT_FOUND;
+    }
     ASSERT(what->first <= what->last && what->last <= w->terms.last_index && what->entries_max);
     /* What was read up to now may have passed by the one that is wanted: it is not known to come later. */
     if (what->first != w->reading.next)

@@ -309,6 +309,57 @@ static void who_has_no_place_for_a_snapshot_is_not_asked_all_the_time(void **sta
     stop(&w);
 }
 
+/* The log keeps old entries for the third one; a disk that is full gets their space back. */
+static struct outside keeps_old_entries(uint64_t *last)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    *last = 6;
+    while (!w.snapshot)
+        third_lives(&w);
+    w.log_bytes = 0;
+    two_of_three_commit(&w, last, 4);
+    two_of_three_commit(&w, last, 4);
+    struct raft_status s;
+    raft_status(w.n->replicas[0]->raft, &s);
+    assert_true(s.kept_index + 1 < s.first_index);
+    return w;
+}
+
+static void B41_a_full_table_lets_the_log_go(void **state)
+{
+    uint64_t last;
+    struct outside w = keeps_old_entries(&last);
+    unsigned compactions = w.asked[NODE_COMPACT];
+    w.n->replicas[0]->table_full = w.n->replicas[0]->apply_held = true; /* as apply_write leaves it */
+    w.n->replicas[0]->table_retry_us = UINT64_MAX;
+    w.n->replicas[0]->disk_bytes = 1000000;
+    step(&w, (struct node_input){.kind = NODE_DISK_SPACE, .disk_free = 0, .disk_total = 1000000});
+    collect(&w);
+    for (unsigned i = 0; i < 100; i++)
+        third_lives(&w);
+    assert_true(w.asked[NODE_COMPACT] > compactions);
+    stop(&w);
+}
+
+static void B41_a_compaction_without_space_is_tried_again(void **state)
+{
+    uint64_t last;
+    struct outside w = keeps_old_entries(&last);
+    unsigned compactions = w.asked[NODE_COMPACT];
+    w.n->replicas[0]->disk_bytes = 1000000;
+    step(&w, (struct node_input){.kind = NODE_DISK_SPACE, .disk_free = 0, .disk_total = 1000000});
+    collect(&w);
+    for (unsigned i = 0; i < 100; i++) {
+        third_lives(&w);
+        if (w.asked[NODE_COMPACT] == compactions + 1 && i < 99) {
+            step(&w, (struct node_input){.kind = NODE_COMPACTED, .replica = 1, .err = RGKV_NO_SPACE, .disk_bytes = 1000000});
+            collect(&w);
+        }
+    }
+    assert_true(w.asked[NODE_COMPACT] > compactions + 1);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +371,8 @@ int main(void)
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
         cmocka_unit_test(B42_what_is_written_while_a_table_is_sent_comes_from_the_log_then),
         cmocka_unit_test(who_needs_entries_that_cannot_be_read_gets_a_table),
+        cmocka_unit_test(B41_a_full_table_lets_the_log_go),
+        cmocka_unit_test(B41_a_compaction_without_space_is_tried_again),
         cmocka_unit_test(who_has_no_place_for_a_snapshot_is_not_asked_all_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,93 @@ TEST(a_restarted_member_that_leads_again_sends_what_only_its_disk_has)
     raft_free(o.r);
 }
 
+/* ---- with a second member ---- */
+
+#define LED 2000u   /* entries of the leader; all but the last one are on its disk only */
+#define TAIL 1000u  /* entries that the other one has of an older leader */
+#define COMMON 5u
+
+static struct raft_entry *entries_of(unsigned n, uint64_t term)
+{
+    struct raft_entry *e = mem_alloc(n * sizeof(*e));
+    for (unsigned i = 0; i < n; i++)
+        e[i] = (struct raft_entry){i + 1, i < COMMON ? 1 : term, RAFT_NOOP, NULL};
+    return e;
+}
+
+struct pair {
+    struct one leader;
+    struct raft *other;
+    const struct raft_entry *led;
+    unsigned reads, refusals;
+};
+
+static void disk_answers(struct pair *p, struct raft_fetch f)
+{
+    unsigned n = (unsigned)MIN(f.last - f.first + 1, f.entries_max);
+    p->reads++;
+    assert_int_equal(one_step(&p->leader, (struct raft_input){
+        .kind = RAFT_FETCHED, .peer = f.peer, .log_index = f.first, .log_term = f.first > 1 ? p->led[f.first - 2].term : 0,
+        .n_entries = n, .entries = p->led + f.first - 1}), RGKV_OK);
+}
+
+static void answers_come(struct pair *p, const struct raft_message *m, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        p->refusals += m[i].kind == RAFT_APPEND_REPLY && m[i].rejected;
+        if (m[i].to == 1)
+            one_receive(&p->leader, m[i]);
+    }
+}
+
+static void a_turn(struct pair *p)
+{
+    struct raft_ready ready;
+    struct raft_fetch fetch = p->leader.ready.n_fetches ? p->leader.ready.fetches[0] : (struct raft_fetch){0};
+    for (unsigned i = 0; i < p->leader.ready.n_messages; i++)
+        if (p->leader.ready.messages[i].to == 2)
+            assert_int_equal(raft_step(p->other, &(struct raft_input){.kind = RAFT_RECEIVED, .now_us = p->leader.now_us,
+                                                                      .message = &p->leader.ready.messages[i]}), RGKV_OK);
+    raft_collect(p->other, &ready);
+    answers_come(p, ready.messages, ready.n_messages);
+    answers_come(p, ready.messages_after_sync, ready.n_messages_after_sync);
+    if (ready.n_append)
+        assert_int_equal(raft_step(p->other, &(struct raft_input){.kind = RAFT_PERSISTED, .now_us = p->leader.now_us,
+                                                                  .log_index = ready.append[ready.n_append - 1].index,
+                                                                  .log_term = ready.append[ready.n_append - 1].term}), RGKV_OK);
+    if (fetch.peer)
+        disk_answers(p, fetch);
+    p->leader.now_us += HEARTBEAT_US / 4;
+    assert_int_equal(one_step(&p->leader, (struct raft_input){.kind = RAFT_TICK}), RGKV_OK);
+    one_hear(&p->leader, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .from = 3, .term = one_status(&p->leader).term});
+}
+
+TEST(a_long_tail_of_an_older_leader_is_not_gone_back_over_entry_by_entry)
+{
+    struct raft_entry *led = entries_of(LED, 3), *had = entries_of(COMMON + TAIL, 2);
+    struct raft_restored l = {.hard_state = {.term = 3, .commit = LED}, .compacted_index = LED - 1, .compacted_term = 3, .n_kept = LED - 1,
+                              .config = one_config(3, 0), .applied = LED, .n_entries = 1, .entries = led + LED - 1};
+    struct raft_restored f = {.hard_state = {.term = 2, .commit = COMMON}, .config = one_config(3, 0), .applied = COMMON,
+                              .n_entries = COMMON + TAIL, .entries = had};
+    struct pair p = {.leader = one_restored(&l, false), .led = led};
+    one_lead(&p.leader);
+    p.other = raft_new(&(struct raft_options){.id = 2, .seed = 9, .election_us = ELECTION_US, .heartbeat_us = HEARTBEAT_US,
+                                              .now_us = p.leader.now_us}, &f);
+    struct raft_status s;
+    raft_status(p.other, &s);
+    for (unsigned turns = 0; s.last_term < 3 || s.last_index < LED; turns++) {
+        assert_true(turns < 1000 && p.refusals < 10);
+        a_turn(&p);
+        raft_status(p.other, &s);
+    }
+    print_message("%u refusals, %u readings\n", p.refusals, p.reads);
+    assert_in_range(p.reads, 2, 10);
+    raft_free(p.other);
+    raft_free(p.leader.r);
+    mem_free(led);
+    mem_free(had);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +298,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_nobody_waits_for_is_ignored),
         cmocka_unit_test(who_needs_what_cannot_be_read_or_is_compacted_gets_a_snapshot),
         cmocka_unit_test(nothing_is_read_for_a_silent_peer),
+        cmocka_unit_test(a_long_tail_of_an_older_leader_is_not_gone_back_over_entry_by_entry),
         cmocka_unit_test(a_restarted_member_that_leads_again_sends_what_only_its_disk_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
