@@ -137,8 +137,8 @@ uint64_t handle_size(const struct handle *h, uint64_t base)
 
 void handle_touch(struct handle *h, const struct fuse_ctx *who)
 {
-    if (h->writer != who->pid)
-        h->writer_process = 0;
+    if (h->writer != who->pid || !h->writer_process)
+        h->writer_process = task_process(who->pid);
     h->writer = who->pid;
     h->staged_ns = mount_wall_ns();
     h->touched_us = mount_now_us(h->m);
@@ -148,19 +148,12 @@ void handle_touch(struct handle *h, const struct fuse_ctx *who)
     handle_list(h);
 }
 
-void handle_stays_staged(struct handle *h)
-{
-    if (!h->writer_process)
-        h->writer_process = task_process(h->writer);
-}
-
 bool handle_written_by(const struct handle *h, int tid)
 {
     if (tid == h->writer || tid == h->opener)
         return true;
     long process = task_process(tid);
-    long writer = h->writer_process ? h->writer_process : task_process(h->writer);
-    return process && (process == writer || process == task_process(h->opener));
+    return process && (process == h->writer_process || process == task_process(h->opener));
 }
 
 void handle_mark(struct handle *h, const void *who)

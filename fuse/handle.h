@@ -27,7 +27,7 @@ struct handle {
     bool clear_suid;               /* written by somebody but root */
     int opener;                    /* the thread that opened it */
     int writer;                    /* the thread that staged last */
-    long writer_process;           /* of that; 0: not asked yet (handle_stays_staged) */
+    long writer_process;           /* of that; asked while the thread is there: it may end and its process go on. 0: not known */
     int64_t staged_ns;             /* wall clock of that */
     uint64_t touched_us;           /* monotonic clock of that */
     uint64_t staged_us, flying_us; /* of the first that is in `stage`, in `flying` */
@@ -79,8 +79,6 @@ uint64_t handle_size(const struct handle *h, uint64_t base);
 void handle_list(struct handle *h);                /* keeps m->staged, and the timer that looks at it, as they should be */
 /* Notes who staged something, after it was done. */
 void handle_touch(struct handle *h, const struct fuse_ctx *who);
-/* Before a write is answered that is not sent yet: its thread may end, and its process go on. (While it waits it is there to be asked.) */
-void handle_stays_staged(struct handle *h);
 /* Did this thread, or one of its process, stage last, or open the file (and hand it on to who writes)? */
 bool handle_written_by(const struct handle *h, int tid);
 /* Before a write that will be committed at once, of the call `who`: a failure takes it back. */

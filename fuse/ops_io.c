@@ -319,12 +319,10 @@ static void write_staged(struct io_call *c, uint64_t offset)
     bool commits = commits_at_once(c, offset);
     h->stage_marked = commits; /* only a write that is answered by the outcome can be taken back */
     handle_touch(h, fuse_req_ctx(c->call.req));
-    if (commits) {
+    if (commits)
         handle_commit(h, &c->call, write_committed);
-    } else {
-        handle_stays_staged(h);
+    else
         write_reply(c);
-    }
 }
 
 /* O_APPEND behind a truncation that is staged: both are one Put. */

@@ -195,10 +195,8 @@ static void resize_handle(struct call *call, enum rgkv_err err, const char *why)
     h->stage_marked = false;
     if (c->size || c->call.m->options->commit_write || handle_contends(h))
         handle_commit(h, &c->call, resized);
-    else {
-        handle_stays_staged(h);
+    else
         resized(&c->call, RGKV_OK, "");
-    }
 }
 
 static void resize_path_send(struct call *call, enum rgkv_err err, const char *why)
