@@ -66,8 +66,12 @@ bool handle_contends(const struct handle *self)
     return h != NULL;
 }
 
-/* A process finds all that it did itself, a value that it begins anew (O_TRUNC, ftruncate to 0), too. */
-static bool own(const struct handle *h, const struct call *c) { return !h->failed && !stage_empty(&h->stage) && same_process(h, c); }
+/* A thread finds all that it did itself, a value that it begins anew (O_TRUNC, ftruncate to 0), too. To the others of its process that
+ * is one Put like anybody's: the old value, or the new one. */
+static bool own(const struct handle *h, const struct call *c)
+{
+    return !h->failed && !stage_empty(&h->stage) && h->writer == fuse_req_ctx(c->req)->pid;
+}
 
 struct handle *handle_unpublished(const struct inode *n, const struct call *c)
 {

@@ -23,7 +23,7 @@ void handles_unspill(struct inode *n, struct call *c, handle_then *then);
 struct handle *handle_to_await(const struct inode *n, const struct call *c);
 /* For a read through `self`: another handle that shares its file. */
 struct handle *handle_shared(const struct handle *self, const struct call *c);
-/* For an open, and for a truncation by path: that, or one whose file is not in the store yet, or what the caller's own process staged. */
+/* For an open, and for a truncation by path: that, or one whose file is not in the store yet, or what the caller itself (the thread) staged. */
 struct handle *handle_unpublished(const struct inode *n, const struct call *c);
 /* For a listing of that directory: a closed handle of a file there, or one that has made its file and written nothing yet. */
 struct handle *handle_unlisted(const struct mount *m, const struct inode *dir, const struct call *c);

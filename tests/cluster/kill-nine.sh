@@ -9,7 +9,7 @@
 . "${top_srcdir:-.}/tests/cluster/history-lib.sh" || exit 1
 full=${RGKVFS_FULL:-}
 limit "$([ -n "$full" ] && echo 1500 || echo 180)"
-n=$([ -n "$full" ] && echo 8000 || echo 2000)
+n=$([ -n "$full" ] && echo 20000 || echo 2000)
 between=$([ -n "$full" ] && echo 5 || echo 25)
 
 # kills: one after the other, whoever it is at that moment; the appends go on before the next one is killed.

@@ -44,7 +44,7 @@ assert os.pread(reader, 1000, 9001) == b"3"
 os.close(reader)
 os.close(writer)
 
-# a process that opens the file once more finds all that it did, a value that it begins anew, too; what it does then comes later
+# who opens the file once more finds all that it did itself, a value that it begins anew, too; what it does then comes later
 for begin in (lambda fd: os.ftruncate(fd, 0), lambda fd: os.close(os.open(a + "/f", os.O_WRONLY | os.O_TRUNC))):
     open(a + "/f", "wb").write(b"1" * 24576)
     fd = os.open(a + "/f", os.O_RDWR)
@@ -61,6 +61,23 @@ for later in (lambda: os.truncate(a + "/f", 3), lambda: open(a + "/f", "r+b").tr
         f.write(b"3" * 4096)
         later()
     assert there("f") == b"222", there("f")[:10]
+
+# another thread of the process sees the old value or the new one, as everybody does
+import threading
+seen = []
+def in_a_thread(todo):
+    t = threading.Thread(target=todo)
+    t.start()
+    t.join()
+open(a + "/f", "wb").write(b"1" * 8192)
+fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
+in_a_thread(lambda: seen.append(open(a + "/f", "rb").read()))
+os.write(fd, b"2" * 4096)
+in_a_thread(lambda: seen.append(open(a + "/f", "rb").read()))
+os.write(fd, b"2" * 4096)
+os.close(fd)
+in_a_thread(lambda: seen.append(open(a + "/f", "rb").read()))
+assert seen == [b"1" * 8192, b"1" * 8192, b"2" * 8192], [s[:9] for s in seen]
 
 # small values, too, that are replaced by others which begin like them: what came with the open goes on to its own end
 for how in (os.O_TRUNC, os.O_APPEND):
