@@ -6,7 +6,6 @@
 
 #define FLUSH_RETRY_US 1000000u
 #define LET_GO_GAP_US 1000000u
-#define SILENCE_US 10000000u /* who is catching up and starts again, or is cut off for a moment, is not to need a table for that */
 #define LONG_JOBS_MAX 4u /* at once in a node: each takes a thread of the outside's, and the logs' syncs need some */
 
 static bool flush_due(const struct node *n, const struct replica *r, const struct raft_status *s)
@@ -17,15 +16,14 @@ static bool flush_due(const struct node *n, const struct replica *r, const struc
 
 /* The last entry, up to `index`, that every live follower has. Who gets a table needs what comes after that, and who lacks what is
  * gone already will get one. */
-static uint64_t needed_after(const struct node *n, const struct replica *r, const struct raft_status *s, uint64_t silence_us, uint64_t index)
+static uint64_t needed_after(const struct replica *r, const struct raft_status *s, uint64_t index)
 {
     const struct raft_config *c = raft_config(r->raft);
     for (unsigned i = 0; i < c->n; i++) {
         struct raft_peer_status peer;
-        if (c->members[i].id == s->id || !raft_peer_status(r->raft, c->members[i].id, &peer) || peer.snapshotting)
+        if (c->members[i].id == s->id || !raft_peer_status(r->raft, c->members[i].id, &peer) || !peer.recent || peer.snapshotting)
             continue;
-        bool lives = peer.recent || n->now_us < peer.contact_us + silence_us;
-        if (lives && (peer.match == 0 || peer.match >= s->kept_index)) /* 0: it has not said yet */
+        if (peer.match == 0 || peer.match >= s->kept_index) /* 0: it has not said yet */
             index = MIN(index, peer.match);
     }
     return index;
@@ -37,7 +35,7 @@ static uint64_t eviction_index(const struct node *n, const struct replica *r, co
     uint64_t index = MUTANT(flush_noted_after) ? MIN(r->applied, s->persisted) : r->flush_index;
     if (s->role != RAFT_LEADER || s->log_bytes > 4 * (uint64_t)n->options.snapshot_bytes)
         return index;
-    return needed_after(n, r, s, 0, index);
+    return needed_after(r, s, index);
 }
 
 static uint64_t table_bytes(const struct replica *r)
@@ -65,7 +63,7 @@ static uint64_t compaction_index(const struct node *n, const struct replica *r, 
 {
     if (s->role != RAFT_LEADER || log_is_too_long(n, r))
         return evicted;
-    return MIN(needed_after(n, r, s, SILENCE_US, evicted), transfer_index(r));
+    return MIN(needed_after(r, s, evicted), transfer_index(r));
 }
 
 /* A follower that lacks entries keeps them here: not a flush after each other until it has them. */
@@ -123,7 +121,6 @@ void compact_tick(struct node *n, struct replica *r)
         return;
     r->flushing = true;
     r->flush_index = index;
-    r->flush_term = raft_term_at(r->raft, index);
     out_effect(&n->out, &(struct node_effect){.kind = NODE_FLUSH, .replica = r->id});
 }
 

@@ -133,7 +133,7 @@ struct replica {
     bool trimming;
     uint64_t trim_next_us;
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
-    uint64_t flush_index, flush_term, disk_bytes;
+    uint64_t flush_index, disk_bytes;
     uint64_t flush_at_bytes, flush_not_before_us; /* of the log: after one that freed little, or failed */
     bool compact_again;        /* the disk had no space to delete anything */
     uint64_t let_go_next_us;   /* not before then is looked at whether the old entries on the disk are still of use */

@@ -336,7 +336,6 @@ bool raft_peer_status(const struct raft *r, uint64_t id, struct raft_peer_status
             .match = p->id == r->options.id ? r->persisted : p->match,
             .next = p->next,
             .inflight_bytes = raft_peer_inflight_bytes(r, p),
-            .contact_us = p->id == r->options.id ? r->now_us : p->contact_us,
             .recent = raft_peer_recent(r, p),
             .answers = p->id == r->options.id || (p->heard && raft_peer_recent(r, p)),
             .snapshotting = p->state == PEER_SNAPSHOT,

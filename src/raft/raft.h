@@ -233,7 +233,6 @@ const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index);
 /* Leader: what it knows of a peer. */
 struct raft_peer_status {
     uint64_t match, next, inflight_bytes;
-    uint64_t contact_us; /* when it was heard of last, or this member began to lead */
     bool recent, snapshotting;
     bool answers; /* recent, and not only because this member has just begun to lead */
 };
