@@ -102,9 +102,10 @@ static enum rgkv_err begin_segment(struct reader_state *s, const struct wal_segm
 static bool wanted(struct reader_state *s, const struct wal_record *r)
 {
     const struct raft_fetch *f = s->what;
-    if (r->index != s->next || (r->term != wal_terms_at(&s->w->terms, s->next) && !MUTANT(log_read_truncated)))
+    s->full = s->next > f->last; /* what the batch has beyond it may have been truncated: it has no term */
+    if (s->full || r->index != s->next || (r->term != wal_terms_at(&s->w->terms, s->next) && !MUTANT(log_read_truncated)))
         return false;
-    s->full = s->next > f->last || s->range->n == f->entries_max || (s->range->n && s->bytes + r->payload.len > f->bytes_max);
+    s->full = s->range->n == f->entries_max || (s->range->n && s->bytes + r->payload.len > f->bytes_max);
     return !s->full;
 }
 
