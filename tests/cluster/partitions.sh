@@ -26,7 +26,7 @@ during() {
     check "$1: the leader changes $2 times at most (it did $(($(leads) - before)))" test $(($(leads) - before)) -le "$2"
     heal
     check "$1: healed, writes go on" ledger_progress load 200
-    sleep 1
+    sleep 1 # the time in which there may be no other
     check "$1: healed, no further election but one" test $(($(leads) - before)) -le $(($2 + 1))
     echo "$1: $(($(leads) - before)) changes of the leader"
 }

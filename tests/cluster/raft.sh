@@ -350,7 +350,7 @@ R20() {
         fi
         i=$((RANDOM % 5 + 1))
         [ $((RANDOM % 5)) != 0 ] || node_gone "$i" || nodes_crash "$i"
-        sleep 0.7
+        sleep 0.7 # the rate of the faults
     done
     connect_all
     for i in 1 2 3 4 5; do ! node_gone "$i" || node_again "$i"; done

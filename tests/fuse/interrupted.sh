@@ -25,7 +25,7 @@ def interrupt_when(what, also=lambda: None):
     def run():
         while not under_way(what): time.sleep(0.001)
         also()
-        time.sleep(0.2)
+        time.sleep(0.2) # it has begun, and now it waits
         signal.pthread_kill(main, signal.SIGUSR1)
     t = threading.Thread(target=run)
     t.start()

@@ -160,14 +160,14 @@ for ((round = 0; round < rounds; round++)); do
     mount_start "k$round" || exit 1
     python3 "$work/replace.py" "$work/k$round" "r$round" 2 >>"$work/replace.log" 2>&1 &
     worker=$!
-    sleep "0.$((RANDOM % 9))"
+    sleep "0.$((RANDOM % 9))" # any moment of its work
     if [ $((round % 2)) = 0 ]; then
         kill -KILL "$(mount_pid "k$round")"
         umount -l "$work/k$round"; unset "mounted[k$round]"
     else
         victim=$((RANDOM % 6 + 1))
         node_kill "$victim"
-        sleep 0.3
+        sleep 0.3 # renames go on without it
         node_start "$victim"
     fi
     wait "$worker"
