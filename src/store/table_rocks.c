@@ -10,7 +10,8 @@
  *   many files, small ones   every flush has keys from one end to the other, so the first compaction rewrites level 1: that is to be
  *                            small, and rare. What is below it is sorted by file and offset and mostly moves down as it is: of a
  *                            gigabyte written, a node writes 3.0 and not 3.5 to its disk, the log included
- *   compactions yield        to the loop, with the lowest priority; flushes do not, for writers would wait for them
+ *   compactions yield        to the loop; flushes do not, for writers would wait for them. But not to everybody, as with the lowest
+ *                            priority: beside others' work they got nothing, and at last writers waited for them for ever
  *   bloom filters            in files and in write buffers: most reads are of one key, many of keys that are not there
  *                            (sessions, new files)
  *   XXH3 for blocks          Debian's build computes CRC32C without the processor's help: a tenth of the speed
@@ -21,6 +22,8 @@
 #include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #define WRITE_BUFFERS_MAX 5       /* RocksDB slows writers down when all but one wait to be flushed … */
@@ -34,6 +37,7 @@
 #define WRITE_BUFFER_BYTES_MIN (2u << 20)
 #define WRITE_BUFFER_BYTES_MAX (32u << 20)
 #define BACKGROUND_JOBS 2
+#define COMPACTION_NICE 5 /* on top of the process's: a third of the loop's weight */
 #define WRITE_BUFFER_BLOOM 0.05 /* of the buffer's size */
 #define BLOOM_BITS_PER_KEY 10
 #define BLOCK_BYTES 8192u
@@ -101,6 +105,26 @@ static enum rgkv_err failed(char *text, struct buf *why)
 
 static struct table_rocks *of(struct table *t) { return (struct table_rocks *)t; }
 
+/* A thread begins with the priority of the one that starts it, and nobody may raise it again: so that is not the caller. */
+static void *start_compaction_threads(void *env)
+{
+    id_t thread = (id_t)gettid();
+    int err = setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + COMPACTION_NICE);
+    (void)err; /* they only yield less */
+    rocksdb_env_set_background_threads(env, BACKGROUND_JOBS);
+    return NULL;
+}
+
+static void start_threads(rocksdb_env_t *env)
+{
+    pthread_t starter;
+    if (pthread_create(&starter, NULL, start_compaction_threads, env) == 0)
+        pthread_join(starter, NULL);
+    else
+        rocksdb_env_set_background_threads(env, BACKGROUND_JOBS);
+    rocksdb_env_set_high_priority_background_threads(env, 1);
+}
+
 /* RocksDB counts every comparison of keys in a variable of the thread unless told not to: a sixth of a busy node's time
  * (a put of 256 bytes on three nodes: 39 us of processor instead of 48). The level is this thread's: the one that will
  * read and write the tables. */
@@ -111,9 +135,7 @@ struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes)
     rocksdb_set_perf_level(rocksdb_disable);
     s->cache = rocksdb_cache_create_lru(MAX(budget_bytes / 2, 1u << 20));
     s->env = rocksdb_create_default_env();
-    rocksdb_env_set_background_threads(s->env, BACKGROUND_JOBS);
-    rocksdb_env_set_high_priority_background_threads(s->env, 1);
-    rocksdb_env_lower_thread_pool_cpu_priority(s->env);
+    start_threads(s->env);
     s->write_buffer_bytes = MIN(MAX(budget_bytes / 16, WRITE_BUFFER_BYTES_MIN), WRITE_BUFFER_BYTES_MAX);
     return s;
 }

@@ -12,14 +12,15 @@ mount_start a || exit 1
 join_all 101 || exit 1
 node_kill 3
 head -c 900000 /dev/urandom >"$work/blob"
-for i in $(seq 24); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; done
+# Less than the table gathers in memory before it writes a file: all of it arrives, and is written at the end.
+for i in $(seq 14); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; done
 
-# Room for its log, and not for 20 MB.
+# Room for its log, and not for 13 MB.
 free_kib() { df --output=avail -k "$work/node3" | tail -n 1; }
-fallocate -l $(($(free_kib) - 12000))K "$work/node3/filler" || fail "no filler"
+fallocate -l $(($(free_kib) - 9000))K "$work/node3/filler" || fail "no filler"
 node_again 3
 check "it waits for space" wait_until 30 said 3 "putting a snapshot in place waits for space on the disk"
-check "the others go on" cp "$work/blob" "$work/a/blob25"
+check "the others go on" cp "$work/blob" "$work/a/blob15"
 pid=${node_pid[3]}
 rm "$work/node3/filler"
 check "it goes on by itself" wait_until 30 said 3 "group 101: installed a snapshot at"
@@ -27,17 +28,19 @@ check "in the same process" kill -0 "$pid"
 
 # One of the others goes: every commit needs this one.
 node_kill 2
-blobs_are_right() { local i; for i in $(seq 25); do cmp "$work/blob" "$work/a/blob$i" || return 1; done; }
+blobs_are_right() { local i; for i in $(seq 15); do cmp "$work/blob" "$work/a/blob$i" || return 1; done; }
 check "all values are right with it in the majority" blobs_are_right
-check "and it takes new ones" cp "$work/blob" "$work/a/blob26"
+check "and it takes new ones" cp "$work/blob" "$work/a/blob16"
 
 # Its disk is full again, and a commit waits. It is taken out of the group: its end gives the space that the commit waits for (P29).
 node_again 2
 members=$work/a/.ctrl/groups/101/members
 all_near() { [ "$(grep -c "behind=[0-9] *$\|behind=[0-9] " "$members")" = 3 ]; }
 check "the other one comes back" wait_until 30 all_near
+# A leader with a full disk refuses what grows until another one leads: that is not what is tried here.
+[ "$(leader_of 101)" != 3 ] || awk -v a="addr=${node_addr[1]}" '$2 == a { print $1 }' "$members" >"$work/a/.ctrl/groups/101/leader" || fail "node 1 does not lead"
 fallocate -l "$(free_kib)K" "$work/node3/filler"
-for i in $(seq 27 60); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; done
+for i in $(seq 17 60); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; done
 check "its commit waits" wait_until 30 said 3 "group 101: the disk is full"
 check "it is taken out" bash -c "echo remove $(awk -v a="addr=${node_addr[3]}" '$2 == a { print $1 }' "$members") >'$members'"
 no_files() { [ -z "$(find "$work/node3" -name '101-*')" ]; }

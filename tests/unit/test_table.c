@@ -1,6 +1,8 @@
 /* The same demands on the table in memory and the table on disk; and both must always agree. */
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -419,6 +421,33 @@ static void a_trimmed_range_gives_its_space_back_and_its_neighbours_stay(void **
     table_free(t);
 }
 
+/* The nice value of a thread of this process whose name is `name`; or -100. */
+static int nice_of(const char *name)
+{
+    int nice = -100;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *d; (d = readdir(tasks));) {
+        char path[300], line[512] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%s/stat", d->d_name);
+        FILE *f = d->d_name[0] == '.' ? NULL : fopen(path, "r");
+        if (f && fgets(line, sizeof(line), f) && strstr(line, name))
+            sscanf(strrchr(line, ')'), ") %*c %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %d", &nice);
+        if (f)
+            fclose(f);
+    }
+    closedir(tasks);
+    return nice;
+}
+
+/* With the lowest priority they got nothing beside others' work, and writers waited for them for tens of seconds. */
+static void compactions_yield_to_the_loop_and_keep_their_share_beside_others_work(void **state)
+{
+    table_free(rocks_new());
+    int ours = getpriority(PRIO_PROCESS, 0);
+    assert_in_range(nice_of("(rocksdb:low)"), ours + 1, ours + 10);
+    assert_int_equal(nice_of("(rocksdb:high)"), ours);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2)
@@ -438,6 +467,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_clean_end_keeps_everything),
         cmocka_unit_test(a_table_in_use_is_a_conflict),
         cmocka_unit_test(damage_of_a_table_is_reported),
+        cmocka_unit_test(compactions_yield_to_the_loop_and_keep_their_share_beside_others_work),
     };
     return cmocka_run_group_tests_name("table", tests, group_setup, group_teardown);
 }
