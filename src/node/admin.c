@@ -64,7 +64,7 @@ void admin_request(struct node *n, uint64_t conn, const struct msg *m)
 {
     struct replica *r = controller(n);
     struct ctrl_result result = {.err = RGKV_NOT_LEADER};
-    bool leads = r && replica_is_leader(r) && !n->stopping;
+    bool leads = r && replica_serves(n, r);
     if (leads && m->admin_request.command.op == CTRL_TRANSFER) {
         handover_request(n, r, conn, m);
         return;
@@ -156,7 +156,7 @@ static void hold_poll(struct node *n, struct replica *r, uint64_t conn, const st
 void admin_poll(struct node *n, uint64_t conn, const struct msg *m)
 {
     struct replica *r = controller(n);
-    if (!r || !replica_leads(n, r) || !ctrl_initialised(r->ctrl) || n->stopping) {
+    if (!r || !replica_leads(n, r) || !ctrl_initialised(r->ctrl) || !replica_serves(n, r)) {
         refuse_poll(n, r, conn, m->id);
         return;
     }
@@ -181,7 +181,7 @@ void admin_poll(struct node *n, uint64_t conn, const struct msg *m)
 void admin_read(struct node *n, uint64_t conn, const struct msg *m)
 {
     struct replica *r = controller(n);
-    enum rgkv_err err = r && replica_is_leader(r) && !n->stopping ? serve_read_begin(n, r, conn, m) : RGKV_NOT_LEADER;
+    enum rgkv_err err = r && replica_serves(n, r) ? serve_read_begin(n, r, conn, m) : RGKV_NOT_LEADER;
     if (!err)
         return;
     struct msg reply = {.kind = MSG_CTRL_TEXT, .ctrl_text = {.err = RGKV_NOT_LEADER}};

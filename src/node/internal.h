@@ -214,7 +214,7 @@ struct node {
 
     bool said_no_room;           /* for one replica more */
     bool stopping;
-    uint64_t stop_deadline_us;
+    uint64_t stop_us, stop_deadline_us;
     uint64_t tick_next_us;       /* housekeeping that is not raft's */
     uint64_t dropped;            /* messages for somebody else */
     struct metrics metrics;
@@ -245,6 +245,7 @@ enum rgkv_err replica_propose(struct node *n, struct replica *r, struct blob *pa
 uint64_t replica_time_us(const struct node *n, const struct replica *r); /* the leader's logged time now */
 bool replica_leads(const struct node *n, const struct replica *r);       /* and heard of a quorum lately */
 bool replica_is_leader(const struct replica *r);
+bool replica_serves(const struct node *n, const struct replica *r);      /* it leads, and is not handing over because the node ends */
 const char *replica_leader_addr(const struct node *n, const struct replica *r, uint64_t *ret_member);
 struct buf *replica_out_to(struct node *n, const struct replica *r, uint64_t member); /* for frames; NULL: it is not known where that is */
 const char *replica_member_addr(const struct node *n, const struct replica *r, uint64_t member); /* NULL: unknown */

@@ -392,6 +392,8 @@ static void tick_replica(struct node *n, struct replica *r)
     trim_tick(n, r);
 }
 
+#define STOP_WAIT_ELECTIONS 8u /* timeouts: so long others may catch up before leadership is handed over all the same */
+
 /* Leads where somebody else could. */
 static bool must_hand_over(const struct replica *r)
 {
@@ -410,17 +412,21 @@ static void hand_over(struct node *n, struct replica *r)
     (void)err;
 }
 
+/* It leads, and serves, until its leaving is felt least: one that was restarted just now, as one after the other is, may be needed. */
 static void stop_tick(struct node *n)
 {
     if (!n->stopping || !n->stop_deadline_us)
         return;
-    bool leads = false;
+    bool leads = false, patient = n->now_us < n->stop_us + STOP_WAIT_ELECTIONS * n->options.election_us;
     for (unsigned i = 0; i < n->n_replicas; i++) {
         struct replica *r = n->replicas[i];
         if (!must_hand_over(r))
             continue;
         leads = true;
-        hand_over(n, r);
+        if (patient && !raft_may_leave(r->raft))
+            n->stop_deadline_us = n->now_us + n->options.election_us;
+        else
+            hand_over(n, r);
     }
     if (leads && n->now_us < n->stop_deadline_us)
         return;
@@ -459,6 +465,7 @@ uint64_t node_deadline_us(const struct node *n)
 static void stop(struct node *n)
 {
     n->stopping = true;
+    n->stop_us = n->now_us;
     n->stop_deadline_us = n->now_us + n->options.election_us;
     stop_tick(n);
 }

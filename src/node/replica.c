@@ -204,6 +204,15 @@ const char *replica_leader_addr(const struct node *n, const struct replica *r, u
 
 bool replica_is_leader(const struct replica *r) { return r->role == RAFT_LEADER; }
 
+bool replica_serves(const struct node *n, const struct replica *r)
+{
+    struct raft_status s;
+    if (!replica_is_leader(r) || !n->stopping)
+        return replica_is_leader(r);
+    raft_status(r->raft, &s);
+    return !s.transferring;
+}
+
 bool replica_leads(const struct node *n, const struct replica *r)
 {
     struct raft_status s;

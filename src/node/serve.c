@@ -49,7 +49,7 @@ void serve_kv(struct node *n, uint64_t conn, const struct msg *m)
     struct replica *r = node_group(n, m->kv_request.gid);
     enum rgkv_err err;
     metrics_asked(n, q->op);
-    if (!r || !r->kv || !replica_is_leader(r) || n->stopping)
+    if (!r || !r->kv || !replica_serves(n, r))
         err = RGKV_NOT_LEADER;
     else if (q->op == KV_SETTLE)
         err = RGKV_INVALID; /* only the group itself says that (intents.c) */

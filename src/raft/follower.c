@@ -112,6 +112,7 @@ void raft_receive_heartbeat(struct raft *r, const struct raft_message *m)
     reply.log_index = r->sure;
     reply.log_term = r->sure ? r->hard.term : 0;
     reply.hint_index = r->verified;
+    reply.commit = r->applied;
     raft_send(r, &reply);
 }
 

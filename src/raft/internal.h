@@ -71,6 +71,7 @@ struct raft_peer {
     enum raft_peer_state state;
     uint64_t match;              /* last index known to be equal and durable there */
     uint64_t next;               /* first index not sent yet; PROBE: of the probe */
+    uint64_t applied;            /* there, as it told last */
     uint64_t sent;               /* last index sent: the probe's end, or next - 1 */
     bool probe_sent;             /* wait for an answer, or for a sign of life */
     bool snapshot_named;

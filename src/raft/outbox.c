@@ -37,6 +37,7 @@ void raft_acknowledge(struct raft *r, uint64_t to, uint64_t index)
     struct raft_message m = raft_message_new(r, RAFT_APPEND_REPLY, to);
     m.log_index = index;
     m.log_term = raft_term_at(r, index);
+    m.commit = r->applied;
     if (earlier)
         *earlier = m;
     else

@@ -76,13 +76,13 @@ enum raft_message_kind {
     RAFT_VOTE,             /* 3.4; `transfer` passes stickiness (P31) */
     RAFT_VOTE_REPLY,
     RAFT_APPEND,           /* 3.5; log_index/log_term = the entry before entries[0] */
-    RAFT_APPEND_REPLY,     /* accepted: log_index/log_term = last entry known to match, durable;
+    RAFT_APPEND_REPLY,     /* accepted: log_index/log_term = last entry known to match, durable; commit = what is applied;
                               rejected: log_index = the rejected previous index, hint_index/hint_term = where
                               to back up to, commit = up to where it surely agrees */
     RAFT_HEARTBEAT,        /* commit = log_index = min(match, commit), log_term = its term; round = newest read
                               round (6.4) */
     RAFT_HEARTBEAT_REPLY,  /* echoes round; log_index/log_term = last durable entry of this term (or 0);
-                              hint_index = last entry known to match, durable or not */
+                              hint_index = last entry known to match, durable or not; commit = what is applied */
     RAFT_SNAPSHOT,         /* the header of one chunk of a snapshot at (log_index, log_term): the data part is
                               the outside's, see RAFT_SNAPSHOT_* inputs */
     RAFT_TIMEOUT_NOW,      /* 3.10 */
@@ -224,6 +224,9 @@ struct raft_status {
 void raft_status(const struct raft *r, struct raft_status *ret_s);
 const struct raft_config *raft_config(const struct raft *r); /* in force; until the next step */
 uint64_t raft_config_index(const struct raft *r);            /* its log index */
+/* Is this leader's leaving felt as little as it will be? False while one that was heard of lately is still behind, in its log or in what
+ * it has applied (it was restarted just now), and could soon lead, or is needed for commits when this one is gone. */
+bool raft_may_leave(const struct raft *r);
 /* Term of the entry at `index` if it is in the log (or is the compacted one), else 0. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 /* Is a snapshot at (index, term) news? False if it is committed here, or the log holds that entry. */

@@ -336,10 +336,12 @@ static void peer_refused(struct raft *r, struct raft_peer *p, const struct raft_
 void raft_receive_append_reply(struct raft *r, const struct raft_message *m)
 {
     struct raft_peer *p = peer_heard(r, m->from);
-    if (p && m->rejected)
+    if (p && m->rejected) {
         peer_refused(r, p, m);
-    else if (p)
+    } else if (p) {
+        p->applied = m->commit;
         peer_acknowledged(r, p, m);
+    }
 }
 
 /* The peer lives; if what was sent does not show, send it again. `seen` is the last entry that it holds, durable
@@ -359,6 +361,7 @@ void raft_receive_heartbeat_reply(struct raft *r, const struct raft_message *m)
     struct raft_peer *p = peer_heard(r, m->from);
     if (!p)
         return;
+    p->applied = m->commit;
     p->round = MUTANT(read_old_round) ? r->reads.round : MAX(p->round, MIN(m->round, r->reads.round));
     raft_reads_confirm(r);
     peer_recover(r, p, m->hint_index);

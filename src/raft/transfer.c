@@ -1,15 +1,57 @@
 /* Handing leadership over (section 3.10): stop taking proposals, wait until the successor has everything, tell it
- * to campaign at once. Given up after one election timeout. */
+ * to campaign at once. Given up after one election timeout.
+ *
+ * Who was restarted just now has the log, or soon will, and then applies it: if it led before that, reads and writes would wait
+ * for as long. Therefore followers tell what they have applied. */
 #include "base/mutant.h"
 #include "raft/internal.h"
+
+/* So much is behind for a few milliseconds only. */
+#define NEAR_ENTRIES 4096u
+#define NEAR_BYTES (4u << 20)
+
+static bool near(const struct raft *r, uint64_t index)
+{
+    uint64_t last = raft_log_last(&r->log);
+    return index + NEAR_ENTRIES >= last && raft_log_bytes(&r->log, index, last) <= NEAR_BYTES;
+}
+
+static bool has_log(const struct raft *r, const struct raft_peer *p) { return p->state == PEER_REPLICATE && near(r, p->match); }
+static bool could_lead(const struct raft *r, const struct raft_peer *p) { return has_log(r, p) && near(r, p->applied); }
+
+/* Another voter that was heard of lately. */
+static bool stays(const struct raft *r, const struct raft_peer *p)
+{
+    return p->voter && p->id != r->options.id && raft_peer_recent(r, p);
+}
+
+bool raft_may_leave(const struct raft *r)
+{
+    unsigned n = 0, with_log = 0, leaders = 0;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        const struct raft_peer *p = &r->peers[i];
+        if (!stays(r, p))
+            continue;
+        n++;
+        with_log += has_log(r, p);
+        leaders += could_lead(r, p);
+    }
+    bool commits = with_log == n || with_log > raft_config_voters(&r->config) / 2;
+    return n == 0 || (leaders > 0 && commits);
+}
+
+static bool better(const struct raft *r, const struct raft_peer *a, const struct raft_peer *b)
+{
+    bool a_leads = could_lead(r, a), b_leads = could_lead(r, b);
+    return a_leads != b_leads ? a_leads : a->match > b->match;
+}
 
 static const struct raft_peer *follower_best(struct raft *r)
 {
     const struct raft_peer *best = NULL;
     for (unsigned i = 0; i < r->n_peers; i++) {
         const struct raft_peer *p = &r->peers[i];
-        bool fit = p->voter && p->id != r->options.id && raft_peer_recent(r, p);
-        if (fit && (!best || p->match > best->match))
+        if (stays(r, p) && (!best || better(r, p, best)))
             best = p;
     }
     return best;

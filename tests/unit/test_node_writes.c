@@ -197,6 +197,47 @@ static void B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time(void *
     stop(&w);
 }
 
+/* ---- the end ---- */
+
+/* Member 2 was restarted just now: it has the log and has to apply it. */
+static void who_is_to_end_serves_on_until_another_member_can_answer(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    for (unsigned i = 0; i < 5000; i++)
+        propose(&w, 1);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = 5001, .log_term = 2, .commit = 1});
+    step(&w, (struct node_input){.kind = NODE_STOP});
+    hear_for(&w, 1000000); /* which tells each time that it has applied nothing */
+    assert_false(hands_over(&w));
+    assert_true(replica_serves(w.n, w.n->replicas[0]));
+    other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2, .commit = 5001});
+    tick(&w, 50000);
+    assert_true(hands_over(&w));
+    assert_false(replica_serves(w.n, w.n->replicas[0]));
+    assert_int_equal(w.asked[NODE_STOPPED], 0);
+    stop(&w);
+}
+
+static void who_is_to_end_does_not_wait_for_ever(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    for (unsigned i = 0; i < 5000; i++)
+        propose(&w, 1);
+    step(&w, (struct node_input){.kind = NODE_STOP});
+    for (unsigned i = 0; i < 60; i++) { /* it is heard of, and does not come nearer */
+        other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});
+        tick(&w, 50000);
+    }
+    assert_int_equal(w.asked[NODE_STOPPED], 1);
+    stop(&w);
+}
+
 /* ---- a disk that is full ---- */
 
 static void disk_has(struct outside *w, uint64_t free)
@@ -255,6 +296,8 @@ int main(void)
         cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
         cmocka_unit_test(what_waits_for_a_hung_disk_does_not_grow_for_ever),
         cmocka_unit_test(B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time),
+        cmocka_unit_test(who_is_to_end_serves_on_until_another_member_can_answer),
+        cmocka_unit_test(who_is_to_end_does_not_wait_for_ever),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

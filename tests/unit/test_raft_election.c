@@ -280,6 +280,52 @@ TEST(a_transfer_goes_to_a_voter_other_than_oneself_only)
     raft_free(o.r);
 }
 
+/* Member `from` has the whole log, and has applied so much of it. */
+static void has_applied(struct one *o, uint64_t from, uint64_t applied)
+{
+    struct raft_status s = one_status(o);
+    one_hear(o, (struct raft_message){.kind = RAFT_APPEND_REPLY, .from = from, .term = s.term, .log_index = s.last_index,
+                                      .log_term = s.term, .commit = applied});
+}
+
+/* Rolling restarts: who comes back has the log before it has applied it, and would lead without being able to answer. */
+TEST(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_can_commit)
+{
+    struct one o = one_new(3, 0);
+    one_lead(&o);
+    one_persisted(&o, 1, 1);
+    for (unsigned i = 0; i < 10000; i++)
+        assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    one_collect(&o);
+    assert_false(raft_may_leave(o.r)); /* nobody has anything yet */
+    has_applied(&o, 2, 1);
+    has_applied(&o, 3, 1);
+    assert_false(raft_may_leave(o.r)); /* both have the log, and have to apply it */
+    has_applied(&o, 3, 10001);
+    assert_true(raft_may_leave(o.r));
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_TRANSFER}), RGKV_OK);
+    one_collect(&o);
+    assert_non_null(one_said(&o, RAFT_TIMEOUT_NOW, 3)); /* as good a log as member 2, and it can answer */
+    raft_free(o.r);
+}
+
+TEST(a_leader_may_leave_when_there_is_nothing_to_wait_for)
+{
+    struct one o = one_new(3, 0);
+    one_lead(&o);
+    one_persisted(&o, 1, 1);
+    for (unsigned i = 0; i < 10000; i++)
+        assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    one_collect(&o);
+    has_applied(&o, 2, 10001);
+    assert_false(raft_may_leave(o.r)); /* member 3 is behind, and is needed then */
+    o.now_us += ELECTION_US - 1;
+    has_applied(&o, 2, 10001);
+    one_tick(&o, 1);
+    assert_true(raft_may_leave(o.r)); /* member 3 is silent: it may never come back */
+    raft_free(o.r);
+}
+
 TEST(who_is_told_to_take_over_campaigns_without_a_pre_vote)
 {
     struct one o = one_new(3, 0);
@@ -385,6 +431,8 @@ int main(void)
         T(a_learner_and_a_stranger_never_campaign),
         T(a_transfer_waits_for_the_log_refuses_proposals_and_is_given_up_in_time),
         T(a_transfer_goes_to_a_voter_other_than_oneself_only),
+        T(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_can_commit),
+        T(a_leader_may_leave_when_there_is_nothing_to_wait_for),
         T(who_is_told_to_take_over_campaigns_without_a_pre_vote),
         T(nonsense_changes_nothing_and_is_counted),
         T(entries_that_contradict_what_is_compacted_are_nonsense),
