@@ -37,7 +37,7 @@
 #define WRITE_BUFFER_BYTES_MIN (2u << 20)
 #define WRITE_BUFFER_BYTES_MAX (32u << 20)
 #define BACKGROUND_JOBS 2
-#define COMPACTION_NICE 5 /* on top of the process's: a third of the loop's weight */
+#define COMPACTION_NICE 10 /* on top of the process's: a tenth of the loop's weight, seven times the lowest */
 #define WRITE_BUFFER_BLOOM 0.05 /* of the buffer's size */
 #define BLOOM_BITS_PER_KEY 10
 #define BLOCK_BYTES 8192u
