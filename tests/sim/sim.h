@@ -237,7 +237,7 @@ struct sim_caller {
     struct sim_values values;
     bool admin, idle;          /* admin: the administrator; idle: starts nothing new */
     unsigned done, element, patches;
-    bool patching;             /* its place in the slots is being written */
+    bool patching;             /* its place in the slots is being written, or may still be */
 };
 void caller_init(struct sim *s, unsigned index, bool admin);
 void caller_release(struct sim_caller *c);

@@ -126,7 +126,7 @@ void work_done(struct sim *s, struct sim_op *o, const struct client_effect *e)
     if (o->kind == HISTORY_MOVE && e->err == RGKV_NOT_FOUND)
         history_missed(&s->history, o->history);
     if (o->kind == HISTORY_PATCH)
-        s->callers[atoi(o->value)].patching = false;
+        s->callers[atoi(o->value)].patching = outcome == HISTORY_UNKNOWN; /* it may be done yet, after whatever came next */
     char *text = text_of(o, e);
     history_end(&s->history, o->history, outcome, text, s->now_us);
     mem_free(text);
