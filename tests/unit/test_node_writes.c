@@ -199,15 +199,22 @@ static void B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time(void *
 
 /* ---- the end ---- */
 
-/* Member 2 was restarted just now: it has the log and has to apply it. */
-static void who_is_to_end_serves_on_until_another_member_can_answer(void **state)
+/* It leads member 2 in term 2, and has proposed so many entries, which member 2 has not got. */
+static struct outside leader_with_entries(unsigned n)
 {
     struct outside w = member();
     start(&w);
     other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
     lead_after(&w, 1);
-    for (unsigned i = 0; i < 5000; i++)
+    for (unsigned i = 0; i < n; i++)
         propose(&w, 1);
+    return w;
+}
+
+/* Member 2 was restarted just now: it has the log and has to apply it. */
+static void who_is_to_end_serves_on_until_another_member_can_answer(void **state)
+{
+    struct outside w = leader_with_entries(5000);
     other_says(&w, (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .log_index = 5001, .log_term = 2, .commit = 1});
     step(&w, (struct node_input){.kind = NODE_STOP});
     hear_for(&w, 1000000); /* which tells each time that it has applied nothing */
@@ -223,12 +230,7 @@ static void who_is_to_end_serves_on_until_another_member_can_answer(void **state
 
 static void who_is_to_end_does_not_wait_for_ever(void **state)
 {
-    struct outside w = member();
-    start(&w);
-    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
-    lead_after(&w, 1);
-    for (unsigned i = 0; i < 5000; i++)
-        propose(&w, 1);
+    struct outside w = leader_with_entries(5000);
     step(&w, (struct node_input){.kind = NODE_STOP});
     for (unsigned i = 0; i < 60; i++) { /* it is heard of, and does not come nearer */
         other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT_REPLY, .term = 2});

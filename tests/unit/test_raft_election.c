@@ -280,6 +280,18 @@ TEST(a_transfer_goes_to_a_voter_other_than_oneself_only)
     raft_free(o.r);
 }
 
+/* It leads three, and has so many entries that nobody else has. */
+static struct one leader_with_entries(unsigned n)
+{
+    struct one o = one_new(3, 0);
+    one_lead(&o);
+    one_persisted(&o, 1, 1);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    one_collect(&o);
+    return o;
+}
+
 /* Member `from` has the whole log, and has applied so much of it. */
 static void has_applied(struct one *o, uint64_t from, uint64_t applied)
 {
@@ -291,12 +303,7 @@ static void has_applied(struct one *o, uint64_t from, uint64_t applied)
 /* Rolling restarts: who comes back has the log before it has applied it, and would lead without being able to answer. */
 TEST(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_can_commit)
 {
-    struct one o = one_new(3, 0);
-    one_lead(&o);
-    one_persisted(&o, 1, 1);
-    for (unsigned i = 0; i < 10000; i++)
-        assert_int_equal(one_propose(&o, "x"), RGKV_OK);
-    one_collect(&o);
+    struct one o = leader_with_entries(10000);
     assert_false(raft_may_leave(o.r)); /* nobody has anything yet */
     has_applied(&o, 2, 1);
     has_applied(&o, 3, 1);
@@ -311,12 +318,7 @@ TEST(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_
 
 TEST(a_leader_may_leave_when_there_is_nothing_to_wait_for)
 {
-    struct one o = one_new(3, 0);
-    one_lead(&o);
-    one_persisted(&o, 1, 1);
-    for (unsigned i = 0; i < 10000; i++)
-        assert_int_equal(one_propose(&o, "x"), RGKV_OK);
-    one_collect(&o);
+    struct one o = leader_with_entries(10000);
     has_applied(&o, 2, 10001);
     assert_false(raft_may_leave(o.r)); /* member 3 is behind, and is needed then */
     o.now_us += ELECTION_US - 1;
