@@ -3,7 +3,8 @@
  * is done, so nothing is forgotten by a crash or a move. */
 #include "kv/machine.h"
 
-#define ROWS_PER_CLOCK 1024u
+#define BUDGET 256u                /* of one command, some milliseconds if its rows come from a disk; what is left is the next one's */
+#define BUDGET_BYTES 1024u         /* of a row cost as much as another row */
 #define GENERATION_ROWS_SINGLY 64u /* more are deleted as one range: a range costs every later read of its neighbours a little */
 
 static void queue_add(struct kv *k, uint32_t shard, const struct queue_item *i)
@@ -60,11 +61,11 @@ struct collector {
     unsigned budget;
 };
 
-static bool spend(struct collector *c)
+static bool spend(struct collector *c, struct bytes value)
 {
     if (c->budget == 0)
         return false;
-    c->budget--;
+    c->budget -= MIN(c->budget, 1 + (unsigned)(value.len / BUDGET_BYTES));
     return true;
 }
 
@@ -78,7 +79,7 @@ static bool collect_until_newer(struct collector *c, const struct queue_item *i,
     bool may = true, newer = false;
     scan_open(&s, &c->k->rows, rowkey_bytes(&from), to);
     while (may && !newer && scan_next(&s) && row_data_id(s.key, &id)) {
-        may = spend(c);
+        may = spend(c, s.value);
         newer = id.revision >= i->revision;
         *chunk = id.chunk;
         if (may && !newer)
@@ -101,31 +102,24 @@ static bool collect_older(struct collector *c, const struct queue_item *i, uint6
     return may;
 }
 
-static bool generation_is_large(struct collector *c, struct bytes from, struct bytes to)
-{
-    struct scan s;
-    unsigned n = 0;
-    scan_open(&s, &c->k->rows, from, to);
-    while (n <= GENERATION_ROWS_SINGLY && scan_next(&s))
-        n++;
-    scan_close(&s);
-    return n > GENERATION_ROWS_SINGLY;
-}
-
+/* A generation is begun with what is left and then ended: it has few rows, or goes as a range. */
 static void collect_generation(struct collector *c, const struct queue_item *i)
 {
     struct rowkey from = row_generation(c->shard, i->generation), to = rowkey_end(from);
-    if (generation_is_large(c, rowkey_bytes(&from), rowkey_bytes(&to))) {
-        overlay_delete_range(&c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-        trim_note(c->k, c->shard, GENERATION_ROWS_SINGLY * VALUE_CHUNK_BYTES);
-        return;
-    }
     struct scan s;
+    unsigned n = 0;
     scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-    while (scan_next(&s))
+    while (n < GENERATION_ROWS_SINGLY && scan_next(&s)) {
         overlay_delete(&c->k->rows, s.key);
+        spend(c, s.value);
+        n++;
+    }
+    bool large = scan_next(&s);
     scan_close(&s);
-    c->budget -= MIN(c->budget, GENERATION_ROWS_SINGLY / 4);
+    if (!large)
+        return;
+    overlay_delete_range(&c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    trim_note(c->k, c->shard, GENERATION_ROWS_SINGLY * VALUE_CHUNK_BYTES);
 }
 
 static void collect_history(struct collector *c, const struct queue_item *i)
@@ -210,7 +204,7 @@ static void collect_shard(struct collector *c)
             c->k->rows.err = RGKV_DAMAGED;
             break;
         }
-        spend(c);
+        spend(c, s.value);
         overlay_delete(&c->k->rows, s.key);
         collect(c, &i);
     }
@@ -224,7 +218,7 @@ void expiry_find_due(struct kv *k, uint32_t shard) { find_due_from(k, shard, 0);
  * destination, too, and can go there as well later. */
 void expiry_run(struct kv *k)
 {
-    struct collector c = {.k = k, .budget = ROWS_PER_CLOCK};
+    struct collector c = {.k = k, .budget = BUDGET};
     for (c.shard = 0; c.shard < k->nshards && c.budget; c.shard++) {
         const struct shard *s = &k->shards[c.shard];
         if (s->state == KV_SERVING && !s->copying.epoch && kv_shard_time(k, s) >= s->due_us)

@@ -13,8 +13,9 @@
 #define ROWS_FULL 4096u
 #define BLOCK_ALIGN _Alignof(struct overlay_row)
 #define RANGES_FULL 16u
-#define BYTES_FULL (4u << 20)
+#define BYTES_FULL (1u << 20)  /* in one write: some milliseconds in which the loop does nothing else */
 #define SWOLLEN 8u             /* times full */
+#define BYTES_SWOLLEN (32u << 20)
 
 struct overlay_block {
     struct overlay_block *older;
@@ -92,7 +93,7 @@ bool overlay_full(const struct overlay *o)
 
 bool overlay_swollen(const struct overlay *o)
 {
-    return o->n_rows >= SWOLLEN * ROWS_FULL || o->n_ranges >= SWOLLEN * RANGES_FULL || o->bytes >= SWOLLEN * BYTES_FULL;
+    return o->n_rows >= SWOLLEN * ROWS_FULL || o->n_ranges >= SWOLLEN * RANGES_FULL || o->bytes >= BYTES_SWOLLEN;
 }
 
 unsigned overlay_place(const struct overlay *o, struct bytes key)

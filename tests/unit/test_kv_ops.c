@@ -641,6 +641,25 @@ static void appends_and_cuts_in_turn_leave_a_bounded_number_of_rows(void **state
     rig_free(r);
 }
 
+/* Each row that goes is read first, maybe from a disk, while the loop waits. */
+static void one_command_collects_a_bounded_amount_of_what_was_replaced(void **state)
+{
+    static uint8_t value[VALUE_CHUNK_BYTES];
+    struct rig *r = rig_new(1);
+    struct kv_request q = ask(KV_PUT, "f");
+    q.data = bytes_of(value, sizeof value);
+    for (unsigned i = 0; i < 51; i++)
+        assert_int_equal(rig_do(r, q), RGKV_OK);
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 51);
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_int_equal(rig_apply(r, &(struct kv_command){.kind = KV_CLOCK}), RGKV_OK);
+    assert_in_range(rows_of_table(r, "\0\0d", 3), 51 - 8, 51 - 1);
+    assert_true(kv_clock_due(r->kv, r->time_us));
+    clock_to(r, r->time_us);
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 1);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -676,6 +695,7 @@ int main(void)
         cmocka_unit_test(the_applied_row_is_what_the_last_finish_before_the_save_said),
         cmocka_unit_test(what_was_not_saved_is_read_but_not_in_the_table),
         cmocka_unit_test(a_row_that_changes_often_is_written_once),
+        cmocka_unit_test(one_command_collects_a_bounded_amount_of_what_was_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
