@@ -27,7 +27,7 @@
 #define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */
 #define APPLY_QUEUE_BYTES_MAX (32u << 20)           /* committed, while the table would make writers wait; beyond that they do */
 #define TABLE_AGAIN_US 2000u                        /* how often a table is asked whether it still would */
-#define APPLY_BYTES_MAX (1u << 20)                  /* applied in one turn of a loop: heartbeats go out in between */
+#define APPLY_BYTES_MAX (256u << 10)                /* applied at a time: the loop looks at the clock in between */
 #define PULL_CHUNK_BYTES (128u << 10)               /* rows in one answer of a shard's holder */
 #define LIST_BYTES_MAX (256u << 10)
 #define LIST_ENTRIES_MAX 4096u

@@ -12,7 +12,7 @@
 #include "store/smallfile.h"
 
 #define SWEEP_MS 1000u
-#define ROUND_TURNS_MAX 4u /* then what came in meanwhile is read */
+#define ROUND_US 2000u     /* then what came in meanwhile is read */
 #define STALL_TOLD_US 200000u /* a heartbeat or four that did not go out */
 #define SEGMENT_BYTES_MIN (16u << 10)
 #define SEGMENT_BYTES_MAX (16u << 20)
@@ -251,9 +251,12 @@ static void again_set(struct server *s, bool again)
 static void round_end(struct server *s)
 {
     bool worked = s->dirty;
-    for (unsigned turn = 0; turn < ROUND_TURNS_MAX && s->dirty && !s->closing; turn++) {
+    uint64_t until_us = clock_now_us() + ROUND_US;
+    bool late = false;
+    while (s->dirty && !s->closing && !late) {
         collect(s);
         conns_flush(s->conns);
+        late = clock_now_us() >= until_us;
     }
     conns_flush(s->conns);
     again_set(s, s->dirty && !s->closing);
