@@ -22,6 +22,7 @@ bench() { timeout 1500 "$bench" --controllers "$controllers" --value-bytes "$val
 
 field() { awk -v n="${node_addr[$1]}" -v f="$2" '$1 == n { for (i = 2; i <= NF; i++) if (split($i, kv, "=") == 2 && kv[1] == f) print kv[2] }' "$work/nodes"; }
 look() { ctl nodes >"$work/nodes"; }
+stall() { [ "$(field "$1" age_us)" -gt 3000000 ] || field "$1" stall_us; } # what a node said last stays in the list when it is gone
 rss_kib() { awk '/VmRSS/ { print $2 }' "/proc/${node_pid[$1]}/status"; }
 log_kib() { du -sk "$work"/node"$1"/replicas/101-*/wal 2>/dev/null | awk '{ print $1 }'; }
 
@@ -31,7 +32,7 @@ sampler() {
     while [ ! -e "$work/sampled" ]; do
         look 2>/dev/null
         for i in $members; do
-            echo "$(date +%s) $i stall_us=$(field "$i" stall_us) rss_kib=$(rss_kib "$i" 2>/dev/null) log_kib=$(log_kib "$i")"
+            echo "$(date +%s) $i stall_us=$(stall "$i") rss_kib=$(rss_kib "$i" 2>/dev/null) log_kib=$(log_kib "$i")"
         done >>"$work/samples.$1" 2>/dev/null
         sleep 0.5
     done
