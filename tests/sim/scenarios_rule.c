@@ -82,6 +82,46 @@ static void P16(struct sim *s)
     check(s, shards_at(s, 101) == 0, "nothing is with the dead");
 }
 
+/* A destination that is prepared for a move that was given up, and says so while the same move is made again: that counts for nothing. */
+#define SHARD 0u
+static bool is_at_101(struct sim *s, enum kv_shard_state state)
+{
+    struct node_replica_info r;
+    struct kv_shard_status status;
+    bool is = false;
+    for (unsigned m = 6; m < 9; m++)
+        for (unsigned i = 0; s->machines[m].node && node_replica_info(s->machines[m].node, i, &r); i++)
+            if (r.gid == 101 && r.kv) {
+                kv_shard_status(r.kv, SHARD, &status);
+                is |= status.state == state;
+            }
+    return is;
+}
+static bool is_being_copied(struct sim *s) { return is_at_101(s, KV_IMPORTING); }
+static bool is_prepared(struct sim *s) { return is_at_101(s, KV_PREPARED); }
+static bool is_back(struct sim *s) { return shards_at(s, 100) & 1u << SHARD; }
+static void B30(struct sim *s)
+{
+    copied_in_small_pieces(s);
+    two_groups(s);
+    keys_put(s, 6000);
+    move(s, SHARD, 101);
+    within(s, 20000, is_being_copied, "the move begins");
+    for (unsigned c = 0; c < s->n_controllers; c++)
+        for (unsigned m = 6; m < 9; m++)
+            s->network.cut[c][m] = s->network.cut[m][c] = true;
+    within(s, 20000, is_prepared, "the destination, which no controller hears, is prepared");
+    move(s, SHARD, 100);
+    within(s, 20000, is_back, "the move is given up, and the source goes on");
+    key_append(s, SHARD);
+    move(s, SHARD, 101);
+    within(s, 20000, one_is_moving, "it is made again");
+    check(s, is_prepared(s), "the destination has not heard of that");
+    memset(s->network.cut, 0, sizeof(s->network.cut));
+    settled(s);
+    keys_check_append(s);
+}
+
 /* A source that is dead for ever: its shards wait until it is given up; then they begin empty, at revisions above the old ones. */
 static bool none_of_100(struct sim *s) { return replicas_of(s, 100) == 0; }
 static void P19(struct sim *s)
@@ -153,6 +193,7 @@ static void P30(struct sim *s)
 const struct scenario scenarios_rule[] = {
     {"P3", "A group that comes back before it is gone", 9, 4000, P3},
     {"P16", "A destination that dies for ever", 12, 4000, P16},
+    {"B30", "A destination that is prepared for an earlier move", 12, 4000, B30},
     {"P19", "A group that is given up", 9, 4000, P19},
     {"P21", "The last group leaves", 9, 4000, P21},
     {"P30", "A controller that is alone", 9, 4000, P30},
