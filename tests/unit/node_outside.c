@@ -69,6 +69,10 @@ static void carry_out(struct outside *w, struct node_effect *e)
         break;
     case NODE_SEND: heard(w, e->frames); break;
     case NODE_READ_LOG: w->fetch = e->fetch; break;
+    case NODE_TRIM: /* never comes to an end */
+        buf_release(&e->from);
+        buf_release(&e->to);
+        break;
     case NODE_FAILED: w->failed = true; break;
     default: break;
     }
