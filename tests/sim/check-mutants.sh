@@ -15,6 +15,8 @@ for name in ${*:-$("$sim" --mutants | cut -f 1)}; do
     (ulimit -t 1500 && exec "$sim" --mutant "$name" --seeds "$seeds" --seconds "$seconds" --first) >"$out" 2>&1 || status=$?
     # Groups are given up, and administrators not answered, in scenarios only.
     [ $status != 0 ] || (ulimit -t 600 && exec "$sim" --mutant "$name" --scenario all --seeds 1..10) >"$out" 2>&1 || status=$?
+    # Some wait for what is rare: a disk that is full just when a snapshot is complete.
+    [ $status != 0 ] || (ulimit -t 1500 && exec "$sim" --mutant "$name" --seeds "$seeds" --seconds $((seconds * 2)) --first) >"$out" 2>&1 || status=$?
     how=$(sed -n -e 's/^FAILED: \(.*\), seed \([0-9]*\) at [0-9.]* s: \(.*\)/\2 of \1: \3/p' -e 's/^seed \([0-9]*\) fails at [0-9.]* s: \(.*\)/\1 \2/p' "$out" | head -n 1)
     bug=$(grep -m 1 'bug' "$out" || true)
     case $status in
