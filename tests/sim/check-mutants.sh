@@ -1,6 +1,7 @@
 #!/bin/sh
 # Each known bug of src/base/mutant.h, switched on: the first seed that catches it, and how. One that survives is a hole in the checks.
-#     check-mutants.sh [NAME…]      SEEDS=A..B, SECONDS=S
+#     check-mutants.sh [NAME…]      MUTANT_SEEDS=A..B, MUTANT_SECONDS=S
+# Who survives gets the scenarios, and then the same seeds for twice as long.
 set -eu
 sim=${top_builddir:-.}/rgkv-sim-mutants
 seeds=${MUTANT_SEEDS:-1..2000}
