@@ -5,7 +5,7 @@
 
 #define BUDGET 256u                /* of one command, some milliseconds if its rows come from a disk; what is left is the next one's */
 #define BUDGET_BYTES 1024u         /* of a row cost as much as another row */
-#define GENERATION_ROWS_SINGLY 64u /* more are deleted as one range: a range costs every later read of its neighbours a little */
+#define GENERATION_ROWS_SINGLY 64u /* more, as far as is known before they are read or when they are, are deleted as one range: a range costs every later read of its neighbours a little */
 
 static void queue_add(struct kv *k, uint32_t shard, const struct queue_item *i)
 {
@@ -25,10 +25,13 @@ void expiry_session(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t clie
     queue_add(k, shard, &(struct queue_item){.due_us = due_us, .kind = QUEUE_SESSION, .generation = client});
 }
 
-void expiry_generation(struct kv *k, uint32_t shard, uint64_t generation)
+/* A Put that nothing followed: which rows it has needs no reading. */
+static bool is_one_put(const struct meta *m) { return m->attr.version == m->generation && m->attr.base == m->generation; }
+
+void expiry_value(struct kv *k, uint32_t shard, const struct meta *m)
 {
-    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_GENERATION,
-                                             .generation = generation});
+    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = is_one_put(m) ? QUEUE_VALUE : QUEUE_GENERATION,
+                                             .generation = m->generation, .chunk = m->high});
 }
 
 void expiry_chunk(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision)
@@ -53,6 +56,8 @@ void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t ver
     queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = QUEUE_HISTORY,
                                              .generation = version, .key = key});
 }
+
+static bool is_large(const struct queue_item *i) { return i->chunk > GENERATION_ROWS_SINGLY; }
 
 /* One run: how much may still be done. */
 struct collector {
@@ -102,12 +107,23 @@ static bool collect_older(struct collector *c, const struct queue_item *i, uint6
     return may;
 }
 
+static void collect_range(struct collector *c, const struct queue_item *i)
+{
+    struct rowkey from = row_generation(c->shard, i->generation), to = rowkey_end(from);
+    overlay_delete_range(&c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    trim_note(c->k, c->shard, GENERATION_ROWS_SINGLY * VALUE_CHUNK_BYTES);
+}
+
 /* A generation is begun with what is left and then ended: it has few rows, or goes as a range. */
 static void collect_generation(struct collector *c, const struct queue_item *i)
 {
     struct rowkey from = row_generation(c->shard, i->generation), to = rowkey_end(from);
     struct scan s;
     unsigned n = 0;
+    if (is_large(i)) {
+        collect_range(c, i);
+        return;
+    }
     scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
     while (n < GENERATION_ROWS_SINGLY && scan_next(&s)) {
         overlay_delete(&c->k->rows, s.key);
@@ -116,10 +132,17 @@ static void collect_generation(struct collector *c, const struct queue_item *i)
     }
     bool large = scan_next(&s);
     scan_close(&s);
-    if (!large)
-        return;
-    overlay_delete_range(&c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-    trim_note(c->k, c->shard, GENERATION_ROWS_SINGLY * VALUE_CHUNK_BYTES);
+    if (large)
+        collect_range(c, i);
+}
+
+static void collect_value(struct collector *c, const struct queue_item *i)
+{
+    for (uint32_t chunk = 0; chunk < i->chunk; chunk++) {
+        struct rowkey key = row_data(c->shard, i->generation, chunk, i->generation);
+        overlay_delete(&c->k->rows, rowkey_bytes(&key));
+        spend(c, BYTES_EMPTY);
+    }
 }
 
 static void collect_history(struct collector *c, const struct queue_item *i)
@@ -139,7 +162,7 @@ static void collect_stage(struct collector *c, const struct queue_item *i)
 {
     uint64_t due;
     if (stage_expired(c->k, c->shard, i->generation, &due))
-        collect_generation(c, i);
+        collect_generation(c, &(struct queue_item){.generation = i->generation});
     else if (due)
         expiry_stage(c->k, c->shard, due, i->generation);
 }
@@ -164,6 +187,9 @@ static void collect(struct collector *c, const struct queue_item *i)
         break;
     case QUEUE_GENERATION:
         collect_generation(c, i);
+        break;
+    case QUEUE_VALUE:
+        collect_value(c, i);
         break;
     case QUEUE_HISTORY:
         collect_history(c, i);

@@ -51,7 +51,7 @@ static void landings_forget(struct landing *l, uint64_t floor)
         if (!meta_decode(s.value, &file))
             l->op.rows->err = RGKV_DAMAGED;
         else if (file.high)
-            expiry_generation(l->op.k, l->op.q->shard, file.generation);
+            expiry_value(l->op.k, l->op.q->shard, &file);
         overlay_delete(l->op.rows, s.key);
     }
     scan_close(&s);
@@ -171,7 +171,7 @@ static void replace(struct landing *l, struct meta *old, bool found)
 static enum rgkv_err land_over(struct landing *l, enum rgkv_err err)
 {
     if (err && l->file.high)
-        expiry_generation(l->op.k, l->op.q->shard, l->file.generation);
+        expiry_value(l->op.k, l->op.q->shard, &l->file);
     landing_end(l);
     outcome_write(l, err);
     return err;

@@ -112,7 +112,7 @@ enum rgkv_err dedup_may_propose(const struct kv *k, const struct kv_request *q);
 
 /* ---- expiry.c ---- */
 void expiry_session(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t client);
-void expiry_generation(struct kv *k, uint32_t shard, uint64_t generation);       /* when old versions go */
+void expiry_value(struct kv *k, uint32_t shard, const struct meta *m);           /* all its rows, when old versions go */
 void expiry_chunk(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision);
 void expiry_cut(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chunk, uint64_t revision);
 void expiry_stage(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t generation);

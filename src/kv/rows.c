@@ -277,17 +277,26 @@ struct rowkey row_queue_at(uint32_t shard, uint64_t due_us)
     return k;
 }
 
-static bool queue_kind_has_chunk(uint8_t kind) { return kind == QUEUE_CHUNK || kind == QUEUE_CUT; }
+#define PUT_CHUNKS_MAX (DATA_BYTES_MAX / VALUE_CHUNK_BYTES)
+static_assert(DATA_BYTES_MAX % VALUE_CHUNK_BYTES == 0, "a Put has whole chunks at most");
+
+static bool queue_kind_has_revision(uint8_t kind) { return kind == QUEUE_CHUNK || kind == QUEUE_CUT; }
+static bool queue_kind_has_chunk(uint8_t kind) { return queue_kind_has_revision(kind) || kind == QUEUE_GENERATION || kind == QUEUE_VALUE; }
+
+static bool queue_kind_known(uint8_t kind)
+{
+    return queue_kind_has_chunk(kind) || kind == QUEUE_HISTORY || kind == QUEUE_SESSION || kind == QUEUE_STAGE;
+}
 
 struct rowkey row_queue(uint32_t shard, const struct queue_item *i)
 {
     struct rowkey k = row_queue_at(shard, i->due_us);
     key8(&k, i->kind);
     key64(&k, i->generation);
-    if (queue_kind_has_chunk(i->kind)) {
+    if (queue_kind_has_chunk(i->kind))
         key32(&k, i->chunk);
+    if (queue_kind_has_revision(i->kind))
         key64(&k, i->revision);
-    }
     if (i->kind == QUEUE_HISTORY)
         key_bytes(&k, i->key);
     return k;
@@ -302,15 +311,14 @@ bool row_queue_item(struct bytes rowkey, struct queue_item *ret_i)
     i.due_us = read_be64(&r);
     i.kind = read_u8(&r);
     i.generation = read_be64(&r);
-    if (queue_kind_has_chunk(i.kind)) {
+    if (queue_kind_has_chunk(i.kind))
         i.chunk = read_be32(&r);
+    if (queue_kind_has_revision(i.kind))
         i.revision = read_be64(&r);
-    }
     if (i.kind == QUEUE_HISTORY)
         i.key = read_bytes(&r, r.rest.len);
-    bool known = queue_kind_has_chunk(i.kind) || i.kind == QUEUE_GENERATION || i.kind == QUEUE_HISTORY || i.kind == QUEUE_SESSION ||
-                 i.kind == QUEUE_STAGE;
-    if (!r.ok || !kind_fits || !known || r.rest.len)
+    bool bounded = i.kind != QUEUE_VALUE || i.chunk <= PUT_CHUNKS_MAX;
+    if (!r.ok || !kind_fits || !queue_kind_known(i.kind) || !bounded || r.rest.len)
         return false;
     *ret_i = i;
     return true;

@@ -14,9 +14,10 @@
  *                                                       order: a history row goes before the data it speaks of
  *        'a' be64 version key                             a history row
  *        'c' be64 generation be32 chunk be64 rev          rows of this chunk that are older than rev
- *        'g' be64 generation                              all rows of a generation
+ *        'g' be64 generation be32 high                    all rows of a generation; high: as of its value, 0: not known
  *        's' be64 client                                  a session, if it was not used since; else queued again
  *        't' be64 generation                              a staged value, if nobody added to it since; else queued again
+ *        'v' be64 generation be32 high                    all rows of a generation that one Put made, and nothing else: one a chunk
  *        'x' be64 generation be32 chunk be64 rev          rows older than rev of this chunk and all after it
  *   be16 shard 's' be64 client                          session
  *   be16 shard 't' be64 generation                      stage: a value that is being put piece by piece (staged.c)
@@ -52,7 +53,7 @@
 
 enum { ROW_DATA = 'd', ROW_HISTORY = 'h', ROW_META = 'm', ROW_QUEUE = 'q', ROW_SESSION = 's', ROW_STAGE = 't', ROW_XATTR = 'x',
        ROW_INTENT = 'i', ROW_LANDING = 'l', ROW_OUTCOME = 'o' };
-enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_STAGE = 't', QUEUE_CUT = 'x' };
+enum { QUEUE_CHUNK = 'c', QUEUE_GENERATION = 'g', QUEUE_HISTORY = 'a', QUEUE_SESSION = 's', QUEUE_STAGE = 't', QUEUE_VALUE = 'v', QUEUE_CUT = 'x' };
 #define DATA_KEEPS_REST 0x80000000u
 #define DATA_HEAD_BYTES 4u
 #define ROW_GONE UINT32_MAX /* in a piece of a shard on its way: this row was deleted */
@@ -93,7 +94,7 @@ struct queue_item {
     uint64_t due_us;
     uint8_t kind;
     uint64_t generation;       /* or client, or version */
-    uint32_t chunk;
+    uint32_t chunk;            /* or high */
     uint64_t revision;
     struct bytes key;
 };

@@ -115,7 +115,7 @@ static enum rgkv_err stage_drop(struct op *o)
     if (!stage_of_client(o, o->q->version, &s))
         return RGKV_OK;
     stage_close(o, o->q->version);
-    expiry_generation(o->k, o->q->shard, s.meta.generation);
+    expiry_value(o->k, o->q->shard, &s.meta);
     return RGKV_OK;
 }
 

@@ -395,7 +395,7 @@ void value_keep_old(struct value *v, struct bytes key, bool gone)
 {
     const struct meta *m = v->meta;
     if (gone && m->high)
-        expiry_generation(v->k, v->shard, m->generation);
+        expiry_value(v->k, v->shard, m);
     if (meta_rows_end(m) == 0)
         return;
     struct rowkey row = row_history(v->shard, key, m->attr.version);
