@@ -25,12 +25,9 @@ void expiry_session(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t clie
     queue_add(k, shard, &(struct queue_item){.due_us = due_us, .kind = QUEUE_SESSION, .generation = client});
 }
 
-/* A Put that nothing followed: which rows it has needs no reading. */
-static bool is_one_put(const struct meta *m) { return m->attr.version == m->generation && m->attr.base == m->generation; }
-
 void expiry_value(struct kv *k, uint32_t shard, const struct meta *m)
 {
-    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = is_one_put(m) ? QUEUE_VALUE : QUEUE_GENERATION,
+    queue_add(k, shard, &(struct queue_item){.due_us = old_version_due(k, shard), .kind = value_is_one_put(m) ? QUEUE_VALUE : QUEUE_GENERATION,
                                              .generation = m->generation, .chunk = m->high});
 }
 

@@ -127,6 +127,7 @@ struct value {             /* a file's value in the hands of a command */
     uint64_t revision;     /* the command's */
     struct meta *meta;
 };
+bool value_is_one_put(const struct meta *m);           /* and never changed: its rows are known without looking */
 void value_put(struct value *v, struct bytes data);    /* a new generation */
 void value_append(struct value *v, struct bytes data);
 void value_patch(struct value *v, struct bytes key, const struct kv_request *q);

@@ -27,6 +27,9 @@
 static_assert(VALUE_BYTES_MAX / VALUE_CHUNK_BYTES <= UINT32_MAX, "chunks are numbered in 32 bits");
 static_assert(VALUE_CHUNK_BYTES < DATA_KEEPS_REST, "a place in a chunk leaves the top bit free");
 
+/* Nothing came after the Put that made it: it has one row a chunk, of the Put's revision. */
+bool value_is_one_put(const struct meta *m) { return m->attr.version == m->generation && m->attr.base == m->generation; }
+
 /* ---- reading ---- */
 
 /* A chunk's part of a read: its bytes [from, to) go to `out`, those not told by any row are zeros. */
@@ -143,13 +146,31 @@ static void rows_read(struct overlay *o, uint32_t shard, uint64_t generation, ui
         o->err = RGKV_DAMAGED;
 }
 
+/* Its rows are known: each is asked for by its key, which finds the one file that has it. A scan looks into a file of every level. */
+static void put_read(struct overlay *o, uint32_t shard, uint64_t generation, uint64_t offset, uint64_t len, uint8_t *out)
+{
+    struct row_read r = {.offset = offset, .end = offset + len, .chunk = UINT64_MAX, .out = out};
+    struct buf row = {0};
+    memset(out, 0, len);
+    for (uint64_t chunk = offset / CHUNK; chunk * CHUNK < r.end; chunk++) {
+        struct rowkey key = row_data(shard, generation, chunk, generation);
+        struct data_id id = {generation, generation, (uint32_t)chunk};
+        if (overlay_get(o, rowkey_bytes(&key), &row) && !row_read_take(&r, &id, buf_bytes(&row)))
+            o->err = RGKV_DAMAGED;
+    }
+    buf_release(&row);
+}
+
 void value_read(struct overlay *o, uint32_t shard, const struct meta *m, uint64_t at, uint64_t offset, uint64_t len, struct buf *out)
 {
     offset = MIN(offset, m->attr.size);
     len = MIN(len, m->attr.size - offset);
     uint64_t rows_end = meta_rows_end(m), end = offset + len;
     uint8_t *to = buf_grow(out, len);
-    if (offset < MIN(end, rows_end))
+    bool as_put = value_is_one_put(m) && at == m->generation; /* else a command may be about to change it */
+    if (offset < MIN(end, rows_end) && as_put)
+        put_read(o, shard, m->generation, offset, MIN(end, rows_end) - offset, to);
+    else if (offset < MIN(end, rows_end))
         rows_read(o, shard, m->generation, at, offset, MIN(end, rows_end) - offset, to);
     if (end > rows_end && len) {
         uint64_t first = MAX(offset, rows_end);

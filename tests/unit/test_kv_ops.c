@@ -691,6 +691,31 @@ static void of_what_is_collected_a_value_that_one_put_made_is_not_read(void **st
     rig_free(r);
 }
 
+static void a_value_that_one_put_made_is_read_by_the_keys_of_its_rows(void **state)
+{
+    struct rig *r = rig_new(1);
+    static uint8_t value[3 * VALUE_CHUNK_BYTES - 5];
+    for (unsigned i = 0; i < sizeof value; i++)
+        value[i] = (uint8_t)(i % 251);
+    struct kv_request q = ask(KV_PUT, "f"), get = ask(KV_GET, "f");
+    q.data = bytes_of(value, sizeof value);
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+    rig_reopen(r);
+    ops_below = r->table->ops;
+    struct table_ops watching = *ops_below;
+    watching.iter = no_data_iter;
+    r->table->ops = &watching;
+    get.offset = VALUE_CHUNK_BYTES - 10;
+    get.length = VALUE_CHUNK_BYTES + 20;
+    assert_int_equal(rig_read(r, get), RGKV_OK);
+    assert_true(bytes_eq(r->reply.data, bytes_of(value + get.offset, get.length)));
+    get.offset = 2 * VALUE_CHUNK_BYTES;
+    assert_int_equal(rig_read(r, get), RGKV_OK);
+    assert_true(bytes_eq(r->reply.data, bytes_of(value + get.offset, sizeof value - get.offset)));
+    r->table->ops = ops_below;
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -728,6 +753,7 @@ int main(void)
         cmocka_unit_test(a_row_that_changes_often_is_written_once),
         cmocka_unit_test(one_command_collects_a_bounded_amount_of_what_was_replaced),
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
+        cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
