@@ -44,6 +44,8 @@
     X(read_old_round,        "B2: any answer of a follower confirms the newest round of reads")                  \
     X(read_before_noop,      "B4: a new leader reads before it knows what is committed")                         \
     X(read_unapplied,        "B3: a read is answered before its index is applied")                               \
+    X(read_what_is_at_hand,  "a read that may not wait for a disk takes what it has for all there is")            \
+    X(entry_passed_over,     "an entry whose rows are on a disk is taken for applied")                           \
     X(install_stale,         "B25: a snapshot replaces what is newer")                                           \
     X(install_under_queue,   "B27: what waits to be applied is applied on top of a newer snapshot")              \
     X(snapshot_rows_lost,    "B28: rows of a snapshot are lost on the way and nobody counts them")               \

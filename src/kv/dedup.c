@@ -53,6 +53,13 @@ static struct session *session_of(struct kv *k, uint32_t shard, uint64_t client)
     return s;
 }
 
+void dedup_look(struct kv *k, const struct kv_request *q)
+{
+    struct rowkey key = row_session(q->shard, q->client);
+    if (!session_cached(k, q->shard, q->client))
+        overlay_get(&k->rows, rowkey_bytes(&key), &k->row);
+}
+
 static void session_changed(struct kv *k, struct session *s)
 {
     if (s->dirty)

@@ -1,6 +1,7 @@
 /* What goes by logged time: rows of values that were replaced, once nobody may be pinned to them, and sessions that
  * nobody used. What is due is collected by KV_CLOCK, a bounded amount per command; a queue row stays until its work
  * is done, so nothing is forgotten by a crash or a move. */
+#include "kv/cold.h"
 #include "kv/machine.h"
 
 #define BUDGET 256u                /* of one command, some milliseconds if its rows come from a disk; what is left is the next one's */
@@ -236,6 +237,82 @@ static void collect_shard(struct collector *c)
 }
 
 void expiry_find_due(struct kv *k, uint32_t shard) { find_due_from(k, shard, 0); }
+
+/* ---- beforehand ---- */
+
+static void look_session(struct kv *k, uint32_t shard, uint64_t client)
+{
+    dedup_look(k, &(struct kv_request){.shard = shard, .client = client});
+}
+
+static void look_stage(struct kv *k, uint32_t shard, uint64_t generation)
+{
+    struct rowkey row = row_stage(shard, generation);
+    overlay_get(&k->rows, rowkey_bytes(&row), &k->row);
+}
+
+/* Rows that are read before they go. To look for each of them first would take as long as to collect them: they are named. */
+static void look_rows(struct kv *k, uint32_t shard, const struct queue_item *i)
+{
+    struct rowkey from = row_generation(shard, i->generation), to = rowkey_end(from);
+    if (i->kind == QUEUE_CHUNK || i->kind == QUEUE_CUT)
+        from = row_data(shard, i->generation, i->chunk, UINT64_MAX);
+    if (i->kind == QUEUE_CHUNK)
+        to = row_data(shard, i->generation, (uint64_t)i->chunk + 1, UINT64_MAX);
+    k->rows.missed = true;
+    cold_add(k->rows.cold, rowkey_bytes(&from), rowkey_bytes(&to));
+}
+
+static void look_item(struct kv *k, uint32_t shard, const struct queue_item *i, bool values)
+{
+    switch (i->kind) {
+    case QUEUE_STAGE:
+        look_stage(k, shard, i->generation);
+        /* fall through */
+    case QUEUE_CHUNK:
+    case QUEUE_CUT:
+    case QUEUE_GENERATION:
+        if (values && !is_large(i))
+            look_rows(k, shard, i);
+        break;
+    case QUEUE_SESSION:
+        look_session(k, shard, i->generation);
+        break;
+    case QUEUE_HISTORY:
+    case QUEUE_VALUE:
+        break; /* they go unread */
+    }
+}
+
+/* And the first that is not due: how long nothing is to be done is seen by it. */
+static void look_shard(struct kv *k, uint32_t shard, uint64_t now_us, unsigned *budget, bool values)
+{
+    struct rowkey from = row_queue_at(shard, k->shards[shard].due_us), to = row_queue_at(shard, UINT64_MAX);
+    struct scan s;
+    struct queue_item i;
+    bool due = true;
+    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    while (due && *budget && scan_next(&s) && row_queue_item(s.key, &i)) {
+        due = i.due_us <= now_us;
+        if (due)
+            look_item(k, shard, &i, values);
+        --*budget;
+    }
+    scan_close(&s);
+}
+
+void expiry_look(struct kv *k, uint64_t time_us, bool values)
+{
+    unsigned budget = BUDGET;
+    time_us = MAX(time_us, k->time_us);
+    for (uint32_t i = 0; i < k->nshards && budget; i++) {
+        const struct shard *s = &k->shards[i];
+        if (s->state == KV_SERVING && !s->copying.epoch && time_us + s->offset_us >= s->due_us)
+            look_shard(k, i, time_us + s->offset_us, &budget, values);
+    }
+}
+
+/* ---- when it is time ---- */
 
 /* Only serving shards: a frozen one's clock stands (P9). And not while one is copied: what goes then would have to go at the
  * destination, too, and can go there as well later. */

@@ -224,6 +224,13 @@ MUST_USE enum rgkv_err kv_applied_row(struct table *t, struct buf *out);
 
 /* Serves a read, between runs. WRONG_GROUP, MOVING as reply->err. Data goes into `out`. The return value is the disk's. */
 MUST_USE enum rgkv_err kv_read(struct kv *k, const struct kv_request *q, struct buf *out, struct kv_reply *ret_r);
+/* Rows that only a disk has (cold.c). The first two read from memory alone. What they miss is added to `cold`, for kv_warm; then the same
+ * again: there may be more to miss, since one row tells of others. Hints: kv_apply and kv_read find everything, and wait for it. `asked`:
+ * how often rows were read for this command already. PENDING: *ret_r and out are as before. */
+bool kv_at_hand(struct kv *k, const struct kv_command *c, unsigned asked, struct buf *cold);
+MUST_USE enum rgkv_err kv_read_now(struct kv *k, const struct kv_request *q, struct buf *out, struct kv_reply *ret_r, struct buf *cold);
+void kv_warm(struct table *t, struct bytes cold);  /* reads them into the table's cache; on any thread */
+
 /* May this mutation be proposed? OK, WRONG_GROUP, MOVING, BUSY (outside the window, P12). Only an early answer: apply decides. */
 enum rgkv_err kv_may_propose(const struct kv *k, const struct kv_request *q);
 

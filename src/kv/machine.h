@@ -10,7 +10,7 @@
  *   intent.c   a rename to another shard: the source's side; land.c the target's
  *   expiry.c   what is collected by logged time
  *   shard.c    shards come and go; copy.c the record of what changes meanwhile; pull.c the holder's answers
- *   read.c     stat, get, list */
+ *   read.c     stat, get, list; cold.c which rows a command or a read would have to wait for */
 #ifndef RGKV_KV_MACHINE_H
 #define RGKV_KV_MACHINE_H
 
@@ -99,6 +99,7 @@ enum rgkv_err kv_take_read_error(struct kv *k);        /* it is then forgotten *
 /* May this be executed? OK; SESSION_OLD, SESSION_EXPIRED, BUSY. OK with ret_done filled in (it is untouched otherwise):
  * it was executed, and this is the recorded outcome. */
 enum rgkv_err dedup_admit(struct kv *k, const struct kv_request *q, struct session_result *ret_done);
+void dedup_look(struct kv *k, const struct kv_request *q); /* for the row that dedup_admit will read */
 uint64_t dedup_floor(struct kv *k, const struct kv_request *q); /* in force once the request is recorded */
 void dedup_record(struct kv *k, const struct kv_request *q, enum rgkv_err err, const struct kv_attr *a);
 void dedup_record_late(struct kv *k, const struct kv_request *q, enum rgkv_err err); /* of a request that may be given up since */
@@ -118,6 +119,8 @@ void expiry_cut(struct kv *k, uint32_t shard, uint64_t generation, uint32_t chun
 void expiry_stage(struct kv *k, uint32_t shard, uint64_t due_us, uint64_t generation);
 void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t version);
 void expiry_run(struct kv *k);                         /* collects what is due, boundedly */
+/* What that will read at the time `time_us` is looked for (k->rows.cold). `values`: rows that are collected are named, wherever they are. */
+void expiry_look(struct kv *k, uint64_t time_us, bool values);
 void expiry_find_due(struct kv *k, uint32_t shard);    /* sets due_us from the rows */
 
 /* ---- value.c ---- */

@@ -5,6 +5,7 @@
  * When it is full: more rows make a write rarer and what it costs a row smaller (a row that changed twice is written
  * once, and neighbours in order are found in the table's memory sooner), and the time that one write takes longer. */
 #include "base/mutant.h"
+#include "kv/cold.h"
 #include "kv/overlay.h"
 
 #ifndef OVERLAY_BLOCK_BYTES
@@ -159,12 +160,23 @@ static void note_error(struct overlay *o, enum rgkv_err err)
         o->err = err == RGKV_NO_SPACE ? RGKV_IO : err;
 }
 
+static bool is_cold(struct overlay *o, enum rgkv_err err, struct bytes from, struct bytes to)
+{
+    if (!o->cold || err != RGKV_PENDING)
+        return false;
+    o->missed = true;
+    cold_add(o->cold, from, to);
+    return true;
+}
+
 static bool table_row(struct overlay *o, struct bytes key, struct buf *out)
 {
     enum row_cached cached = row_cache_get(o->cache, key, out);
     if (cached != ROW_NOT_CACHED)
         return cached == ROW_CACHED;
-    enum rgkv_err err = table_get(o->table, NULL, key, out);
+    enum rgkv_err err = o->cold ? o->table->ops->get_now(o->table, key, out) : table_get(o->table, NULL, key, out);
+    if (is_cold(o, err, key, BYTES_EMPTY))
+        return false;
     note_error(o, err);
     if (!err)
         row_cache_put(o->cache, key, buf_bytes(out));
@@ -302,7 +314,7 @@ void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct byte
     *s = (struct scan){.overlay = o, .changes = o->changes, .next = overlay_place(o, from)};
     buf_put(&s->to, to);
     buf_put(&s->last, from);
-    s->iter = table_iter(o->table, NULL, from, buf_bytes(&s->to));
+    s->iter = o->cold ? o->table->ops->iter_now(o->table, from, buf_bytes(&s->to)) : table_iter(o->table, NULL, from, buf_bytes(&s->to));
     s->iter_has = o->table->ops->iter_next(s->iter);
 }
 
@@ -372,7 +384,9 @@ bool scan_next(struct scan *s)
 void scan_close(struct scan *s)
 {
     const struct table_ops *ops = s->overlay->table->ops;
-    note_error(s->overlay, ops->iter_error(s->iter));
+    enum rgkv_err err = ops->iter_error(s->iter);
+    if (!is_cold(s->overlay, err, buf_bytes(&s->last), buf_bytes(&s->to)))
+        note_error(s->overlay, err);
     ops->iter_free(s->iter);
     buf_release(&s->to);
     buf_release(&s->last);

@@ -4,7 +4,8 @@
  * empty.
  *
  * A disk's error does not stop a read here: it counts as "nothing there", is kept in `err` and must be looked at
- * before anything that was read is believed (kv_apply and kv_read do so at their end). A write for which the table has no
+ * before anything that was read is believed (kv_apply and kv_read do so at their end). So does, while `cold` is set, a row that only a
+ * disk has: it is noted there and counts as "nothing there", and `missed` says that what was read means nothing. A write for which the table has no
  * space changes nothing and may be tried again; after one that failed otherwise the overlay must not be used any more. */
 #ifndef RGKV_KV_OVERLAY_H
 #define RGKV_KV_OVERLAY_H
@@ -26,6 +27,8 @@ struct overlay {
     struct table *table;
     struct row_cache *cache;   /* of the table, kept up to date by the writes */
     enum rgkv_err err;
+    struct buf *cold;          /* not NULL: nothing waits for a disk. cold.c */
+    bool missed;
     unsigned n_rows, rows_room;
     struct overlay_row **rows; /* sorted by key; they lie in the blocks */
     unsigned n_ranges, ranges_room;

@@ -7,6 +7,8 @@
  * crash the table is exactly as after some earlier batch, no older than the last flush that ended. Every batch
  * carries the row `applied`, so table and log position always agree (P23).
  *
+ * Reads (get, iter) may come from any thread, also while another writes; what comes with _now and all writes from one only.
+ *
  * Errors: IO or DAMAGED from the disk; NO_SPACE when it is full. A failed read or write changes nothing. */
 #ifndef RGKV_KV_TABLE_H
 #define RGKV_KV_TABLE_H
@@ -46,6 +48,10 @@ struct table_ops {
     struct bytes (*iter_value)(const struct table_iter *i);
     enum rgkv_err (*iter_error)(const struct table_iter *i);
     void (*iter_free)(struct table_iter *i);
+    /* As get and iter of what is newest, but who asks must not wait long for a disk: PENDING (the iterator ends, with that error) where
+     * that could be so. */
+    enum rgkv_err (*get_now)(struct table *t, struct bytes key, struct buf *out);
+    struct table_iter *(*iter_now)(struct table *t, struct bytes from, struct bytes to);
     uint64_t (*range_bytes)(struct table *t, struct bytes from, struct bytes to); /* about what [from, to) takes on disk, gone rows too */
 };
 

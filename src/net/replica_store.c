@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "kv/kv.h"
 #include "net/clock.h"
 #include "net/disk.h"
 #include "net/replica_files.h"
@@ -35,7 +36,7 @@ struct job {
     struct store *store;
     const struct row *row;
     struct wal_batch batch;
-    uint64_t index, term;
+    uint64_t index, term, number;
     struct raft_fetch fetch;
     struct wal_range range;
     struct buf from, to;
@@ -85,6 +86,12 @@ static enum rgkv_err trim_work(struct job *j)
     return table_rocks_trim(j->store->files.table, buf_bytes(&j->from), buf_bytes(&j->to));
 }
 
+static enum rgkv_err warm_work(struct job *j)
+{
+    kv_warm(j->store->files.table, buf_bytes(&j->from));
+    return RGKV_OK;
+}
+
 static enum rgkv_err unlink_work(struct job *j)
 {
     wal_unlink(j->store->files.vfs, buf_bytes(&j->names));
@@ -129,6 +136,7 @@ static const struct row {
     {NODE_COMMIT, DISK_ORDERED, NODE_COMMITTED, commit_work},
     {NODE_FLUSH, DISK_BESIDE, NODE_FLUSHED, flush_work},
     {NODE_TRIM, DISK_BESIDE, NODE_TRIMMED, trim_work},
+    {NODE_WARM, DISK_BESIDE, NODE_WARMED, warm_work},
     {NODE_COMPACT, DISK_ORDERED, NODE_COMPACTED, compact_work},
     {NODE_READ_LOG, DISK_ORDERED, NODE_LOG_READ, read_work},
     {NODE_RESET_LOG, DISK_ORDERED, NODE_COMPACTED, reset_work},
@@ -162,7 +170,7 @@ static void tell(struct job *j)
     buf_put_u8(&j->why, 0);
     struct node_input in = {.kind = j->row->outcome, .replica = j->store->replica, .err = j->err,
                             .why = j->why.len > 1 ? (const char *)j->why.data : rgkv_err_sentence(j->err),
-                            .recovered = &j->recovered, .table = j->table, .fetch = &j->fetch, .range = &j->range, .disk_bytes = j->disk_bytes};
+                            .recovered = &j->recovered, .table = j->table, .fetch = &j->fetch, .range = &j->range, .number = j->number, .disk_bytes = j->disk_bytes};
     s->options.step(s->options.arg, &in);
 }
 
@@ -307,7 +315,7 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
         return false;
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
-    struct job job = {.row = row, .index = e->index, .term = e->term, .fetch = e->fetch, .from = e->from, .to = e->to};
+    struct job job = {.row = row, .index = e->index, .term = e->term, .number = e->number, .fetch = e->fetch, .from = e->from, .to = e->to};
     if (e->kind == NODE_COMMIT)
         job.batch = e->batch;
     t->dying |= e->kind == NODE_DELETE_REPLICA;

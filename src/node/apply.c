@@ -135,13 +135,19 @@ static void tell(struct node *n, struct replica *r, const struct answer *a)
         admin_applied(n, r, &a->waiter, &a->ctrl);
 }
 
-static enum rgkv_err apply_command(struct node *n, struct replica *r, const struct raft_entry *e, struct answer *a)
+/* Too much waits: the loop had better stand still than let more come. */
+static bool must_go_on(const struct replica *r) { return r->to_apply.bytes >= APPLY_QUEUE_BYTES_MAX; }
+
+/* PENDING: what it needs must be read first; it is not applied. `behind`: how many come after it. */
+static enum rgkv_err apply_command(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a)
 {
     enum rgkv_err err;
     arena_reset(&n->arena);
     if (r->kv) {
         struct kv_command c;
         err = kv_command_decode(blob_bytes(e->payload), &n->arena, &c);
+        if (!err && !must_go_on(r) && warm_entry(n, r, &c, e, behind))
+            return MUTANT(entry_passed_over) ? RGKV_OK : RGKV_PENDING;
         if (!err && moves_step(&c) && replica_is_leader(r))
             poll_changed(n); /* the controller waits to hear of it */
         return err ? err : kv_apply(r->kv, &c, buf_bytes(&r->applied_row), &a->kv);
@@ -151,12 +157,12 @@ static enum rgkv_err apply_command(struct node *n, struct replica *r, const stru
     return err ? err : ctrl_apply(r->ctrl, &c, &a->ctrl);
 }
 
-static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct raft_entry *e, struct answer *a)
+static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a)
 {
     switch (e->kind) {
     case RAFT_NOOP: break;
     case RAFT_COMMAND: {
-        enum rgkv_err err = apply_command(n, r, e, a);
+        enum rgkv_err err = apply_command(n, r, e, behind, a);
         if (err)
             return err;
         break;
@@ -221,15 +227,15 @@ void apply_tick(struct node *n, struct replica *r)
 }
 
 /* Whoever waits for an entry of the run is answered after its end. Returns how many were applied: less than all when the table
- * is full or the node has failed. */
-static unsigned apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count)
+ * is full, the next one's rows must be read first, or the node has failed. `behind`: how many more come after the run. */
+static unsigned apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count, unsigned behind)
 {
     struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
     unsigned n_answers = 0, done = 0;
     enum rgkv_err err = RGKV_OK;
     for (unsigned i = 0; i < count; i++) {
         struct answer outcome = {0};
-        err = apply_entry(n, r, &entries[i], &outcome);
+        err = apply_entry(n, r, &entries[i], count - i - 1 + behind, &outcome);
         if (err)
             break;
         done++;
@@ -241,7 +247,7 @@ static unsigned apply_run(struct node *n, struct replica *r, const struct raft_e
         }
     }
     r->apply_held = err == RGKV_NO_SPACE;
-    if (!err || r->apply_held)
+    if (!err || err == RGKV_PENDING || r->apply_held)
         err = finish(r);
     if (err)
         table_failed(n, r, err);
@@ -306,13 +312,14 @@ static void apply_queued(struct node *n, struct replica *r)
     struct apply_queue *q = &r->to_apply;
     unsigned count = turn_length(q, n->options.chunk_bytes ? n->options.chunk_bytes : APPLY_BYTES_MAX);
     if (count)
-        queue_drop(q, apply_run(n, r, q->entries + q->head, count));
+        queue_drop(q, apply_run(n, r, q->entries + q->head, count, q->n - count));
 }
 
 /* The loop does not stand still for a table whose disk is behind: heartbeats go out, votes and reads are answered. */
-static bool table_is_behind(const struct replica *r) { return r->to_apply.bytes < APPLY_QUEUE_BYTES_MAX && table_waits(r->table); }
+static bool table_is_behind(const struct replica *r) { return !must_go_on(r) && table_waits(r->table); }
+static bool is_cold(const struct replica *r) { return !must_go_on(r) && r->entry_waits; }
 
-static bool could_apply(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held; }
+static bool could_apply(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held && !is_cold(r); }
 bool apply_ready(const struct replica *r) { return could_apply(r) && !table_is_behind(r); }
 uint64_t apply_deadline_us(const struct node *n, const struct replica *r) { return could_apply(r) ? n->now_us + TABLE_AGAIN_US : UINT64_MAX; }
 
@@ -346,4 +353,5 @@ void apply_release(struct replica *r)
     queue_drop(&r->to_apply, r->to_apply.n);
     mem_free(r->to_apply.entries);
     mem_free(r->waiters);
+    warm_release(r);
 }

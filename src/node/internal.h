@@ -44,10 +44,19 @@ struct waiter {                /* somebody waits for the outcome of a proposed e
     uint64_t index, term;
     uint64_t conn, request_id;
 };
+#define WARM_ANY UINT64_MAX    /* whichever job ends next */
 struct read_wait {             /* a linearizable read: first its round, then its index (P24) */
     uint64_t read_id, index;   /* index 0: the round is not confirmed yet */
+    uint64_t waits;            /* for this job (warm.c); 0: for none */
+    unsigned asked;            /* so often it needed one */
     uint64_t conn, request_id;
     struct msg *request;       /* own copy */
+};
+enum warm_kind { WARM_ENTRIES, WARM_READS, WARM_KINDS };
+struct warming {
+    struct buf rows;           /* list for the next job, and its number: 0: nothing is in it */
+    uint64_t number;
+    unsigned under_way;        /* jobs */
 };
 struct held_frame {
     uint64_t member;
@@ -139,6 +148,10 @@ struct replica {
     uint64_t let_go_next_us;   /* not before then is looked at whether the old entries on the disk are still of use */
 
     struct apply_queue to_apply;
+    struct warming warm[WARM_KINDS];
+    uint64_t entry_waits;      /* the first one to be applied, for this job; 0: for none */
+    uint64_t asked_index;      /* of the entry that needed one last, … */
+    unsigned asked;            /* … so often */
     struct waiter *waiters;    /* ring, indexes ascending */
     unsigned waiters_head, waiters_n, waiters_cap;
     struct read_wait *reads;
@@ -196,6 +209,8 @@ struct node {
     unsigned n_replicas;
     uint32_t next_replica;
     uint64_t next_request;       /* ids of our own requests */
+    uint64_t next_warm;          /* numbers of jobs; warm.c */
+    unsigned warm_turn;
 
     struct founder *founder;     /* founding.c, while blank */
     /* poll.c */
@@ -336,6 +351,15 @@ uint64_t intents_deadline_us(const struct node *n, const struct replica *r);
 /* trim.c */
 void trim_tick(struct node *n, struct replica *r);
 void trim_done(struct node *n, struct replica *r, const struct node_input *i);
+
+/* warm.c: rows that only a disk has */
+/* Must the entry, its command decoded, wait to be applied? Then those of them that are known are read; of the `behind` ones after it too. */
+bool warm_entry(struct node *n, struct replica *r, const struct kv_command *c, const struct raft_entry *e, unsigned behind);
+/* As kv_read, into n->scratch. PENDING: rows are being read, and then it is the read's turn again. */
+enum rgkv_err warm_read(struct node *n, struct replica *r, struct read_wait *q, struct kv_reply *ret_reply);
+void warm_start(struct node *n);               /* what was asked for since, as far as there may be more jobs */
+void warm_done(struct node *n, struct replica *r, uint64_t number);
+void warm_release(struct replica *r);
 
 /* transfer.c */
 void transfer_start(struct node *n, struct replica *r, uint64_t peer);

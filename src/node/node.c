@@ -486,6 +486,7 @@ static void dispatch(struct node *n, const struct node_input *i)
     case NODE_COMMITTED: replica_committed(n, r, i); break;
     case NODE_FLUSHED: replica_flushed(n, r, i->err); break;
     case NODE_TRIMMED: trim_done(n, r, i); break;
+    case NODE_WARMED: warm_done(n, r, i->number); break;
     case NODE_COMPACTED:
         /* A full disk has deleted nothing: the log is longer than it need be until the next time. But a reset must be done. */
         if (i->err && (i->err != RGKV_NO_SPACE || r->resetting))
@@ -557,6 +558,7 @@ bool node_collect(struct node *n)
     /* Applying may wake others (a controller's view changes what a group must do), so go round until it is quiet. */
     while (collect_dirty(n))
         ;
+    warm_start(n);
     n->replied_bytes = 0;
     return !n->failed && something_left(n);
 }

@@ -8,14 +8,14 @@
  * The node decides; the outside owns files, tables, sockets and time. For each replica (a small number, never used twice
  * in one run) the outside keeps a write-ahead log and a table; the node works on the table directly (it is memory or a local
  * database) and says by effects when log and table must be written, flushed, replaced. Disk effects of one replica are done in the
- * order they were given, except NODE_FLUSH and NODE_TRIM, which may run beside the others.
+ * order they were given, except NODE_FLUSH, NODE_TRIM and NODE_WARM, which may run beside the others.
  *
  * Frames: NODE_SEND and NODE_REPLY carry whole encoded frames, one after the other. Sending is best effort: a frame to an
  * address that cannot be reached is dropped by the outside (which reconnects with back-off). Replies to NODE_SEND's
  * requests come back as NODE_RECEIVED.
  *
  * Layout of the folder: node.c (dispatch), replica.c (a replica's life), pipeline.c (its log's batches), apply.c (committed
- * entries into the machine), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
+ * entries into the machine), warm.c (what only a disk has), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
  * report), moves.c (what a view makes a group do; pulls), transfer.c (raft snapshots), members.c (who is in a
  * group), admin.c (the controller's leader), handover.c (who leads), out.c (frames by destination). */
 #ifndef RGKV_NODE_NODE_H
@@ -59,6 +59,7 @@ enum node_input_kind {
                                  outside keeps it and tries again by itself (told once for each such batch) */
     NODE_FLUSHED,             /* replica, err */
     NODE_TRIMMED,             /* replica, err */
+    NODE_WARMED,              /* replica, number */
     NODE_COMPACTED,           /* replica, err, disk_bytes */
     NODE_LOG_READ,            /* replica, err, why, fetch, range (borrowed) */
     NODE_SNAPSHOT_OPENED,     /* replica, err, table: a blank one beside the real one */
@@ -83,6 +84,7 @@ struct node_input {
     const struct raft_fetch *fetch;
     const struct wal_range *range;
     struct table *table;
+    uint64_t number;
     uint64_t disk_bytes, disk_free, disk_total, memory_bytes, stall_us;
     const struct ctrl_report_metric *metrics;
     unsigned n_metrics;       /* at most NODE_METRICS_MAX */
@@ -96,6 +98,7 @@ enum node_effect_kind {
     NODE_COMMIT,              /* replica, batch: taken, wal_batch_release it after wal_commit */
     NODE_FLUSH,               /* replica: make the table durable */
     NODE_TRIM,                /* replica, from, to (taken): give the space of rows back that are gone from this range of the table */
+    NODE_WARM,                /* replica, number, from (taken): kv_warm of this list. That it takes long holds up only who waits for it */
     NODE_COMPACT,             /* replica, index: wal_compact */
     NODE_READ_LOG,            /* replica, fetch: wal_read */
     NODE_RESET_LOG,           /* replica, index, term: wal_reset; answered by NODE_COMPACTED (P23, at start) */
@@ -120,7 +123,8 @@ struct node_effect {
     struct wal_batch batch;   /* COMMIT: the outside's from here on */
     struct raft_fetch fetch;
     uint64_t index, term;
-    struct buf from, to;      /* TRIM: the outside's from here on */
+    uint64_t number;          /* WARM: comes back */
+    struct buf from, to;      /* TRIM, WARM: the outside's from here on */
     const char *why;
 };
 

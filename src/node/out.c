@@ -131,11 +131,19 @@ void out_turn(struct out *o)
     }
 }
 
+/* What would have been the outside's. */
+static void effect_release(struct node_effect *e)
+{
+    if (e->kind == NODE_COMMIT)
+        wal_batch_release(&e->batch);
+    buf_release(&e->from);
+    buf_release(&e->to);
+}
+
 void out_release(struct out *o)
 {
     for (; o->effects_given < o->n_effects; o->effects_given++)
-        if (o->effects[o->effects_given].kind == NODE_COMMIT)
-            wal_batch_release(&o->effects[o->effects_given].batch);
+        effect_release(&o->effects[o->effects_given]);
     for (unsigned i = 0; i < o->cap; i++)
         buf_release(&o->bufs[i].frames);
     for (unsigned i = 0; i < o->n_texts; i++)

@@ -145,20 +145,24 @@ static void read_refused(struct node *n, struct replica *r, const struct read_wa
     }
 }
 
-static void serve_one(struct node *n, struct replica *r, const struct read_wait *w)
+/* False: not yet. */
+static bool serve_one(struct node *n, struct replica *r, struct read_wait *w)
 {
     if (r->ctrl) {
         admin_serve_read(n, r, w);
-        return;
+        return true;
     }
     struct msg m = {.kind = MSG_KV_REPLY};
     buf_clear(&n->scratch);
-    enum rgkv_err err = kv_read(r->kv, &w->request->kv_request.request, &n->scratch, &m.kv_reply);
+    enum rgkv_err err = warm_read(n, r, w, &m.kv_reply);
+    if (err == RGKV_PENDING)
+        return false;
     if (err) {
         node_event(n, "group %llu: a read failed: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
         m.kv_reply = (struct kv_reply){.err = err};
     }
     node_reply(n, w->conn, w->request_id, &m);
+    return true;
 }
 
 /* Waiting reads stand in the order of their ids. */
@@ -200,7 +204,7 @@ static bool is_full(const struct node *n, uint64_t conn)
 /* One request of a hundred bytes may ask for a megabyte: nobody gets more at once than is written at once. */
 static bool must_wait(const struct node *n, struct replica *r, const struct read_wait *w)
 {
-    if (w->index == 0 || (w->index > r->applied && !MUTANT(read_unapplied)))
+    if (w->index == 0 || w->waits || (w->index > r->applied && !MUTANT(read_unapplied)))
         return true;
     bool later = n->replied_bytes >= TURN_BYTES_MAX;
     r->reads_left |= later;
@@ -216,13 +220,10 @@ void serve_reads(struct node *n, struct replica *r)
     /* A served read may make nobody read again here, so the array does not grow while we walk. */
     for (unsigned i = 0; i < r->n_reads; i++) {
         struct read_wait *w = &r->reads[i];
-        if (must_wait(n, r, w)) {
+        if (must_wait(n, r, w) || (w->conn && !serve_one(n, r, w)))
             r->reads[kept++] = *w;
-            continue;
-        }
-        if (w->conn)
-            serve_one(n, r, w);
-        mem_free(w->request);
+        else
+            mem_free(w->request);
     }
     r->n_reads = kept;
 }

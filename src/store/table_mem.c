@@ -29,6 +29,7 @@ struct table_mem {
     struct node *root, *flushed;
     uint64_t bytes, flushed_bytes;
     bool refuse, hold;
+    unsigned cold, asked_now; /* every so many of these has to wait; 0: none */
 };
 
 struct table_iter {
@@ -37,6 +38,8 @@ struct table_iter {
     size_t n, cap;
     const struct node *at;
     struct buf to;
+    struct table_mem *now;    /* it may not wait … */
+    bool cold;                /* … and would have to */
 };
 
 static struct row *row_new(struct bytes key, struct bytes value)
@@ -298,12 +301,15 @@ static struct table_iter *mem_iter(struct table *t, const struct table_snapshot 
     return i;
 }
 
+static bool is_cold(struct table_mem *t) { return t->cold && ++t->asked_now % t->cold == 0; }
+
 static bool mem_iter_next(struct table_iter *i)
 {
     if (i->at)
         iter_push_left(i, i->at->right);
     i->at = i->n ? i->path[--i->n] : NULL;
-    if (i->at && i->to.len && bytes_cmp(row_key(i->at->row), buf_bytes(&i->to)) >= 0) {
+    i->cold = i->cold || (i->now && is_cold(i->now));
+    if (i->cold || (i->at && i->to.len && bytes_cmp(row_key(i->at->row), buf_bytes(&i->to)) >= 0)) {
         i->at = NULL;
         i->n = 0;
     }
@@ -312,7 +318,7 @@ static bool mem_iter_next(struct table_iter *i)
 
 static struct bytes mem_iter_key(const struct table_iter *i) { return row_key(i->at->row); }
 static struct bytes mem_iter_value(const struct table_iter *i) { return row_value(i->at->row); }
-static enum rgkv_err mem_iter_error(const struct table_iter *i) { return RGKV_OK; }
+static enum rgkv_err mem_iter_error(const struct table_iter *i) { return i->cold ? RGKV_PENDING : RGKV_OK; }
 
 static void mem_iter_free(struct table_iter *i)
 {
@@ -322,6 +328,18 @@ static void mem_iter_free(struct table_iter *i)
     buf_release(&i->to);
     mem_free(i->path);
     mem_free(i);
+}
+
+static enum rgkv_err mem_get_now(struct table *t, struct bytes key, struct buf *out)
+{
+    return is_cold(of(t)) ? RGKV_PENDING : mem_get(t, NULL, key, out);
+}
+
+static struct table_iter *mem_iter_now(struct table *t, struct bytes from, struct bytes to)
+{
+    struct table_iter *i = mem_iter(t, NULL, from, to);
+    i->now = of(t);
+    return i;
 }
 
 /* A bound is enough; so the simulator sees trims that help nothing, too. */
@@ -340,6 +358,8 @@ static const struct table_ops mem_ops = {
     .iter_value = mem_iter_value,
     .iter_error = mem_iter_error,
     .iter_free = mem_iter_free,
+    .get_now = mem_get_now,
+    .iter_now = mem_iter_now,
     .range_bytes = mem_range_bytes,
 };
 
@@ -368,3 +388,4 @@ void table_mem_crash(struct table *t)
 
 void table_mem_refuse(struct table *t, bool refuse) { of(t)->refuse = refuse; }
 void table_mem_hold(struct table *t, bool hold) { of(t)->hold = hold; }
+void table_mem_cold(struct table *t, unsigned every) { of(t)->cold = every; }

@@ -10,5 +10,6 @@ void table_mem_flush(struct table *t);   /* now durable: what a crash goes back 
 void table_mem_crash(struct table *t);   /* back to the last flush; snapshots and iterators must be freed before */
 void table_mem_refuse(struct table *t, bool refuse); /* as on a full disk: a write is NO_SPACE */
 void table_mem_hold(struct table *t, bool hold);     /* as on a slow disk: a write would wait */
+void table_mem_cold(struct table *t, unsigned every); /* every so many reads that are not to wait would have to; 0: none */
 
 #endif

@@ -23,6 +23,7 @@
 #include <rocksdb/c.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -41,6 +42,7 @@
 #define COMPACTION_NICE 10 /* on top of the process's: a tenth of the loop's weight, seven times the lowest */
 #define WRITE_BUFFER_BLOOM 0.05 /* of the buffer's size */
 #define BLOOM_BITS_PER_KEY 10
+#define FROM_CACHE 1 /* ReadTier::kBlockCacheTier of rocksdb/options.h; the C API has no name for it */
 #define BLOCK_BYTES 8192u
 #define CHECKSUM_XXH3 4 /* ChecksumType::kXXH3 of rocksdb/table.h; the C API has no name for it */
 
@@ -48,6 +50,7 @@ struct table_rocks_shared {
     rocksdb_cache_t *cache;
     rocksdb_env_t *env;
     uint64_t write_buffer_bytes;
+    struct patience patience;    /* of the one thread that asks for what it can have now; the disk is the same for all */
     pthread_mutex_t lock;        /* tables are opened and closed on any threads */
     struct table_rocks *tables;  /* open ones */
 };
@@ -58,7 +61,7 @@ struct table_rocks {
     struct table_rocks *prev, *next;
     rocksdb_t *db;
     rocksdb_options_t *options;
-    rocksdb_readoptions_t *read;
+    rocksdb_readoptions_t *read, *read_now;
     rocksdb_writeoptions_t *write;
     rocksdb_writebatch_t *batch; /* reused: write is called by one thread at a time */
     bool waits;                  /* as asked last */
@@ -77,6 +80,8 @@ struct table_iter {
     rocksdb_readoptions_t *read;
     struct buf from, to;   /* RocksDB keeps pointers to the bounds */
     bool started;
+    struct patience *patience; /* NULL: it may wait */
+    bool from_cache, impatient; /* it reads no files; it has ended because of that */
 };
 
 static bool starts(const char *text, const char *words) { return strncmp(text, words, strlen(words)) == 0; }
@@ -85,6 +90,8 @@ static enum rgkv_err error_of(const char *text)
 {
     if (strstr(text, "No space left") || strstr(text, "NoSpace") || strstr(text, "Disk quota"))
         return RGKV_NO_SPACE;
+    if (starts(text, "Result incomplete"))
+        return RGKV_PENDING;
     if (starts(text, "Corruption"))
         return RGKV_DAMAGED;
     if (starts(text, "IO error: While lock file") || starts(text, "IO error: lock "))
@@ -152,6 +159,8 @@ void table_rocks_shared_free(struct table_rocks_shared *s)
     mem_free(s);
 }
 
+struct patience *table_rocks_patience(struct table_rocks_shared *s) { return &s->patience; }
+
 static void set_blocks(rocksdb_options_t *o, const struct table_rocks_shared *s)
 {
     rocksdb_block_based_table_options_t *b = rocksdb_block_based_options_create();
@@ -203,10 +212,10 @@ static rocksdb_writeoptions_t *write_options_new(void)
     return w;
 }
 
-static enum rgkv_err rocks_get(struct table *t, const struct table_snapshot *s, struct bytes key, struct buf *out)
+static enum rgkv_err get(struct table *t, const rocksdb_readoptions_t *read, struct bytes key, struct buf *out)
 {
     char *text = NULL;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(of(t)->db, s ? s->read : of(t)->read, (const char *)key.data, key.len, &text);
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(of(t)->db, read, (const char *)key.data, key.len, &text);
     if (text)
         return failed(text, NULL);
     if (!slice)
@@ -216,6 +225,29 @@ static enum rgkv_err rocks_get(struct table *t, const struct table_snapshot *s, 
     buf_put(out, bytes_of(value, len));
     rocksdb_pinnableslice_destroy(slice);
     return RGKV_OK;
+}
+
+static enum rgkv_err rocks_get(struct table *t, const struct table_snapshot *s, struct bytes key, struct buf *out)
+{
+    return get(t, s ? s->read : of(t)->read, key, out);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static enum rgkv_err rocks_get_now(struct table *t, struct bytes key, struct buf *out)
+{
+    struct patience *p = &of(t)->shared->patience;
+    uint64_t begun_us = now_us();
+    if (!patience_left(p, begun_us))
+        return get(t, of(t)->read_now, key, out);
+    enum rgkv_err err = get(t, of(t)->read, key, out);
+    patience_spend(p, now_us() - begun_us);
+    return err;
 }
 
 static void batch_add(rocksdb_writebatch_t *b, const struct table_change *c)
@@ -316,24 +348,42 @@ static void read_once(rocksdb_readoptions_t *read)
     rocksdb_readoptions_set_readahead_size(read, READ_ONCE_BYTES);
 }
 
-static struct table_iter *rocks_iter(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)
+/* The iterator is to be made with i->read. */
+static struct table_iter *iter_new(struct bytes from, struct bytes to)
 {
     struct table_iter *i = mem_zalloc(sizeof(*i));
     i->read = rocksdb_readoptions_create();
     buf_put(&i->from, from);
     buf_put(&i->to, to);
-    if (s)
-        rocksdb_readoptions_set_snapshot(i->read, s->snapshot);
     if (to.len)
         rocksdb_readoptions_set_iterate_upper_bound(i->read, (const char *)i->to.data, i->to.len);
+    return i;
+}
+
+static struct table_iter *rocks_iter(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)
+{
+    struct table_iter *i = iter_new(from, to);
+    if (s)
+        rocksdb_readoptions_set_snapshot(i->read, s->snapshot);
     if (!from.len && !to.len)
         read_once(i->read);
     i->iter = rocksdb_create_iterator(of(t)->db, i->read);
     return i;
 }
 
+static struct table_iter *rocks_iter_now(struct table *t, struct bytes from, struct bytes to)
+{
+    struct table_iter *i = iter_new(from, to);
+    i->patience = &of(t)->shared->patience;
+    i->from_cache = !patience_left(i->patience, now_us());
+    if (i->from_cache)
+        rocksdb_readoptions_set_read_tier(i->read, FROM_CACHE);
+    i->iter = rocksdb_create_iterator(of(t)->db, i->read);
+    return i;
+}
+
 /* Seeking is left to the first step, so that making an iterator reads nothing. */
-static bool rocks_iter_next(struct table_iter *i)
+static bool iter_step(struct table_iter *i)
 {
     if (!i->started)
         rocksdb_iter_seek(i->iter, (const char *)i->from.data, i->from.len);
@@ -341,6 +391,18 @@ static bool rocks_iter_next(struct table_iter *i)
         rocksdb_iter_next(i->iter);
     i->started = true;
     return rocksdb_iter_valid(i->iter);
+}
+
+/* One that may not wait ends where the patience does. */
+static bool rocks_iter_next(struct table_iter *i)
+{
+    if (!i->patience)
+        return iter_step(i);
+    uint64_t begun_us = now_us();
+    i->impatient |= !patience_left(i->patience, begun_us) && !i->from_cache;
+    bool there = !i->impatient && iter_step(i);
+    patience_spend(i->patience, now_us() - begun_us);
+    return there;
 }
 
 static struct bytes rocks_iter_key(const struct table_iter *i)
@@ -360,6 +422,8 @@ static struct bytes rocks_iter_value(const struct table_iter *i)
 static enum rgkv_err rocks_iter_error(const struct table_iter *i)
 {
     char *text = NULL;
+    if (i->impatient)
+        return RGKV_PENDING;
     rocksdb_iter_get_error(i->iter, &text);
     return failed(text, NULL);
 }
@@ -422,6 +486,7 @@ static void rocks_free(struct table *table)
     rocksdb_writebatch_destroy(t->batch);
     rocksdb_writeoptions_destroy(t->write);
     rocksdb_readoptions_destroy(t->read);
+    rocksdb_readoptions_destroy(t->read_now);
     rocksdb_options_destroy(t->options);
     mem_free(t);
 }
@@ -439,6 +504,8 @@ static const struct table_ops rocks_ops = {
     .iter_value = rocks_iter_value,
     .iter_error = rocks_iter_error,
     .iter_free = rocks_iter_free,
+    .get_now = rocks_get_now,
+    .iter_now = rocks_iter_now,
     .range_bytes = rocks_range_bytes,
 };
 
@@ -450,6 +517,8 @@ enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *share
     t->shared = shared;
     t->options = options_new(shared);
     t->read = rocksdb_readoptions_create();
+    t->read_now = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_read_tier(t->read_now, FROM_CACHE);
     t->write = write_options_new();
     t->batch = rocksdb_writebatch_create();
     t->db = rocksdb_open(t->options, dir, &text);

@@ -9,11 +9,14 @@
 #define RGKV_STORE_TABLE_ROCKS_H
 
 #include "kv/table.h"
+#include "store/patience.h"
 
 struct table_rocks_shared;  /* cache, write buffer manager, background threads */
 
 struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes);
 void table_rocks_shared_free(struct table_rocks_shared *s);
+/* How long whoever asks for what can be had now may still wait: until then a file is read for him. */
+struct patience *table_rocks_patience(struct table_rocks_shared *s);
 /* Opens or creates; whoever names `dir` syncs the directory that it is in. `why` gets RocksDB's own words on failure (DAMAGED, IO, CONFLICT, NO_SPACE). */
 MUST_USE enum rgkv_err table_rocks_open(const char *dir, struct table_rocks_shared *shared, struct table **ret_t, struct buf *why);
 /* Makes everything written before the call durable. Blocks; may run on a pool thread while the loop reads and writes. */

@@ -32,7 +32,24 @@ static struct sim_stored *stored_free_place(struct sim_machine *m)
     return &m->stored[m->n_stored++];
 }
 
-static struct sim_stored *stored_open(struct sim_machine *m, const struct node_effect *e)
+/* How many reads of a table that may not wait would have to: of some machines none, of some all, of some a few. It comes from the seed, but not
+ * from what the seed draws. */
+static unsigned coldness(const struct sim *s, const struct sim_machine *m)
+{
+    const uint64_t of[] = {s->seed, m->index};
+    uint64_t h = hash64_seeded(bytes_of(of, sizeof(of)), 1);
+    return h % 2 ? 0 : 1 + (unsigned)(h / 2 % 20);
+}
+
+static struct table *table_new(const struct sim *s, const struct sim_machine *m)
+{
+    struct table *t = table_mem_new();
+    table_mem_hold(t, m->tables_behind);
+    table_mem_cold(t, coldness(s, m));
+    return t;
+}
+
+static struct sim_stored *stored_open(const struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
     const struct manifest_replica *d = e->descriptor;
     struct sim_stored *st = NULL;
@@ -44,7 +61,7 @@ static struct sim_stored *stored_open(struct sim_machine *m, const struct node_e
         *st = (struct sim_stored){.gid = d->gid, .incarnation = d->incarnation, .member = d->member, .in_flight = UINT64_MAX};
     }
     if (!st->table)
-        st->table = table_mem_new();
+        st->table = table_new(s, m);
     table_mem_hold(st->table, m->tables_behind);
     st->replica = e->replica;
     st->blank = d->blank;
@@ -167,12 +184,24 @@ static void trim(struct sim *s, struct sim_machine *m, const struct node_effect 
     sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_TRIMMED, .who = m->index, .boot = m->boot, .replica = e->replica});
 }
 
+/* The table is in memory: what takes time is to say so. */
+static void warm(struct sim *s, struct sim_machine *m, const struct node_effect *e)
+{
+    struct buf list = e->from;
+    kv_warm(disk_stored(m, e->replica)->table, buf_bytes(&list));
+    buf_release(&list);
+    s->counts.warmed++;
+    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_WARMED, .who = m->index, .boot = m->boot, .replica = e->replica,
+                                                  .from = (unsigned)e->number});
+}
+
 bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
     switch (e->kind) {
-    case NODE_OPEN_REPLICA: job_add(s, m, stored_open(m, e), e); return true;
+    case NODE_OPEN_REPLICA: job_add(s, m, stored_open(s, m, e), e); return true;
     case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
     case NODE_TRIM: trim(s, m, e); return true;
+    case NODE_WARM: warm(s, m, e); return true;
     case NODE_RESET_LOG: /* the table went ahead of its log: what it holds is durable without the log */
         durable_reset(&disk_stored(m, e->replica)->durable, e->index);
         job_add(s, m, disk_stored(m, e->replica), e);
@@ -286,8 +315,7 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
     case NODE_SNAPSHOT_OPEN:
         in->kind = NODE_SNAPSHOT_OPENED;
         table_free(st->table_new);
-        in->table = st->table_new = table_mem_new();
-        table_mem_hold(in->table, m->tables_behind);
+        in->table = st->table_new = table_new(s, m);
         break;
     case NODE_SNAPSHOT_INSTALL:
         in->kind = NODE_SNAPSHOT_INSTALLED;
@@ -346,6 +374,10 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
         struct sim_stored *trimmed = disk_stored(m, e->replica);
         if (trimmed && trimmed->table) /* else it was deleted, which the daemon does after the trim */
             machine_step(s, m, &(struct node_input){.kind = NODE_TRIMMED, .replica = e->replica});
+        return;
+    }
+    if (e->kind == SIM_WARMED) {
+        machine_step(s, m, &(struct node_input){.kind = NODE_WARMED, .replica = e->replica, .number = e->from});
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);

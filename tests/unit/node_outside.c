@@ -73,6 +73,13 @@ static void carry_out(struct outside *w, struct node_effect *e)
         buf_release(&e->from);
         buf_release(&e->to);
         break;
+    case NODE_WARM:
+        kv_warm(w->tables[e->replica - 1], buf_bytes(&e->from));
+        buf_release(&e->from);
+        w->warm = e->number;
+        if (!w->reads_hang)
+            step(w, (struct node_input){.kind = NODE_WARMED, .replica = e->replica, .number = e->number});
+        break;
     case NODE_FAILED: w->failed = true; break;
     default: break;
     }

@@ -19,7 +19,8 @@ struct outside {
     struct node *n;
     struct manifest manifest;
     struct table *tables[8];
-    bool hangs;                /* the disk of the logs */
+    bool hangs, reads_hang;    /* the disk of the logs; of what is read beside the loop */
+    uint64_t warm;             /* number of the last such job */
     unsigned n_tables;
     uint64_t now_us;
     unsigned asked[NODE_STOPPED + 1];

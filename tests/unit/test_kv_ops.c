@@ -1,4 +1,5 @@
 /* What each command does, and what it refuses. */
+#include "kv/cold.h"
 #include "tests/unit/kv_help.h"
 
 static void a_put_is_read_back_with_its_attributes(void **state)
@@ -716,6 +717,65 @@ static void a_value_that_one_put_made_is_read_by_the_keys_of_its_rows(void **sta
     rig_free(r);
 }
 
+static bool clock_at_hand(struct rig *r, unsigned asked, struct buf *cold)
+{
+    return kv_at_hand(r->kv, &(struct kv_command){.kind = KV_CLOCK, .time_us = r->time_us}, asked, cold);
+}
+
+static void of_what_is_collected_only_a_value_that_was_changed_is_named(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct buf cold = {0};
+    put_chunk(r, "f");
+    put_chunk(r, "f");
+    rig_save(r);
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_true(clock_at_hand(r, 0, &cold));
+    append(r, "f", bytes_str("x"));
+    put_chunk(r, "f");
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_false(clock_at_hand(r, 0, &cold));
+    struct reader in = reader_of(buf_bytes(&cold));
+    struct bytes from, to;
+    assert_true(cold_next(&in, &from, &to) && from.data[2] == 'd' && to.len);
+    assert_false(cold_next(&in, &from, &to));
+    assert_true(clock_at_hand(r, 1, &cold)); /* and who had that read is not told again */
+    clock_to(r, r->time_us);
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 1);
+    buf_release(&cold);
+    rig_free(r);
+}
+
+static void what_only_a_disk_has_is_named_and_nothing_is_changed(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct buf cold = {0}, out = {0};
+    struct kv_reply reply;
+    put(r, "f", "value");
+    rig_save(r);
+    rig_reopen(r);
+    uint64_t before = checksum(r);
+    rig_reopen(r);
+    table_mem_cold(r->table, 1);
+    struct kv_request get = ask(KV_GET, "f");
+    get.length = 5;
+    assert_int_equal(kv_read_now(r->kv, &get, &out, &reply, &cold), RGKV_PENDING);
+    assert_true(cold.len && out.len == 0);
+    buf_clear(&cold);
+    struct kv_command c = {.kind = KV_REQUEST, .request = ask(KV_PUT, "f")};
+    assert_false(kv_at_hand(r->kv, &c, 0, &cold));
+    assert_true(cold.len);
+    kv_warm(r->table, buf_bytes(&cold));
+    table_mem_cold(r->table, 0);
+    assert_true(kv_at_hand(r->kv, &c, 1, &cold));
+    assert_int_equal(kv_read_now(r->kv, &get, &out, &reply, &cold), RGKV_OK);
+    assert_true(bytes_eq(reply.data, bytes_str("value")));
+    assert_true(before == checksum(r));
+    buf_release(&cold);
+    buf_release(&out);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -754,6 +814,8 @@ int main(void)
         cmocka_unit_test(one_command_collects_a_bounded_amount_of_what_was_replaced),
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
         cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
+        cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
+        cmocka_unit_test(what_only_a_disk_has_is_named_and_nothing_is_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

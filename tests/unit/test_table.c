@@ -209,6 +209,73 @@ static void an_iterator_does_not_see_what_is_written_while_it_goes(void **state)
     t->ops->iter_free(i);
 }
 
+/* ---- what can be had now ---- */
+
+static enum rgkv_err get_now(struct table *t, const char *key)
+{
+    struct buf b = {0};
+    enum rgkv_err err = t->ops->get_now(t, bytes_str(key), &b);
+    buf_release(&b);
+    return err;
+}
+
+static unsigned rows_now(struct table *t, const char *from, const char *to, enum rgkv_err *ret_err)
+{
+    struct table_iter *i = t->ops->iter_now(t, bytes_str(from), bytes_str(to));
+    unsigned n = 0;
+    while (t->ops->iter_next(i))
+        n++;
+    *ret_err = t->ops->iter_error(i);
+    t->ops->iter_free(i);
+    return n;
+}
+
+static void who_has_no_patience_is_given_what_is_in_memory_and_told_of_the_rest(void **state)
+{
+    struct table_rocks_shared *own = table_rocks_shared_new(8u << 20);
+    struct patience *p = table_rocks_patience(own);
+    struct table *t = NULL;
+    const char *dir = in_store_dir("patience");
+    enum rgkv_err err;
+    for (unsigned run = 0; run < 2; run++) {
+        assert_int_equal(table_rocks_open(dir, own, &t, NULL), RGKV_OK);
+        if (run == 0) {
+            put(t, "a", "1");
+            put(t, "b", "2");
+            assert_int_equal(table_rocks_flush(t), RGKV_OK);
+            table_free(t);
+        }
+    }
+    put(t, "m", "3");
+    *p = (struct patience){.waited_us = UINT64_MAX}; /* for ever */
+    assert_int_equal(get_now(t, "m"), RGKV_OK);
+    assert_int_equal(get_now(t, "a"), RGKV_PENDING);
+    assert_int_equal(rows_now(t, "a", "c", &err), 0);
+    assert_int_equal(err, RGKV_PENDING);
+    assert_range(t, NULL, "a", "c", "a=1,b=2,"); /* reads it into the cache */
+    assert_int_equal(get_now(t, "a"), RGKV_OK);
+    assert_int_equal(rows_now(t, "a", "c", &err), 2);
+    assert_int_equal(err, RGKV_OK);
+    assert_int_equal(get_now(t, "nothing"), RGKV_NOT_FOUND);
+    table_free(t);
+    table_rocks_shared_free(own);
+}
+
+static void patience_ends_with_slow_reads_and_comes_back_with_time(void **state)
+{
+    struct patience p = {0};
+    for (unsigned i = 0; i < 1000; i++)
+        patience_spend(&p, PATIENCE_FREE_US);
+    assert_true(patience_left(&p, 1000000));
+    patience_spend(&p, PATIENCE_US);
+    assert_false(patience_left(&p, 1000000));
+    assert_true(patience_left(&p, 1000000 + PATIENCE_REGAIN));
+    for (unsigned i = 0; i < 1000; i++)
+        patience_spend(&p, 1000000);
+    assert_false(patience_left(&p, 1500000));
+    assert_true(patience_left(&p, 2500000)); /* a disk that hung is tried again */
+}
+
 /* Both tables, the same random changes */
 
 struct pair {
@@ -466,6 +533,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_was_flushed_survives_a_kill_of_the_process),
         cmocka_unit_test(a_clean_end_keeps_everything),
         cmocka_unit_test(a_table_in_use_is_a_conflict),
+        cmocka_unit_test(who_has_no_patience_is_given_what_is_in_memory_and_told_of_the_rest),
+        cmocka_unit_test(patience_ends_with_slow_reads_and_comes_back_with_time),
         cmocka_unit_test(damage_of_a_table_is_reported),
         cmocka_unit_test(compactions_yield_to_the_loop_and_keep_their_share_beside_others_work),
     };
