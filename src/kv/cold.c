@@ -136,9 +136,10 @@ static void look_request(struct kv *k, const struct kv_request *q)
 }
 
 /* Between these nothing waits for a disk. */
-static void look_begin(struct kv *k, struct buf *cold)
+static void look_begin(struct kv *k, enum table_wait wait, struct buf *cold)
 {
     k->rows.cold = cold;
+    k->rows.wait = wait;
     k->rows.missed = false;
 }
 
@@ -149,11 +150,12 @@ static bool look_end(struct kv *k)
     return !k->rows.missed;
 }
 
-/* What a look met is met again by whoever reads for good. */
+/* For a command nothing is waited for: they come in a row, whose rows are read together, and most of what they want is in memory. An
+ * error that a look met is met again by whoever reads for good. */
 bool kv_at_hand(struct kv *k, const struct kv_command *c, unsigned asked, struct buf *cold)
 {
     enum rgkv_err before = k->rows.err;
-    look_begin(k, cold);
+    look_begin(k, TABLE_WAIT_NEVER, cold);
     if (c->kind == KV_REQUEST)
         look_request(k, &c->request);
     else if (c->kind == KV_CLOCK)
@@ -165,7 +167,7 @@ bool kv_at_hand(struct kv *k, const struct kv_command *c, unsigned asked, struct
 enum rgkv_err kv_read_now(struct kv *k, const struct kv_request *q, struct buf *out, struct kv_reply *ret_r, struct buf *cold)
 {
     size_t before = out->len;
-    look_begin(k, cold);
+    look_begin(k, TABLE_WAIT_SHORT, cold);
     enum rgkv_err err = kv_read(k, q, out, ret_r);
     if (look_end(k) || MUTANT(read_what_is_at_hand))
         return err;

@@ -202,16 +202,14 @@ static void collect(struct collector *c, const struct queue_item *i)
 }
 
 /* Nothing is due before from_us. */
-static void find_due_from(struct kv *k, uint32_t shard, uint64_t from_us)
+static void find_due_from(struct kv *k, uint32_t shard, uint64_t from_us, struct scan *s)
 {
     struct rowkey from = row_queue_at(shard, from_us), to = row_queue_at(shard, UINT64_MAX);
-    struct scan s;
     struct queue_item i;
     k->shards[shard].due_us = UINT64_MAX;
-    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-    if (scan_next(&s) && row_queue_item(s.key, &i))
+    scan_seek(s, rowkey_bytes(&from), rowkey_bytes(&to));
+    if (scan_next(s) && row_queue_item(s->key, &i))
         k->shards[shard].due_us = i.due_us;
-    scan_close(&s);
 }
 
 static void collect_shard(struct collector *c)
@@ -219,10 +217,11 @@ static void collect_shard(struct collector *c)
     uint64_t now_us = kv_shard_time(c->k, &c->k->shards[c->shard]);
     /* Not from the beginning: what was collected before lies there as deletions, and a table walks over them one by one. */
     uint64_t from_us = c->k->shards[c->shard].due_us;
-    struct rowkey from = row_queue_at(c->shard, from_us), to = row_queue_at(c->shard, now_us + 1);
+    struct rowkey from = row_queue_at(c->shard, from_us), to = row_queue_at(c->shard, now_us + 1), end = row_queue_at(c->shard, UINT64_MAX);
     struct scan s;
     struct queue_item i;
-    scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    scan_open(&s, &c->k->rows, rowkey_bytes(&from), rowkey_bytes(&end));
+    scan_seek(&s, rowkey_bytes(&from), rowkey_bytes(&to));
     while (c->budget && scan_next(&s)) {
         if (!row_queue_item(s.key, &i)) {
             c->k->rows.err = RGKV_DAMAGED;
@@ -232,11 +231,11 @@ static void collect_shard(struct collector *c)
         overlay_delete(&c->k->rows, s.key);
         collect(c, &i);
     }
+    find_due_from(c->k, c->shard, from_us, &s);
     scan_close(&s);
-    find_due_from(c->k, c->shard, from_us);
 }
 
-void expiry_find_due(struct kv *k, uint32_t shard) { find_due_from(k, shard, 0); }
+void expiry_find_due(struct kv *k, uint32_t shard, struct scan *s) { find_due_from(k, shard, 0, s); }
 
 /* ---- beforehand ---- */
 

@@ -114,21 +114,19 @@ static void intent_load(struct kv *k, uint32_t shard, uint64_t number, struct by
     intent_keys(i, key, r.rest);
 }
 
-void intents_find(struct kv *k, uint32_t shard)
+void intents_find(struct kv *k, uint32_t shard, struct scan *s)
 {
     struct rowkey from = row_intents(shard), to = rowkey_end(from);
-    struct scan s;
     intents_forget_shard(k, shard);
-    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-    while (scan_next(&s)) {
-        struct reader r = reader_of(bytes_from(s.key, 3));
+    scan_seek(s, rowkey_bytes(&from), rowkey_bytes(&to));
+    while (scan_next(s)) {
+        struct reader r = reader_of(bytes_from(s->key, 3));
         uint64_t number = read_be64(&r);
-        if (r.ok && intent_row_shaped(shard, k->nshards, s.value))
-            intent_load(k, shard, number, s.value);
+        if (r.ok && intent_row_shaped(shard, k->nshards, s->value))
+            intent_load(k, shard, number, s->value);
         else
             k->rows.err = RGKV_DAMAGED;
     }
-    scan_close(&s);
 }
 
 /* ---- locks ---- */

@@ -82,18 +82,36 @@ static void shard_read(struct kv *k, uint32_t shard, struct shard *s)
 
 /* ---- open, free ---- */
 
+static void find(struct kv *k, uint32_t shard, struct scan *s)
+{
+    expiry_find_due(k, shard, s);
+    intents_find(k, shard, s);
+}
+
+void kv_find(struct kv *k, uint32_t shard)
+{
+    struct rowkey from = row_shard_range(shard), to = rowkey_end(from);
+    struct scan s;
+    scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
+    find(k, shard, &s);
+    scan_close(&s);
+}
+
+/* One scan for all: there may be thousands of them, and to begin one costs more than to find a row. */
 static void shards_read(struct kv *k)
 {
+    struct rowkey from = row_shard_range(0);
+    struct scan s;
+    scan_open(&s, &k->rows, rowkey_bytes(&from), bytes_str(TABLE_APPLIED_KEY));
     for (uint32_t i = 0; i < k->nshards; i++) {
-        struct shard *s = &k->shards[i];
-        shard_read(k, i, s);
-        k->n_copying += s->copying.epoch != 0;
-        s->littered = s->state == KV_NONE;
-        if (s->state == KV_SERVING || s->state == KV_FROZEN) {
-            expiry_find_due(k, i);
-            intents_find(k, i);
-        }
+        struct shard *shard = &k->shards[i];
+        shard_read(k, i, shard);
+        k->n_copying += shard->copying.epoch != 0;
+        shard->littered = shard->state == KV_NONE;
+        if (shard->state == KV_SERVING || shard->state == KV_FROZEN)
+            find(k, i, &s);
     }
+    scan_close(&s);
 }
 
 enum rgkv_err kv_open(struct table *t, uint64_t gid, uint32_t nshards, struct kv **ret_kv)

@@ -90,6 +90,7 @@ struct kv {
 };
 
 /* ---- kv.c ---- */
+void kv_find(struct kv *k, uint32_t shard);            /* what of its rows is kept in memory while it serves or is frozen */
 void kv_shard_changed(struct kv *k, uint32_t shard);   /* its row will be written */
 enum rgkv_err kv_serving(const struct shard *s);      /* OK, WRONG_GROUP, MOVING */
 uint64_t kv_shard_time(const struct kv *k, const struct shard *s);
@@ -121,7 +122,7 @@ void expiry_history(struct kv *k, uint32_t shard, struct bytes key, uint64_t ver
 void expiry_run(struct kv *k);                         /* collects what is due, boundedly */
 /* What that will read at the time `time_us` is looked for (k->rows.cold). `values`: rows that are collected are named, wherever they are. */
 void expiry_look(struct kv *k, uint64_t time_us, bool values);
-void expiry_find_due(struct kv *k, uint32_t shard);    /* sets due_us from the rows */
+void expiry_find_due(struct kv *k, uint32_t shard, struct scan *s); /* sets due_us from the rows; s: any of this shard */
 
 /* ---- value.c ---- */
 struct value {             /* a file's value in the hands of a command */
@@ -183,7 +184,7 @@ bool intent_wanted(const struct kv *k, const struct kv_request *q);  /* a rename
 enum rgkv_err intent_open(struct op *o);               /* PENDING: it is begun. Others: it cannot be */
 bool intent_locks(const struct kv *k, uint32_t shard, struct bytes key);
 void intent_settle(struct kv *k, const struct kv_request *settle);
-void intents_find(struct kv *k, uint32_t shard);       /* from the rows */
+void intents_find(struct kv *k, uint32_t shard, struct scan *s); /* from the rows; s: any of this shard */
 void intents_forget_shard(struct kv *k, uint32_t shard);
 void intents_release(struct kv *k);
 enum rgkv_err land(struct kv *k, const struct kv_request *q, struct kv_result *r);

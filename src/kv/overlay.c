@@ -174,7 +174,7 @@ static bool table_row(struct overlay *o, struct bytes key, struct buf *out)
     enum row_cached cached = row_cache_get(o->cache, key, out);
     if (cached != ROW_NOT_CACHED)
         return cached == ROW_CACHED;
-    enum rgkv_err err = o->cold ? o->table->ops->get_now(o->table, key, out) : table_get(o->table, NULL, key, out);
+    enum rgkv_err err = o->cold ? o->table->ops->get_now(o->table, key, o->wait, out) : table_get(o->table, NULL, key, out);
     if (is_cold(o, err, key, BYTES_EMPTY))
         return false;
     note_error(o, err);
@@ -314,8 +314,22 @@ void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct byte
     *s = (struct scan){.overlay = o, .changes = o->changes, .next = overlay_place(o, from)};
     buf_put(&s->to, to);
     buf_put(&s->last, from);
-    s->iter = o->cold ? o->table->ops->iter_now(o->table, from, buf_bytes(&s->to)) : table_iter(o->table, NULL, from, buf_bytes(&s->to));
+    s->iter = o->cold ? o->table->ops->iter_now(o->table, from, buf_bytes(&s->to), o->wait) : table_iter(o->table, NULL, from, buf_bytes(&s->to));
     s->iter_has = o->table->ops->iter_next(s->iter);
+}
+
+void scan_seek(struct scan *s, struct bytes from, struct bytes to)
+{
+    const struct table_ops *ops = s->overlay->table->ops;
+    buf_clear(&s->to);
+    buf_put(&s->to, to);
+    buf_clear(&s->last);
+    buf_put(&s->last, from);
+    s->changes = s->overlay->changes;
+    s->next = overlay_place(s->overlay, from);
+    s->started = false;
+    ops->iter_seek(s->iter, from);
+    s->iter_has = ops->iter_next(s->iter);
 }
 
 /* Rows came or went: behind the last row given out is somewhere else now. */
@@ -345,6 +359,8 @@ static struct bytes scan_table_key(struct scan *s)
     const struct table_ops *ops = s->overlay->table->ops;
     while (s->iter_has) {
         struct bytes key = ops->iter_key(s->iter);
+        if (bytes_cmp(key, buf_bytes(&s->to)) >= 0)
+            return BYTES_EMPTY; /* the iterator has the bounds of the first range */
         bool given = s->started && bytes_cmp(key, buf_bytes(&s->last)) <= 0;
         if (!given && !range_deleted(s->overlay, key))
             return key;

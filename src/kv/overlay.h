@@ -27,7 +27,8 @@ struct overlay {
     struct table *table;
     struct row_cache *cache;   /* of the table, kept up to date by the writes */
     enum rgkv_err err;
-    struct buf *cold;          /* not NULL: nothing waits for a disk. cold.c */
+    struct buf *cold;          /* not NULL: nothing waits for a disk, or not for long. cold.c */
+    enum table_wait wait;
     bool missed;
     unsigned n_rows, rows_room;
     struct overlay_row **rows; /* sorted by key; they lie in the blocks */
@@ -67,6 +68,8 @@ struct scan {
     struct bytes key, value;   /* the row: until the next call */
 };
 void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct bytes to);
+/* Another range, within the first one: costs less than another scan. */
+void scan_seek(struct scan *s, struct bytes from, struct bytes to);
 bool scan_next(struct scan *s);
 void scan_close(struct scan *s);
 

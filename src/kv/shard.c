@@ -223,8 +223,7 @@ static enum rgkv_err shard_activate(struct kv *k, const struct kv_command *c)
         return RGKV_STALE;
     clock_start(k, s);
     s->from = s->import_round = s->import_rows = s->import_hash = 0;
-    expiry_find_due(k, c->shard);
-    intents_find(k, c->shard);
+    kv_find(k, c->shard);
     shard_enter(k, c->shard, KV_SERVING, c->epoch);
     return RGKV_OK;
 }

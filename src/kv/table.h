@@ -30,6 +30,8 @@ struct table_change {
     struct bytes end;     /* TABLE_DELETE_RANGE: [key, end) */
 };
 
+enum table_wait { TABLE_WAIT_NEVER, TABLE_WAIT_SHORT };
+
 struct table_ops {
     void (*free)(struct table *t);
     /* snapshot NULL = newest. Appends the value to `out` (which is not cleared). NOT_FOUND. */
@@ -44,14 +46,15 @@ struct table_ops {
     /* Positioned before the first key; bounds: [from, to), to.len 0 = no upper bound. s NULL = newest, now. */
     struct table_iter *(*iter)(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to);
     bool (*iter_next)(struct table_iter *i);              /* false: at the end, or an error */
+    void (*iter_seek)(struct table_iter *i, struct bytes from); /* before the first key from there on, within its bounds */
     struct bytes (*iter_key)(const struct table_iter *i); /* until iter_next */
     struct bytes (*iter_value)(const struct table_iter *i);
     enum rgkv_err (*iter_error)(const struct table_iter *i);
     void (*iter_free)(struct table_iter *i);
-    /* As get and iter of what is newest, but who asks must not wait long for a disk: PENDING (the iterator ends, with that error) where
-     * that could be so. */
-    enum rgkv_err (*get_now)(struct table *t, struct bytes key, struct buf *out);
-    struct table_iter *(*iter_now)(struct table *t, struct bytes from, struct bytes to);
+    /* As get and iter of what is newest, but who asks must not wait for a disk, or not for long: PENDING (the iterator ends, with that error)
+     * where that could be so. */
+    enum rgkv_err (*get_now)(struct table *t, struct bytes key, enum table_wait wait, struct buf *out);
+    struct table_iter *(*iter_now)(struct table *t, struct bytes from, struct bytes to, enum table_wait wait);
     uint64_t (*range_bytes)(struct table *t, struct bytes from, struct bytes to); /* about what [from, to) takes on disk, gone rows too */
 };
 

@@ -21,7 +21,7 @@ struct replica_stores {
 };
 
 struct store {
-    uint32_t replica;
+    uint32_t replica, nshards;
     UT_hash_handle hh;
     struct replica_stores *set;
     struct disk_lane lane;
@@ -46,6 +46,7 @@ struct job {
     struct buf why;
     struct wal_recovered recovered;
     struct table *table;          /* what the node is told of */
+    struct kv *kv;                /* its machine, the node's when it is told */
     struct table *old;            /* replaced, to be closed */
     uint64_t old_number;
     uint64_t disk_bytes;
@@ -53,10 +54,20 @@ struct job {
 
 /* ---- the work, on a pool thread ---- */
 
+/* It reads a row or two of each of maybe thousands of shards: not on the loop. An error is the node's to find, and to tell. */
+static void open_machine(struct job *j)
+{
+    const struct store *s = j->store;
+    j->table = s->files.table;
+    enum rgkv_err err = s->files.identity.group ? kv_open(j->table, s->files.identity.group, s->nshards, &j->kv) : RGKV_OK;
+    (void)err;
+}
+
 static enum rgkv_err open_work(struct job *j)
 {
     enum rgkv_err err = replica_files_open(&j->store->files, &j->recovered, &j->why);
-    j->table = j->store->files.table;
+    if (!err)
+        open_machine(j);
     return err;
 }
 
@@ -114,6 +125,8 @@ static enum rgkv_err install_work(struct job *j)
         j->old_number = f->number;
     enum rgkv_err err = replica_files_install(f, j->index, j->term, &j->old, &j->why);
     j->table = f->table;
+    if (!err)
+        open_machine(j);
     return err;
 }
 
@@ -170,13 +183,15 @@ static void tell(struct job *j)
     buf_put_u8(&j->why, 0);
     struct node_input in = {.kind = j->row->outcome, .replica = j->store->replica, .err = j->err,
                             .why = j->why.len > 1 ? (const char *)j->why.data : rgkv_err_sentence(j->err),
-                            .recovered = &j->recovered, .table = j->table, .fetch = &j->fetch, .range = &j->range, .number = j->number, .disk_bytes = j->disk_bytes};
+                            .recovered = &j->recovered, .table = j->table, .kv = j->kv, .fetch = &j->fetch, .range = &j->range, .number = j->number, .disk_bytes = j->disk_bytes};
+    j->kv = NULL;
     s->options.step(s->options.arg, &in);
 }
 
 static void job_free(struct job *j)
 {
     j->store->set->n_jobs--;
+    kv_free(j->kv);
     wal_batch_release(&j->batch);
     wal_recovered_release(&j->recovered);
     wal_range_release(&j->range);
@@ -294,6 +309,7 @@ static struct store *store_new(struct replica_stores *s, const struct node_effec
     const struct manifest_replica *d = e->descriptor;
     struct store *t = mem_zalloc(sizeof(*t));
     t->replica = e->replica;
+    t->nshards = d->nshards;
     t->set = s;
     t->files.vfs = s->options.vfs;
     t->files.shared = s->shared;

@@ -49,8 +49,9 @@ uint64_t node_applied_in(struct table *t)
     return err ? 0 : index;
 }
 
-enum rgkv_err replica_open_machine(struct node *n, struct replica *r)
+enum rgkv_err replica_open_machine(struct replica *r, struct kv *opened)
 {
+    r->kv = opened;
     buf_clear(&r->applied_row);
     enum rgkv_err err = kv_applied_row(r->table, &r->applied_row);
     if (err == RGKV_NOT_FOUND) {
@@ -60,6 +61,8 @@ enum rgkv_err replica_open_machine(struct node *n, struct replica *r)
     } else if (err || (err = applied_row_decode(buf_bytes(&r->applied_row), &r->applied, &r->applied_term, &r->applied_config))) {
         return err;
     }
+    if (opened)
+        return RGKV_OK;
     return r->desc.gid == 0 ? ctrl_open(r->table, &r->ctrl) : kv_open(r->table, r->desc.gid, r->desc.nshards, &r->kv);
 }
 

@@ -277,7 +277,7 @@ void pipeline_tick(struct node *n, struct replica *r);
 void pipeline_release(struct replica *r);
 
 /* apply.c */
-enum rgkv_err replica_open_machine(struct node *n, struct replica *r);   /* table -> kv or ctrl, applied row */
+enum rgkv_err replica_open_machine(struct replica *r, struct kv *opened); /* table -> kv (unless it is opened) or ctrl, applied row */
 void apply_wait(struct replica *r, struct waiter w);     /* is answered when its index is applied */
 void apply_queue(struct replica *r, const struct raft_ready *ready);
 bool apply_ready(const struct replica *r);               /* there is something to apply, and it can be */

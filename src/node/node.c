@@ -515,8 +515,10 @@ static void dispatch(struct node *n, const struct node_input *i)
 
 void node_step(struct node *n, const struct node_input *i)
 {
-    if (n->failed)
+    if (n->failed) {
+        kv_free(i->kv);
         return;
+    }
     out_turn(&n->out);
     n->now_us = MAX(n->now_us, i->now_us);
     dispatch(n, i);

@@ -54,7 +54,7 @@ enum node_input_kind {
     NODE_CONN_CLOSED,         /* conn: pending replies are forgotten */
     NODE_CONN_FULL,           /* conn, full: much waits on it to be written: reads of it are served when it is not full any more */
     NODE_MANIFEST_SAVED,      /* err */
-    NODE_REPLICA_OPENED,      /* replica, err, why, recovered (borrowed), table */
+    NODE_REPLICA_OPENED,      /* replica, err, why, recovered (borrowed), table, kv */
     NODE_COMMITTED,           /* replica, err, disk_bytes: the oldest NODE_COMMIT is done. err NO_SPACE: it is not done, the
                                  outside keeps it and tries again by itself (told once for each such batch) */
     NODE_FLUSHED,             /* replica, err */
@@ -63,7 +63,7 @@ enum node_input_kind {
     NODE_COMPACTED,           /* replica, err, disk_bytes */
     NODE_LOG_READ,            /* replica, err, why, fetch, range (borrowed) */
     NODE_SNAPSHOT_OPENED,     /* replica, err, table: a blank one beside the real one */
-    NODE_SNAPSHOT_INSTALLED,  /* replica, err, table: now the replica's, log reset after it */
+    NODE_SNAPSHOT_INSTALLED,  /* replica, err, table: now the replica's, log reset after it; kv */
     NODE_REPLICA_DELETED,     /* replica, err */
     NODE_DISK_SPACE,          /* disk_free, disk_total: now and then */
     NODE_VITALS,              /* memory_bytes, stall_us: now and then; only told on */
@@ -84,6 +84,7 @@ struct node_input {
     const struct raft_fetch *fetch;
     const struct wal_range *range;
     struct table *table;
+    struct kv *kv;            /* over the table, of a shard group: the node's from here on. NULL: the node opens it, and reads a lot */
     uint64_t number;
     uint64_t disk_bytes, disk_free, disk_total, memory_bytes, stall_us;
     const struct ctrl_report_metric *metrics;

@@ -123,9 +123,11 @@ void replica_opened(struct node *n, struct replica *r, const struct node_input *
     const struct wal_recovered *w = i->recovered;
     r->table = i->table;
     r->disk_bytes = i->disk_bytes;
-    if (log_was_lost(n, r, w))
+    if (log_was_lost(n, r, w)) {
+        kv_free(i->kv);
         return;
-    enum rgkv_err err = replica_open_machine(n, r);
+    }
+    enum rgkv_err err = replica_open_machine(r, i->kv);
     if (err) {
         refuse_replica(n, r, "its table cannot be read, it is damaged: see FAILURES in rgkvd(8)");
         return;

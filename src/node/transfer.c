@@ -403,7 +403,7 @@ void transfer_installed(struct node *n, struct replica *r, const struct node_inp
     struct incoming *in = r->incoming;
     ASSERT(in && in->installing);
     r->table = i->table;
-    if (i->err || replica_open_machine(n, r)) {
+    if (i->err || replica_open_machine(r, i->kv)) {
         node_fail(n, "group %llu: a received snapshot could not be put in place: %s", (unsigned long long)r->desc.gid,
                   i->why ? i->why : rgkv_err_sentence(i->err));
         return;

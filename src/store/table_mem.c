@@ -280,8 +280,10 @@ static void iter_push_left(struct table_iter *i, const struct node *n)
         iter_push(i, n);
 }
 
-static void iter_seek(struct table_iter *i, struct bytes from)
+static void mem_iter_seek(struct table_iter *i, struct bytes from)
 {
+    i->n = 0;
+    i->at = NULL;
     for (const struct node *n = i->root; n;) {
         if (bytes_cmp(row_key(n->row), from) < 0) {
             n = n->right;
@@ -297,7 +299,7 @@ static struct table_iter *mem_iter(struct table *t, const struct table_snapshot 
     struct table_iter *i = mem_zalloc(sizeof(*i));
     i->root = node_ref(s ? s->root : of(t)->root);
     buf_put(&i->to, to);
-    iter_seek(i, from);
+    mem_iter_seek(i, from);
     return i;
 }
 
@@ -330,12 +332,12 @@ static void mem_iter_free(struct table_iter *i)
     mem_free(i);
 }
 
-static enum rgkv_err mem_get_now(struct table *t, struct bytes key, struct buf *out)
+static enum rgkv_err mem_get_now(struct table *t, struct bytes key, enum table_wait wait, struct buf *out)
 {
     return is_cold(of(t)) ? RGKV_PENDING : mem_get(t, NULL, key, out);
 }
 
-static struct table_iter *mem_iter_now(struct table *t, struct bytes from, struct bytes to)
+static struct table_iter *mem_iter_now(struct table *t, struct bytes from, struct bytes to, enum table_wait wait)
 {
     struct table_iter *i = mem_iter(t, NULL, from, to);
     i->now = of(t);
@@ -354,6 +356,7 @@ static const struct table_ops mem_ops = {
     .snapshot_free = mem_snapshot_free,
     .iter = mem_iter,
     .iter_next = mem_iter_next,
+    .iter_seek = mem_iter_seek,
     .iter_key = mem_iter_key,
     .iter_value = mem_iter_value,
     .iter_error = mem_iter_error,

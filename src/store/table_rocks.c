@@ -239,11 +239,11 @@ static uint64_t now_us(void)
     return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
-static enum rgkv_err rocks_get_now(struct table *t, struct bytes key, struct buf *out)
+static enum rgkv_err rocks_get_now(struct table *t, struct bytes key, enum table_wait wait, struct buf *out)
 {
     struct patience *p = &of(t)->shared->patience;
     uint64_t begun_us = now_us();
-    if (!patience_left(p, begun_us))
+    if (wait == TABLE_WAIT_NEVER || !patience_left(p, begun_us))
         return get(t, of(t)->read_now, key, out);
     enum rgkv_err err = get(t, of(t)->read, key, out);
     patience_spend(p, now_us() - begun_us);
@@ -371,11 +371,11 @@ static struct table_iter *rocks_iter(struct table *t, const struct table_snapsho
     return i;
 }
 
-static struct table_iter *rocks_iter_now(struct table *t, struct bytes from, struct bytes to)
+static struct table_iter *rocks_iter_now(struct table *t, struct bytes from, struct bytes to, enum table_wait wait)
 {
     struct table_iter *i = iter_new(from, to);
     i->patience = &of(t)->shared->patience;
-    i->from_cache = !patience_left(i->patience, now_us());
+    i->from_cache = wait == TABLE_WAIT_NEVER || !patience_left(i->patience, now_us());
     if (i->from_cache)
         rocksdb_readoptions_set_read_tier(i->read, FROM_CACHE);
     i->iter = rocksdb_create_iterator(of(t)->db, i->read);
@@ -403,6 +403,13 @@ static bool rocks_iter_next(struct table_iter *i)
     bool there = !i->impatient && iter_step(i);
     patience_spend(i->patience, now_us() - begun_us);
     return there;
+}
+
+static void rocks_iter_seek(struct table_iter *i, struct bytes from)
+{
+    buf_clear(&i->from);
+    buf_put(&i->from, from);
+    i->started = false;
 }
 
 static struct bytes rocks_iter_key(const struct table_iter *i)
@@ -500,6 +507,7 @@ static const struct table_ops rocks_ops = {
     .snapshot_free = rocks_snapshot_free,
     .iter = rocks_iter,
     .iter_next = rocks_iter_next,
+    .iter_seek = rocks_iter_seek,
     .iter_key = rocks_iter_key,
     .iter_value = rocks_iter_value,
     .iter_error = rocks_iter_error,

@@ -214,14 +214,14 @@ static void an_iterator_does_not_see_what_is_written_while_it_goes(void **state)
 static enum rgkv_err get_now(struct table *t, const char *key)
 {
     struct buf b = {0};
-    enum rgkv_err err = t->ops->get_now(t, bytes_str(key), &b);
+    enum rgkv_err err = t->ops->get_now(t, bytes_str(key), TABLE_WAIT_SHORT, &b);
     buf_release(&b);
     return err;
 }
 
 static unsigned rows_now(struct table *t, const char *from, const char *to, enum rgkv_err *ret_err)
 {
-    struct table_iter *i = t->ops->iter_now(t, bytes_str(from), bytes_str(to));
+    struct table_iter *i = t->ops->iter_now(t, bytes_str(from), bytes_str(to), TABLE_WAIT_SHORT);
     unsigned n = 0;
     while (t->ops->iter_next(i))
         n++;
