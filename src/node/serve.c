@@ -6,7 +6,7 @@
 
 #define READS_MAX 65536u
 #define READS_OF_ONE_MAX 8192u    /* connection */
-#define TURN_BYTES_MAX (1u << 20) /* of answers in one turn: they go out, and whoever reads ahead works on them, while the next are made */
+#define TURN_BYTES_MAX (256u << 10) /* of answers in one turn: they go out, and whoever reads ahead works on them, while the next are made */
 
 static void reply_err(struct node *n, struct replica *r, uint64_t conn, uint64_t request_id, enum rgkv_err err)
 {
