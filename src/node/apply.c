@@ -141,8 +141,9 @@ static void tell(struct node *n, struct replica *r, const struct answer *a)
 /* Too much waits: the loop had better stand still than let more come. */
 static bool must_go_on(const struct replica *r) { return r->to_apply.bytes >= APPLY_QUEUE_BYTES_MAX; }
 
-/* PENDING: what it needs must be read first; it is not applied. `behind`: how many come after it. */
-static enum rgkv_err apply_command(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a)
+/* PENDING: what it needs must be read first; it is not applied. `behind`: how many come after it. *ret_long: it may have taken as long as
+ * hundreds of others. */
+static enum rgkv_err apply_command(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a, bool *ret_long)
 {
     enum rgkv_err err;
     arena_reset(&n->arena);
@@ -151,6 +152,7 @@ static enum rgkv_err apply_command(struct node *n, struct replica *r, const stru
         err = kv_command_decode(blob_bytes(e->payload), &n->arena, &c);
         if (!err && !must_go_on(r) && warm_entry(n, r, &c, e, behind))
             return MUTANT(entry_passed_over) ? RGKV_OK : RGKV_PENDING;
+        *ret_long = !err && c.kind == KV_CLOCK;
         if (!err && moves_step(&c) && replica_is_leader(r))
             poll_changed(n); /* the controller waits to hear of it */
         return err ? err : kv_apply(r->kv, &c, buf_bytes(&r->applied_row), &a->kv);
@@ -160,12 +162,12 @@ static enum rgkv_err apply_command(struct node *n, struct replica *r, const stru
     return err ? err : ctrl_apply(r->ctrl, &c, &a->ctrl);
 }
 
-static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a)
+static enum rgkv_err apply_entry(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a, bool *ret_long)
 {
     switch (e->kind) {
     case RAFT_NOOP: break;
     case RAFT_COMMAND: {
-        enum rgkv_err err = apply_command(n, r, e, behind, a);
+        enum rgkv_err err = apply_command(n, r, e, behind, a, ret_long);
         if (err)
             return err;
         break;
@@ -230,15 +232,16 @@ void apply_tick(struct node *n, struct replica *r)
 }
 
 /* Whoever waits for an entry of the run is answered after its end. Returns how many were applied: less than all when the table
- * is full, the next one's rows must be read first, or the node has failed. `behind`: how many more come after the run. */
+ * is full, the next one's rows must be read first, one took long (the loop looks at the clock), or the node has failed. `behind`: how many more come after the run. */
 static unsigned apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count, unsigned behind)
 {
     struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
     unsigned n_answers = 0, done = 0;
     enum rgkv_err err = RGKV_OK;
-    for (unsigned i = 0; i < count; i++) {
+    bool took_long = false;
+    for (unsigned i = 0; i < count && !took_long; i++) {
         struct answer outcome = {0};
-        err = apply_entry(n, r, &entries[i], count - i - 1 + behind, &outcome);
+        err = apply_entry(n, r, &entries[i], count - i - 1 + behind, &outcome, &took_long);
         if (err)
             break;
         done++;
