@@ -11,6 +11,8 @@
 #define uthash_free(p, bytes) mem_free(p)
 #include <uthash.h>
 
+#define DISK_BUSY_US 5000u
+
 struct replica_stores {
     struct replica_stores_options options;
     char *dir;
@@ -42,6 +44,7 @@ struct job {
     struct buf from, to;
     struct buf names;             /* of files that are not needed any more */
     bool told_full;
+    uint64_t took_us;
     enum rgkv_err err;
     struct buf why;
     struct wal_recovered recovered;
@@ -172,7 +175,17 @@ static const struct row *row_of(enum node_effect_kind kind)
 static void on_work(struct disk_job *d)
 {
     struct job *j = (struct job *)d;
+    uint64_t begun_us = clock_now_us();
     j->err = j->row->work(j);
+    j->took_us = clock_now_us() - begun_us;
+}
+
+/* A commit that takes long says that the disk is busy, and so does a list of rows: then the loop had better not read by itself. */
+static void note_disk(const struct job *j)
+{
+    bool short_one = j->row->effect == NODE_COMMIT || j->row->effect == NODE_WARM;
+    if (short_one && j->took_us >= DISK_BUSY_US)
+        patience_spend(table_rocks_patience(j->store->set->shared), j->took_us);
 }
 
 static void tell(struct job *j)
@@ -268,6 +281,7 @@ static void on_done(struct disk_job *d)
 {
     struct job *j = (struct job *)d;
     struct store *s = j->store;
+    note_disk(j);
     if (wait_for_space(j))
         return;
     if (j->row->effect == NODE_COMPACT && j->names.len) {
