@@ -57,12 +57,15 @@ struct job {
 
 /* ---- the work, on a pool thread ---- */
 
-/* It reads a row or two of each of maybe thousands of shards: not on the loop. An error is the node's to find, and to tell. */
+/* It reads a row or two of each of maybe thousands of shards: not on the loop. An error is the node's to find, and to tell. A replica
+ * whose log is gone has no table open. */
 static void open_machine(struct job *j)
 {
     const struct store *s = j->store;
     j->table = s->files.table;
-    enum rgkv_err err = s->files.identity.group ? kv_open(j->table, s->files.identity.group, s->nshards, &j->kv) : RGKV_OK;
+    if (!j->table || s->files.identity.group == 0)
+        return;
+    enum rgkv_err err = kv_open(j->table, s->files.identity.group, s->nshards, &j->kv);
     (void)err;
 }
 
