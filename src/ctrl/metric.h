@@ -29,7 +29,8 @@ enum ctrl_metric_label {
     X(LAST,            gauge,   NONE,    "rgkv_raft_last_index", "Newest entry of the log.")                                        \
     X(SNAPSHOT,        gauge,   NONE,    "rgkv_raft_snapshot_index", "Newest entry that the log does not hold any more.")           \
     X(PERSISTED,       gauge,   NONE,    "rgkv_raft_persisted_index", "Newest entry that is on this node's disk.")                   \
-    X(ELECTIONS,       counter, NONE,    "rgkv_raft_elections_won_total", "Times that this member began to lead.")
+    X(ELECTIONS,       counter, NONE,    "rgkv_raft_elections_won_total", "Times that this member began to lead.")                   \
+    X(LOOP_WORK,       gauge,   NONE,    "rgkv_node_loop_work_seconds", "Most that one turn of the loop computed lately.")
 
 enum ctrl_metric {
     CTRL_METRIC_NONE,
@@ -46,6 +47,7 @@ enum ctrl_memory { CTRL_MEMORY_BUFFERS, CTRL_MEMORY_CACHE, CTRL_MEMORY_INDEXES, 
 enum ctrl_reply { CTRL_REPLY_KV, CTRL_REPLY_ADMIN, CTRL_REPLY_TEXT, CTRL_REPLY_VIEW, CTRL_REPLY_COUNT };
 static inline uint64_t ctrl_reply_label(enum ctrl_reply kind, enum rgkv_err err) { return (uint64_t)kind << 32 | (uint64_t)err; }
 
+/* Of CTRL_METRIC_LOOP_WORK the value is in microseconds; the unit of the text format is the second. */
 struct ctrl_report_metric {
     uint32_t scope;                /* 0: the node; i + 1: the report's i-th replica */
     uint32_t id;                   /* an enum ctrl_metric, or a newer release's */

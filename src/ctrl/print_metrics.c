@@ -71,6 +71,14 @@ static bool label_text(enum ctrl_metric_label of, uint64_t label, char text[LABE
 
 /* ---- samples that nodes counted ---- */
 
+static void print_value(uint64_t value, bool micro, struct buf *out)
+{
+    if (micro)
+        buf_printf(out, "%lu.%06lu\n", value / 1000000u, value % 1000000u);
+    else
+        buf_printf(out, "%lu\n", value);
+}
+
 static void print_scope(const struct ctrl_report *r, uint32_t scope, struct buf *out)
 {
     buf_printf(out, "{node=\"%s\"", r->addr);
@@ -90,7 +98,8 @@ static bool print_sample(const struct ctrl_report *r, const struct ctrl_report_m
         head(row->name, row->type, row->help, out);
     buf_printf(out, "%s", row->name);
     print_scope(r, m->scope, out);
-    buf_printf(out, "%s} %lu\n", label, m->value);
+    buf_printf(out, "%s} ", label);
+    print_value(m->value, m->id == CTRL_METRIC_LOOP_WORK, out);
     return true;
 }
 
@@ -140,21 +149,13 @@ static uint64_t field(const void *of, size_t at)
     return v;
 }
 
-static void print_value(const struct node_field *f, uint64_t value, struct buf *out)
-{
-    if (f->micro)
-        buf_printf(out, "%lu.%06lu\n", value / 1000000u, value % 1000000u);
-    else
-        buf_printf(out, "%lu\n", value);
-}
-
 static void print_node_field(const struct ctrl_plan *p, const struct node_field *f, uint64_t now_us, struct buf *out)
 {
     head(f->name, "gauge", f->help, out);
     for (unsigned i = 0; i < p->n_nodes; i++)
         if (plan_fresh(&p->nodes[i], now_us)) {
             buf_printf(out, "%s{node=\"%s\"} ", f->name, p->nodes[i].report.addr);
-            print_value(f, field(&p->nodes[i].report, f->at), out);
+            print_value(field(&p->nodes[i].report, f->at), f->micro, out);
         }
 }
 

@@ -265,9 +265,10 @@ static void round_end(struct server *s)
 }
 
 /* A loop that stands still sends no heartbeats: whoever asks why there was an election finds it here. */
-static void tell_stall(struct server *s, uint64_t stood_us)
+static void tell_stall(struct server *s, const struct lag_time *turn)
 {
-    line_limit_printf(&s->stalls, clock_now_us(), "the loop stood still for %llu ms", (unsigned long long)stood_us / 1000);
+    line_limit_printf(&s->stalls, clock_now_us(), "the loop stood still for %llu ms, and computed for %llu of them",
+                      (unsigned long long)turn->stood_us / 1000, (unsigned long long)turn->worked_us / 1000);
 }
 
 /* After the poll, for what came from it; before it, for what timers and closings did: nothing waits through a sleep. */
@@ -276,9 +277,9 @@ static void on_prepare(uv_prepare_t *handle)
 {
     struct server *s = handle->data;
     round_end(s);
-    uint64_t stood_us = lag_turn(&s->lag);
-    if (stood_us >= STALL_TOLD_US)
-        tell_stall(s, stood_us);
+    struct lag_time turn = lag_turn(&s->lag);
+    if (turn.stood_us >= STALL_TOLD_US)
+        tell_stall(s, &turn);
 }
 
 static void tell_vitals(struct server *s)
@@ -286,7 +287,7 @@ static void tell_vitals(struct server *s)
     size_t resident = 0;
     int rc = uv_resident_set_memory(&resident);
     (void)rc; /* then 0 is told */
-    step(s, &(struct node_input){.kind = NODE_VITALS, .memory_bytes = resident, .stall_us = lag_longest_us(&s->lag)});
+    step(s, &(struct node_input){.kind = NODE_VITALS, .memory_bytes = resident, .stall_us = lag_longest(&s->lag).stood_us});
 }
 
 /* ---- what is counted out here ---- */
@@ -308,6 +309,7 @@ static void tell_metrics(struct server *s)
         {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_BUFFERS, memory.buffers},
         {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_CACHE, memory.cache},
         {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_INDEXES, memory.indexes},
+        {0, CTRL_METRIC_LOOP_WORK, 0, lag_longest(&s->lag).worked_us},
     };
     static_assert(ARRAY_LEN(rows) <= NODE_METRICS_MAX, "they fit");
     step(s, &(struct node_input){.kind = NODE_METRICS, .metrics = rows, .n_metrics = ARRAY_LEN(rows)});

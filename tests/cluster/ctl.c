@@ -3,7 +3,7 @@
  *     ctl CONTROLLERS join "GID H:P H:P H:P"
  *     ctl CONTROLLERS leave GID
  *     ctl CONTROLLERS leader GID        its address
- *     ctl CONTROLLERS status|nodes|shards
+ *     ctl CONTROLLERS status|nodes|shards|metrics
  *     ctl CONTROLLERS members GID
  *     ctl CONTROLLERS settled           waits until every shard is where it should be
  *
@@ -31,7 +31,7 @@ struct ctl {
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr, "usage: ctl CONTROLLERS join LINE|leave GID|leader GID|members GID|status|nodes|shards|settled\n");
+    fprintf(stderr, "usage: ctl CONTROLLERS join LINE|leave GID|leader GID|members GID|status|nodes|shards|metrics|settled\n");
     exit(2);
 }
 
@@ -75,7 +75,8 @@ static struct client_request request_of(const char *word, const char *argument)
 {
     static const struct { const char *word; enum ctrl_read read; bool argument; } reads[] = {
         {"leader", CTRL_READ_LEADER, true}, {"members", CTRL_READ_MEMBERS, true}, {"status", CTRL_READ_STATUS, false},
-        {"nodes", CTRL_READ_NODES, false}, {"shards", CTRL_READ_SHARDS, false}, {"settled", CTRL_READ_SETTLED, false}};
+        {"nodes", CTRL_READ_NODES, false}, {"shards", CTRL_READ_SHARDS, false}, {"metrics", CTRL_READ_METRICS, false},
+        {"settled", CTRL_READ_SETTLED, false}};
     for (unsigned i = 0; i < ARRAY_LEN(reads); i++)
         if (strcmp(word, reads[i].word) == 0 && reads[i].argument == (argument != NULL))
             return (struct client_request){.kind = CLIENT_READ, .read = reads[i].read,

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Data larger than memory (issue of snapshots): a group is filled while its members may keep little in memory; then a member that
-# was away gets a snapshot of all of it while the others serve; then all start again. Printed: memory, the longest stall of a loop, the log's
-# size while a member was away, the time of a restart.
+# was away gets a snapshot of all of it while the others serve; then all start again. Printed: memory, the longest turn of a loop and the most
+# that one turn computed, the log's size while a member was away, the time of a restart.
 #
 #     large.sh [MIB [NODES]]     RGKVFS_FULL=1: 1024, with the bounds of an idle machine; NODES 1: only filled, and started again
 #
@@ -17,6 +17,7 @@ keys=$((mib * 1048576 / value))
 n=${2:-3}
 members=$(seq "$n")
 stall_us=$([ -n "$full" ] && echo 20000 || echo 1000000)
+work_us=$([ -n "$full" ] && echo 20000 || echo 50000)
 node_options=(--memory-bytes "$memory")
 bench=$(realpath "$builddir/tests/bench/rgkv-bench")
 
@@ -24,18 +25,20 @@ bench=$(realpath "$builddir/tests/bench/rgkv-bench")
 bench() { timeout 1500 "$bench" --controllers "$controllers" --value-bytes "$value" --keys "$keys" --timeout 120 "$@"; }
 
 field() { awk -v n="${node_addr[$1]}" -v f="$2" '$1 == n { for (i = 2; i <= NF; i++) if (split($i, kv, "=") == 2 && kv[1] == f) print kv[2] }' "$work/nodes"; }
-look() { ctl nodes >"$work/nodes"; }
+# What the loop of node $1 computed in one turn at most, in microseconds: its processor time, whatever else the machine does.
+worked() { sed -n "s/^rgkv_node_loop_work_seconds{node=\"${node_addr[$1]}\"} \(.*\)\$/\1/p" "$work/metrics" | tr -d . | sed 's/^0*\(.\)/\1/'; }
+look() { ctl nodes >"$work/nodes"; ctl metrics >"$work/metrics"; }
 stall() { [ "$(field "$1" age_us)" -gt 3000000 ] || field "$1" stall_us; } # what a node said last stays in the list when it is gone
 rss_kib() { awk '/VmRSS/ { print $2 }' "/proc/${node_pid[$1]}/status"; }
 log_kib() { du -sk "$work"/node"$1"/replicas/101-*/wal 2>/dev/null | awk '{ print $1 }'; }
 
-# sampler: the largest memory and stall of any node, and the largest log, as long as it runs.
+# sampler: the largest memory, stall and work of any node, and the largest log, as long as it runs.
 sampler() {
     local i
     while [ ! -e "$work/sampled" ]; do
         look 2>/dev/null
         for i in $members; do
-            echo "$(date +%s) $i stall_us=$(stall "$i") machine_us=$(cat "$work"/machine.[0-9] 2>/dev/null | sort -n | tail -n 1) rss_kib=$(rss_kib "$i" 2>/dev/null) log_kib=$(log_kib "$i")"
+            echo "$(date +%s) $i stall_us=$(stall "$i") work_us=$(worked "$i") machine_us=$(cat "$work"/machine.[0-9] 2>/dev/null | sort -n | tail -n 1) rss_kib=$(rss_kib "$i" 2>/dev/null) log_kib=$(log_kib "$i")"
         done >>"$work/samples.$1" 2>/dev/null
         sleep 0.5
     done
@@ -44,7 +47,7 @@ sampler_start() { rm -f "$work/sampled"; sampler "$1" & sampler_pid=$!; phase=$1
 sampler_stop() { : >"$work/sampled"; wait "$sampler_pid"; }
 machine_us() { local us; us=$(most machine_us); echo "${us:-0}"; }
 most() { sed -n "s/.* $1=\([0-9]*\).*/\1/p" "$work/samples.$phase" | sort -n | tail -n 1; }
-report() { echo "$1: memory at most $(($(most rss_kib) / 1024)) MiB of $((memory / 1048576)) asked for, longest stall $(most stall_us) us${full:+ (of the machine: $(machine_us) us)}, log at most $(($(most log_kib) / 1024)) MiB"; }
+report() { echo "$1: memory at most $(($(most rss_kib) / 1024)) MiB of $((memory / 1048576)) asked for, longest stall $(most stall_us) us${full:+ (of the machine: $(machine_us) us)}, longest work $(most work_us) us, log at most $(($(most log_kib) / 1024)) MiB"; }
 
 if [ -n "$full" ]; then
     python3 "$top_srcdir/tests/cluster/machine_pauses.py" "$work" 2>/dev/null &
@@ -83,6 +86,7 @@ comes_back() {
     sampler_stop
     report "snapshot while serving"
     cat "$work/bench.out"
+    sanitized || check "no turn computed for $work_us us" test "$(most work_us)" -le "$work_us"
     check "no loop stood still for $stall_us us by itself" test "$(most stall_us)" -le $((stall_us + $(machine_us)))
 }
 [ "$n" -lt 3 ] || { away; comes_back; }

@@ -107,7 +107,7 @@ check "all nodes are up" wait_until 10 nodes_are_up
 has_metric() { [ -n "$(metric "$1")" ]; }
 for name in rgkv_raft_term rgkv_raft_commit_index rgkv_raft_applied_index rgkv_raft_log_bytes rgkv_raft_snapshot_index \
     rgkv_raft_elections_won_total rgkv_node_requests_total rgkv_node_replies_total rgkv_node_refused_total \
-    rgkv_node_loop_lag_seconds rgkv_node_table_memory_bytes rgkv_node_disk_free_bytes rgkv_mount_operation_seconds_count \
+    rgkv_node_loop_lag_seconds rgkv_node_loop_work_seconds rgkv_node_table_memory_bytes rgkv_node_disk_free_bytes rgkv_mount_operation_seconds_count \
     rgkv_mount_operation_failures_total rgkv_shards; do
     check "metrics have $name" wait_until 10 has_metric "$name"
 done

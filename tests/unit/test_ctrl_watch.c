@@ -164,6 +164,7 @@ static void rows_of_a_report_become_samples_with_their_labels(void **state)
         {0, CTRL_METRIC_REPLIES, ctrl_reply_label(CTRL_REPLY_KV, RGKV_NO_SPACE), 2},
         {0, CTRL_METRIC_REFUSED, CTRL_REASON_BAD_FRAME, 4},
         {1, CTRL_METRIC_TERM, 0, 3},
+        {0, CTRL_METRIC_LOOP_WORK, 0, 1020003},
     };
     t.report.metrics = rows;
     t.report.n_metrics = ARRAY_LEN(rows);
@@ -174,6 +175,7 @@ static void rows_of_a_report_become_samples_with_their_labels(void **state)
     assert_non_null(strstr(text, "rgkv_node_replies_total{node=\"a:1\",kind=\"kv\",result=\"NO_SPACE\"} 2\n"));
     assert_non_null(strstr(text, "rgkv_node_refused_total{node=\"a:1\",reason=\"bad_frame\"} 4\n"));
     assert_non_null(strstr(text, "rgkv_raft_term{node=\"a:1\",group=\"7\",member=\""));
+    assert_non_null(strstr(text, "rgkv_node_loop_work_seconds{node=\"a:1\"} 1.020003\n"));
     reported_release(&t);
 }
 
