@@ -1,0 +1,173 @@
+/* The rows of values: how many there are, how they are read, what only a disk has, and what is collected when nobody may read
+ * an old one any more. */
+#include "kv/cold.h"
+#include "tests/unit/kv_help.h"
+
+static const struct table_ops *ops_below;
+
+static void appends_and_cuts_in_turn_leave_a_bounded_number_of_rows(void **state)
+{
+    static uint8_t line[5000];
+    struct rig *r = rig_new(1);
+    memset(line, 'x', sizeof line);
+    append(r, "log", bytes_of(line, sizeof line));
+    for (unsigned i = 0; i < 300; i++) {
+        memset(line, 'a' + i % 26, sizeof line);
+        assert_int_equal(append(r, "log", bytes_of(line, sizeof line)), RGKV_OK);
+        assert_int_equal(get(r, "log"), RGKV_OK);
+        assert_true(r->reply.data.len == 10000 && r->reply.data.data[4999] == 'x' && r->reply.data.data[5000] == 'a' + i % 26);
+        assert_int_equal(truncate_to(r, "log", 5000), RGKV_OK);
+    }
+    clock_to(r, r->time_us + OLD_VERSION_TTL_US + SECOND);
+    assert_true(rows_of_table(r, "\0\0d", 3) <= 64);
+    assert_int_equal(get(r, "log"), RGKV_OK);
+    assert_true(r->reply.data.len == 5000 && r->reply.data.data[0] == 'x' && r->reply.data.data[4999] == 'x');
+    rig_free(r);
+}
+
+static void put_chunk(struct rig *r, const char *key)
+{
+    static uint8_t value[VALUE_CHUNK_BYTES];
+    struct kv_request q = ask(KV_PUT, key);
+    q.data = bytes_of(value, sizeof value);
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+}
+
+/* Each row of a value that was changed since its Put is read before it goes, maybe from a disk. */
+static void one_command_collects_a_bounded_amount_of_what_was_replaced(void **state)
+{
+    struct rig *r = rig_new(1);
+    for (unsigned i = 0; i < 51; i++) {
+        put_chunk(r, "f");
+        assert_int_equal(on(r, KV_SETATTR, "f"), RGKV_OK);
+    }
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 51);
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_int_equal(rig_apply(r, &(struct kv_command){.kind = KV_CLOCK}), RGKV_OK);
+    assert_in_range(rows_of_table(r, "\0\0d", 3), 51 - 8, 51 - 1);
+    assert_true(kv_clock_due(r->kv, r->time_us));
+    clock_to(r, r->time_us);
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 1);
+    rig_free(r);
+}
+
+/* A table that hands out no data row. */
+static struct table_iter *no_data_iter(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)
+{
+    assert_true(from.len < 3 || from.data[2] != 'd');
+    return ops_below->iter(t, s, from, to);
+}
+
+static void of_what_is_collected_a_value_that_one_put_made_is_not_read(void **state)
+{
+    struct rig *r = rig_new(1);
+    put_chunk(r, "f");
+    put_chunk(r, "f");
+    rig_save(r);
+    ops_below = r->table->ops;
+    struct table_ops watching = *ops_below;
+    watching.iter = no_data_iter;
+    r->table->ops = &watching;
+    clock_to(r, r->time_us + OLD_VERSION_TTL_US + SECOND);
+    rig_save(r);
+    r->table->ops = ops_below;
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 1);
+    rig_free(r);
+}
+
+static void a_value_that_one_put_made_is_read_by_the_keys_of_its_rows(void **state)
+{
+    struct rig *r = rig_new(1);
+    static uint8_t value[3 * VALUE_CHUNK_BYTES - 5];
+    for (unsigned i = 0; i < sizeof value; i++)
+        value[i] = (uint8_t)(i % 251);
+    struct kv_request q = ask(KV_PUT, "f"), get = ask(KV_GET, "f");
+    q.data = bytes_of(value, sizeof value);
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+    rig_reopen(r);
+    ops_below = r->table->ops;
+    struct table_ops watching = *ops_below;
+    watching.iter = no_data_iter;
+    r->table->ops = &watching;
+    get.offset = VALUE_CHUNK_BYTES - 10;
+    get.length = VALUE_CHUNK_BYTES + 20;
+    assert_int_equal(rig_read(r, get), RGKV_OK);
+    assert_true(bytes_eq(r->reply.data, bytes_of(value + get.offset, get.length)));
+    get.offset = 2 * VALUE_CHUNK_BYTES;
+    assert_int_equal(rig_read(r, get), RGKV_OK);
+    assert_true(bytes_eq(r->reply.data, bytes_of(value + get.offset, sizeof value - get.offset)));
+    r->table->ops = ops_below;
+    rig_free(r);
+}
+
+static bool clock_at_hand(struct rig *r, unsigned asked, struct buf *cold)
+{
+    return kv_at_hand(r->kv, &(struct kv_command){.kind = KV_CLOCK, .time_us = r->time_us}, asked, cold);
+}
+
+static void of_what_is_collected_only_a_value_that_was_changed_is_named(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct buf cold = {0};
+    put_chunk(r, "f");
+    put_chunk(r, "f");
+    rig_save(r);
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_true(clock_at_hand(r, 0, &cold));
+    append(r, "f", bytes_str("x"));
+    put_chunk(r, "f");
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_false(clock_at_hand(r, 0, &cold));
+    struct reader in = reader_of(buf_bytes(&cold));
+    struct bytes from, to;
+    assert_true(cold_next(&in, &from, &to) && from.data[2] == 'd' && to.len);
+    assert_false(cold_next(&in, &from, &to));
+    assert_true(clock_at_hand(r, 1, &cold)); /* and who had that read is not told again */
+    clock_to(r, r->time_us);
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 1);
+    buf_release(&cold);
+    rig_free(r);
+}
+
+static void what_only_a_disk_has_is_named_and_nothing_is_changed(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct buf cold = {0}, out = {0};
+    struct kv_reply reply;
+    put(r, "f", "value");
+    rig_save(r);
+    rig_reopen(r);
+    uint64_t before = checksum(r);
+    rig_reopen(r);
+    table_mem_cold(r->table, 1);
+    struct kv_request get = ask(KV_GET, "f");
+    get.length = 5;
+    assert_int_equal(kv_read_now(r->kv, &get, &out, &reply, &cold), RGKV_PENDING);
+    assert_true(cold.len && out.len == 0);
+    buf_clear(&cold);
+    struct kv_command c = {.kind = KV_REQUEST, .request = ask(KV_PUT, "f")};
+    assert_false(kv_at_hand(r->kv, &c, 0, &cold));
+    assert_true(cold.len);
+    kv_warm(r->table, buf_bytes(&cold));
+    table_mem_cold(r->table, 0);
+    assert_true(kv_at_hand(r->kv, &c, 1, &cold));
+    assert_int_equal(kv_read_now(r->kv, &get, &out, &reply, &cold), RGKV_OK);
+    assert_true(bytes_eq(reply.data, bytes_str("value")));
+    assert_true(before == checksum(r));
+    buf_release(&cold);
+    buf_release(&out);
+    rig_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(appends_and_cuts_in_turn_leave_a_bounded_number_of_rows),
+        cmocka_unit_test(one_command_collects_a_bounded_amount_of_what_was_replaced),
+        cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
+        cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
+        cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
+        cmocka_unit_test(what_only_a_disk_has_is_named_and_nothing_is_changed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
