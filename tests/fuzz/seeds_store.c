@@ -3,6 +3,7 @@
 
 #include "ctrl/ctrl.h"
 #include "kv/kv.h"
+#include "kv/rows.h"
 #include "store/table_mem.h"
 #include "store/wal_format.h"
 #include "tests/fuzz/seeds.h"
@@ -80,6 +81,17 @@ static void kv_fill(struct kv *k)
     kv_write(k, KV_PUT, "a", "newer", 6);
 }
 
+/* One of each kind, of values that nobody has. */
+static void queue_fill(struct table *t)
+{
+    static const char kinds[] = {QUEUE_HISTORY, QUEUE_CHUNK, QUEUE_GENERATION, QUEUE_SESSION, QUEUE_STAGE, QUEUE_VALUE, QUEUE_CUT};
+    for (unsigned i = 0; i < sizeof kinds; i++) {
+        struct queue_item item = {.due_us = 4000000 + i, .kind = (uint8_t)kinds[i], .generation = 2, .chunk = 3, .revision = 4, .key = bytes_str("a")};
+        struct rowkey k = row_queue(0, &item);
+        must(table_write(t, &(struct table_change){TABLE_PUT, .key = rowkey_bytes(&k)}, 1));
+    }
+}
+
 static void kv_seeds(const char *dir)
 {
     struct table *t = table_mem_new();
@@ -88,6 +100,7 @@ static void kv_seeds(const char *dir)
     must(kv_open(t, 1, 2, &k));
     kv_fill(k);
     must(kv_save(k));
+    queue_fill(t);
     rows_dump(t, &rows);
     seed_write(dir, "kv", 0, 0, buf_bytes(&rows));
     for (uint32_t shard = 0; shard < 2; shard++) {
