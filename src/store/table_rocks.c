@@ -232,6 +232,15 @@ static enum rgkv_err rocks_get(struct table *t, const struct table_snapshot *s, 
     return get(t, s ? s->read : of(t)->read, key, out);
 }
 
+/* A file that is not open yet counts as one that has the key, with an empty value (RocksDB 7.8, TableCache::Get: MarkKeyMayExist; a row that is
+ * missing looks like that, too). No row that is read by its key is empty, and if one were, it is read from the disk. */
+static enum rgkv_err get_from_cache(struct table *t, struct bytes key, struct buf *out)
+{
+    size_t before = out->len;
+    enum rgkv_err err = get(t, of(t)->read_now, key, out);
+    return !err && out->len == before ? RGKV_PENDING : err;
+}
+
 static uint64_t now_us(void)
 {
     struct timespec ts;
@@ -244,7 +253,7 @@ static enum rgkv_err rocks_get_now(struct table *t, struct bytes key, enum table
     struct patience *p = &of(t)->shared->patience;
     uint64_t begun_us = now_us();
     if (wait == TABLE_WAIT_NEVER || !patience_left(p, begun_us))
-        return get(t, of(t)->read_now, key, out);
+        return get_from_cache(t, key, out);
     enum rgkv_err err = get(t, of(t)->read, key, out);
     patience_spend(p, now_us() - begun_us);
     return err;

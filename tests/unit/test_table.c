@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
+#include <rocksdb/c.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -257,6 +258,59 @@ static void who_has_no_patience_is_given_what_is_in_memory_and_told_of_the_rest(
     assert_int_equal(rows_now(t, "a", "c", &err), 2);
     assert_int_equal(err, RGKV_OK);
     assert_int_equal(get_now(t, "nothing"), RGKV_NOT_FOUND);
+    table_free(t);
+    table_rocks_shared_free(own);
+}
+
+static void key_of(unsigned i, char key[16]) { snprintf(key, 16, "%04u", i); }
+
+/* A table of a hundred files: small ones, so that it takes no gigabytes. */
+static void make_many_files(const char *dir, unsigned keys)
+{
+    char *err = NULL, key[16], value[2000];
+    struct prng p;
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_writeoptions_t *w = rocksdb_writeoptions_create();
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_target_file_size_base(o, 2 * sizeof value);
+    rocksdb_options_set_compression(o, rocksdb_no_compression);
+    rocksdb_t *db = rocksdb_open(o, dir, &err);
+    prng_init(&p, 1);
+    for (unsigned i = 0; i < keys; i++) {
+        key_of(i, key);
+        for (size_t k = 0; k < sizeof value; k++)
+            value[k] = (char)prng_next(&p);
+        rocksdb_put(db, w, key, strlen(key), value, sizeof value, &err);
+    }
+    rocksdb_compact_range(db, NULL, 0, NULL, 0);
+    assert_null(err);
+    rocksdb_close(db);
+    rocksdb_writeoptions_destroy(w);
+    rocksdb_options_destroy(o);
+}
+
+/* RocksDB opens some files with the table, others when somebody reads them. */
+static void a_file_that_is_not_open_yet_is_not_taken_for_an_empty_value(void **state)
+{
+    struct table_rocks_shared *own = table_rocks_shared_new(8u << 20);
+    const char *dir = in_store_dir("many-files");
+    struct table *t = NULL;
+    unsigned pending = 0;
+    make_many_files(dir, 200);
+    assert_int_equal(table_rocks_open(dir, own, &t, NULL), RGKV_OK);
+    for (unsigned i = 0; i < 200; i++) {
+        char key[16];
+        struct buf now = {0}, then = {0};
+        key_of(i, key);
+        enum rgkv_err err = t->ops->get_now(t, bytes_str(key), TABLE_WAIT_NEVER, &now);
+        assert_true(err == RGKV_PENDING || (err == RGKV_OK && now.len == 2000)); /* a neighbour's block may hold it */
+        pending += err == RGKV_PENDING;
+        assert_int_equal(table_get(t, NULL, bytes_str(key), &then), RGKV_OK);
+        assert_int_equal(then.len, 2000);
+        buf_release(&now);
+        buf_release(&then);
+    }
+    assert_true(pending >= 50);
     table_free(t);
     table_rocks_shared_free(own);
 }
