@@ -18,8 +18,9 @@ struct patience {
 
 static inline bool patience_left(struct patience *p, uint64_t now_us)
 {
-    p->waited_us -= MIN(p->waited_us, (now_us - p->at_us) / PATIENCE_REGAIN);
-    p->at_us = now_us;
+    uint64_t regained_us = (now_us - p->at_us) / PATIENCE_REGAIN;
+    p->waited_us -= MIN(p->waited_us, regained_us);
+    p->at_us += regained_us * PATIENCE_REGAIN; /* the rest counts next time: who asks often shall not wait for ever */
     return p->waited_us < PATIENCE_US;
 }
 

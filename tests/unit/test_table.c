@@ -328,6 +328,10 @@ static void patience_ends_with_slow_reads_and_comes_back_with_time(void **state)
         patience_spend(&p, 1000000);
     assert_false(patience_left(&p, 1500000));
     assert_true(patience_left(&p, 2500000)); /* a disk that hung is tried again */
+    patience_spend(&p, PATIENCE_US);
+    for (uint64_t now_us = 2500000; now_us < 2500000 + 2 * PATIENCE_US * PATIENCE_REGAIN; now_us += PATIENCE_REGAIN / 2)
+        patience_left(&p, now_us); /* however often it is asked */
+    assert_true(p.waited_us < PATIENCE_US / 2);
 }
 
 /* Both tables, the same random changes */
@@ -588,6 +592,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_clean_end_keeps_everything),
         cmocka_unit_test(a_table_in_use_is_a_conflict),
         cmocka_unit_test(who_has_no_patience_is_given_what_is_in_memory_and_told_of_the_rest),
+        cmocka_unit_test(a_file_that_is_not_open_yet_is_not_taken_for_an_empty_value),
         cmocka_unit_test(patience_ends_with_slow_reads_and_comes_back_with_time),
         cmocka_unit_test(damage_of_a_table_is_reported),
         cmocka_unit_test(compactions_yield_to_the_loop_and_keep_their_share_beside_others_work),
