@@ -318,9 +318,18 @@ void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct byte
     s->iter_has = o->table->ops->iter_next(s->iter);
 }
 
+static void scan_note_error(struct scan *s)
+{
+    enum rgkv_err err = s->overlay->table->ops->iter_error(s->iter);
+    if (!is_cold(s->overlay, err, buf_bytes(&s->last), buf_bytes(&s->to)))
+        note_error(s->overlay, err);
+}
+
+/* An iterator forgets its error when it is moved. */
 void scan_seek(struct scan *s, struct bytes from, struct bytes to)
 {
     const struct table_ops *ops = s->overlay->table->ops;
+    scan_note_error(s);
     buf_clear(&s->to);
     buf_put(&s->to, to);
     buf_clear(&s->last);
@@ -399,11 +408,8 @@ bool scan_next(struct scan *s)
 
 void scan_close(struct scan *s)
 {
-    const struct table_ops *ops = s->overlay->table->ops;
-    enum rgkv_err err = ops->iter_error(s->iter);
-    if (!is_cold(s->overlay, err, buf_bytes(&s->last), buf_bytes(&s->to)))
-        note_error(s->overlay, err);
-    ops->iter_free(s->iter);
+    scan_note_error(s);
+    s->overlay->table->ops->iter_free(s->iter);
     buf_release(&s->to);
     buf_release(&s->last);
 }

@@ -129,6 +129,36 @@ static void of_what_is_collected_only_a_value_that_was_changed_is_named(void **s
     rig_free(r);
 }
 
+/* A disk that fails at one place, and the next place can be read. */
+static bool fails;
+static bool failing_next(struct table_iter *i) { return !fails && ops_below->iter_next(i); }
+static enum rgkv_err failing_error(const struct table_iter *i) { return fails ? RGKV_IO : ops_below->iter_error(i); }
+static void failing_seek(struct table_iter *i, struct bytes from)
+{
+    fails = false;
+    ops_below->iter_seek(i, from);
+}
+
+static void an_error_is_not_forgotten_by_a_scan_that_goes_on_elsewhere(void **state)
+{
+    struct rig *r = rig_new(4);
+    rig_save(r);
+    kv_free(r->kv);
+    r->kv = NULL;
+    ops_below = r->table->ops;
+    struct table_ops failing = *ops_below;
+    failing.iter_next = failing_next;
+    failing.iter_error = failing_error;
+    failing.iter_seek = failing_seek;
+    r->table->ops = &failing;
+    fails = true;
+    assert_int_equal(kv_open(r->table, 1, 4, &r->kv), RGKV_IO);
+    assert_false(fails);
+    r->table->ops = ops_below;
+    rig_open(r);
+    rig_free(r);
+}
+
 static void what_only_a_disk_has_is_named_and_nothing_is_changed(void **state)
 {
     struct rig *r = rig_new(1);
@@ -167,6 +197,7 @@ int main(void)
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
         cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
         cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
+        cmocka_unit_test(an_error_is_not_forgotten_by_a_scan_that_goes_on_elsewhere),
         cmocka_unit_test(what_only_a_disk_has_is_named_and_nothing_is_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
