@@ -311,7 +311,8 @@ bool row_queue_item(struct bytes rowkey, struct queue_item *ret_i)
     i.due_us = read_be64(&r);
     i.kind = read_u8(&r);
     i.generation = read_be64(&r);
-    if (queue_kind_has_chunk(i.kind))
+    bool older = i.kind == QUEUE_GENERATION && r.rest.len == 0; /* from before `high` was written */
+    if (queue_kind_has_chunk(i.kind) && !older)
         i.chunk = read_be32(&r);
     if (queue_kind_has_revision(i.kind))
         i.revision = read_be64(&r);

@@ -1,6 +1,7 @@
 /* The rows of values: how many there are, how they are read, what only a disk has, and what is collected when nobody may read
  * an old one any more. */
 #include "kv/cold.h"
+#include "kv/rows.h"
 #include "tests/unit/kv_help.h"
 
 static const struct table_ops *ops_below;
@@ -129,6 +130,26 @@ static void of_what_is_collected_only_a_value_that_was_changed_is_named(void **s
     rig_free(r);
 }
 
+/* Once a queue row of a generation said nothing of its chunks. */
+static void an_older_queue_row_is_collected(void **state)
+{
+    struct rig *r = rig_new(1);
+    put_chunk(r, "f");
+    rig_save(r);
+    struct rowkey k = row_queue(0, &(struct queue_item){.due_us = r->time_us, .kind = QUEUE_SESSION, .generation = 1 << 20});
+    uint8_t *kind = memrchr(k.data, QUEUE_SESSION, k.len);
+    *kind = QUEUE_GENERATION;
+    assert_int_equal(table_write(r->table, &(struct table_change){TABLE_PUT, .key = rowkey_bytes(&k)}, 1), RGKV_OK);
+    rig_reopen(r);
+    clock_to(r, r->time_us + SECOND);
+    rig_save(r);
+    struct buf none = {0};
+    assert_int_equal(table_get(r->table, NULL, rowkey_bytes(&k), &none), RGKV_NOT_FOUND);
+    assert_int_equal(rows_of_table(r, "\0\0d", 3), 1);
+    buf_release(&none);
+    rig_free(r);
+}
+
 /* A disk that fails at one place, and the next place can be read. */
 static bool fails;
 static bool failing_next(struct table_iter *i) { return !fails && ops_below->iter_next(i); }
@@ -197,6 +218,7 @@ int main(void)
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
         cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
         cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
+        cmocka_unit_test(an_older_queue_row_is_collected),
         cmocka_unit_test(an_error_is_not_forgotten_by_a_scan_that_goes_on_elsewhere),
         cmocka_unit_test(what_only_a_disk_has_is_named_and_nothing_is_changed),
     };
