@@ -271,7 +271,7 @@ static void look_item(struct kv *k, uint32_t shard, const struct queue_item *i, 
     case QUEUE_CHUNK:
     case QUEUE_CUT:
     case QUEUE_GENERATION:
-        if (values && !is_large(i))
+        if (values && !(i->kind == QUEUE_GENERATION && is_large(i))) /* that goes as a range, unread */
             look_rows(k, shard, i);
         break;
     case QUEUE_SESSION:

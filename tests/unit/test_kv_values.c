@@ -130,6 +130,23 @@ static void of_what_is_collected_only_a_value_that_was_changed_is_named(void **s
     rig_free(r);
 }
 
+static void a_chunk_far_behind_is_named_like_the_first(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct buf cold = {0};
+    put(r, "f", "");
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(patch(r, "f", 100ull * VALUE_CHUNK_BYTES, bytes_str("x")), RGKV_OK);
+    truncate_to(r, "f", 101ull * VALUE_CHUNK_BYTES);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(patch(r, "f", 100ull * VALUE_CHUNK_BYTES, bytes_str("x")), RGKV_OK);
+    rig_save(r);
+    r->time_us += OLD_VERSION_TTL_US + SECOND;
+    assert_false(clock_at_hand(r, 0, &cold));
+    buf_release(&cold);
+    rig_free(r);
+}
+
 /* Once a queue row of a generation said nothing of its chunks. */
 static void an_older_queue_row_is_collected(void **state)
 {
@@ -218,6 +235,7 @@ int main(void)
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
         cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
         cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
+        cmocka_unit_test(a_chunk_far_behind_is_named_like_the_first),
         cmocka_unit_test(an_older_queue_row_is_collected),
         cmocka_unit_test(an_error_is_not_forgotten_by_a_scan_that_goes_on_elsewhere),
         cmocka_unit_test(what_only_a_disk_has_is_named_and_nothing_is_changed),
