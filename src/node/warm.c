@@ -10,6 +10,7 @@
 #include "node/internal.h"
 
 #define WARM_JOBS_MAX 4u   /* of a node: with the long ones no more than most of the pool, for the logs need it */
+#define WARM_JOBS_KIND_MAX 3u /* so that entries that never stop do not keep all reads waiting, nor the other way round */
 #define JOB_BYTES 4096u    /* of a list, some 100 rows: what comes then is the next job's */
 #define AHEAD_MAX 64u      /* entries behind the one that waits */
 #define ASKED_MAX 3u
@@ -82,13 +83,21 @@ static void reads_go_on(struct replica *r, uint64_t number)
 
 /* ---- jobs ---- */
 
-static unsigned jobs_of(const struct node *n)
+static unsigned jobs_of(const struct node *n, enum warm_kind kind)
 {
     unsigned jobs = 0;
     for (unsigned i = 0; i < n->n_replicas; i++)
-        for (unsigned k = 0; k < WARM_KINDS; k++)
-            jobs += n->replicas[i]->warm[k].under_way;
+        jobs += n->replicas[i]->warm[kind].under_way;
     return jobs;
+}
+
+static bool may_start(const struct node *n, const struct replica *r, enum warm_kind kind)
+{
+    unsigned jobs = 0, own = jobs_of(n, kind);
+    for (unsigned k = 0; k < WARM_KINDS; k++)
+        jobs += jobs_of(n, k);
+    return r->state == REPLICA_RUNNING && r->warm[kind].number && r->warm[kind].under_way < jobs_max[kind] && own < WARM_JOBS_KIND_MAX &&
+           jobs < WARM_JOBS_MAX;
 }
 
 static void start(struct node *n, struct replica *r, enum warm_kind kind)
@@ -103,15 +112,12 @@ static void start(struct node *n, struct replica *r, enum warm_kind kind)
 /* Entries first, and not always the same replica first. */
 void warm_start(struct node *n)
 {
-    unsigned jobs = jobs_of(n);
     n->warm_turn++;
     for (unsigned k = 0; k < WARM_KINDS; k++)
         for (unsigned i = 0; i < n->n_replicas; i++) {
             struct replica *r = n->replicas[(n->warm_turn + i) % n->n_replicas];
-            if (r->state != REPLICA_RUNNING || !r->warm[k].number || r->warm[k].under_way >= jobs_max[k] || jobs >= WARM_JOBS_MAX)
-                continue;
-            start(n, r, k);
-            jobs++;
+            if (may_start(n, r, k))
+                start(n, r, k);
         }
 }
 

@@ -1,6 +1,8 @@
 /* A node whose disk has to be asked for rows: who wants them waits, and nobody else. */
 #include "tests/unit/node_outside.h"
 
+#include <stdio.h>
+
 static struct msg request(enum kv_op op, uint64_t id, const char *name, uint64_t seq)
 {
     const struct bytes key = bytes_str(name);
@@ -94,6 +96,67 @@ static void too_much_that_waits_is_applied_whatever_the_disk_does(void **state)
     stop(&w);
 }
 
+#define GROUPS 4u
+
+/* It leads four groups alone, 3 to 6, each of which serves one shard. */
+static struct outside with_four_groups(void)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[GROUPS];
+    struct ctrl_group groups[GROUPS];
+    for (uint32_t i = 0; i < GROUPS; i++) {
+        groups[i] = group_here(3 + i, 1, 1);
+        shards[i] = (struct ctrl_shard){.target = 3 + i, .epoch = 1};
+        w.manifest.replicas[i] = w.manifest.replicas[0];
+        w.manifest.replicas[i].gid = 3 + i;
+        w.manifest.replicas[i].founding.n = 1;
+    }
+    w.manifest.n_replicas = GROUPS;
+    start(&w);
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_groups = GROUPS, .groups = groups};
+    answer_poll(&w, v);
+    for (uint32_t i = 0; i < GROUPS; i++)
+        shards[i] = (struct ctrl_shard){.holder = 3 + i, .epoch = 1};
+    v.version = 3;
+    answer_poll(&w, v);
+    return w;
+}
+
+/* A key that is in shard i, where nothing is yet. */
+static void ask_group(struct outside *w, uint32_t i, enum kv_op op, uint64_t id, uint64_t seq)
+{
+    char name[8];
+    unsigned k = 0;
+    do
+        snprintf(name, sizeof name, "n%u", k++);
+    while (kv_key_shard(bytes_str(name), 4) != i);
+    struct msg m = request(op, id, name, seq);
+    m.kv_request.gid = 3 + i;
+    m.kv_request.request.length = seq ? 0 : 1;
+    receive(w, &m);
+}
+
+static void entries_of_many_groups_leave_room_for_reads(void **state)
+{
+    struct outside w = with_four_groups();
+    w.reads_hang = true;
+    for (uint32_t i = 0; i < GROUPS; i++) {
+        assert_int_equal(status_of(&w, 0).state, KV_SERVING);
+        assert_int_equal(kv_save(w.n->replicas[i]->kv), RGKV_OK);
+        table_mem_cold(w.tables[i], 1);
+    }
+    unsigned before = w.asked[NODE_WARM];
+    for (uint32_t i = 0; i < GROUPS; i++)
+        ask_group(&w, i, KV_PUT, 1 + i, 1);
+    assert_int_equal(w.asked[NODE_WARM], before + GROUPS - 1);
+    ask_group(&w, 0, KV_GET, 6, 0);
+    for (uint32_t i = 0; i < GROUPS; i++)
+        table_mem_cold(w.tables[i], 0);
+    for (uint32_t i = 0; i < GROUPS; i++)
+        assert_int_equal(w.n_answers[1 + i], 0);
+    stop(&w);
+}
+
 static void who_is_gone_is_not_waited_for(void **state)
 {
     struct outside w = with_cold_value();
@@ -112,6 +175,7 @@ int main(void)
         cmocka_unit_test(rows_that_no_cache_keeps_are_read_all_the_same),
         cmocka_unit_test(an_entry_waits_for_its_rows_and_those_behind_it_for_the_entry),
         cmocka_unit_test(too_much_that_waits_is_applied_whatever_the_disk_does),
+        cmocka_unit_test(entries_of_many_groups_leave_room_for_reads),
         cmocka_unit_test(who_is_gone_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
