@@ -91,6 +91,19 @@ static enum rgkv_err stored_delete(struct sim_machine *m, struct sim_stored *st)
     return err ? err : vfs_sync_parent(m->disk, dir);
 }
 
+/* As replica_files_prepare: what was deleted, and could not be made durable before the process ended, is durably gone before anything is made in
+ * its place. The daemon ends when that fails, and is started again. */
+void disk_prepare(struct sim_machine *m)
+{
+    bool deleted = false;
+    for (unsigned i = 0; i < m->n_stored; i++)
+        deleted |= m->stored[i].gid == UINT64_MAX;
+    enum rgkv_err err = deleted ? RGKV_IO : RGKV_OK;
+    for (unsigned starts = 0; err && starts < VFS_MEM_CALLS; starts++) /* a fault of each kind, once, at most */
+        err = vfs_sync_parent(m->disk, "deleted");
+    ASSERT(!err);
+}
+
 void disk_wipe(struct sim_machine *m)
 {
     for (unsigned i = 0; i < m->n_stored; i++)

@@ -279,6 +279,7 @@ void machine_boot(struct sim *s, struct sim_machine *m)
         enum rgkv_err err = manifest_decode(buf_bytes(&m->manifest), &manifest);
         ASSERT(err == RGKV_OK);
     }
+    disk_prepare(m);
     struct node_options o = {.seed = prng_next(&s->prng), .now_us = machine_clock_us(s, m), .boot = prng_next(&s->prng), .version = "sim",
                              .n_controllers = s->n_controllers, .nshards = s->nshards, .snapshot_bytes = s->snapshot_bytes,
                              .chunk_bytes = s->chunk_bytes, .append_entries_max = s->append_entries_max, .manifest = &manifest};

@@ -158,6 +158,7 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
 void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e);
 void disk_process_ended(struct sim *s, struct sim_machine *m, bool power);
 void disk_release(struct sim_machine *m);
+void disk_prepare(struct sim_machine *m);  /* when its process starts */
 void disk_wipe(struct sim_machine *m);
 void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database writes its rows whenever it likes */
 void disk_tables_refuse(struct sim_machine *m, bool refuse); /* writes: no space */

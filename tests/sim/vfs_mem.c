@@ -237,6 +237,16 @@ static void map_rename_children(struct map *m, const char *from, const char *to)
     buf_release(&path);
 }
 
+static void map_remove_children(struct map *m, const char *path)
+{
+    struct buf prefix = {0};
+    buf_put(&prefix, bytes_str(path));
+    buf_put(&prefix, bytes_of("/", 2));
+    for (size_t at; (at = map_first_below(m, (const char *)prefix.data)) != SIZE_MAX;)
+        map_remove_at(m, at);
+    buf_release(&prefix);
+}
+
 /* Directories */
 
 static size_t parent_len(const char *path)
@@ -273,6 +283,7 @@ static void change_apply(const struct change *c, struct map *m)
         map_set(m, c->path, c->inode);
         break;
     case CHANGE_REMOVE:
+        map_remove_children(m, c->path); /* a directory that is gone is so with what was in it, though nobody synced that */
         map_remove(m, c->path);
         break;
     case CHANGE_RENAME:
