@@ -75,13 +75,20 @@ struct table_snapshot {
     rocksdb_readoptions_t *read;
 };
 
-struct table_iter {
+struct rows {              /* in order, of an iterator */
     rocksdb_iterator_t *iter;
     rocksdb_readoptions_t *read;
-    struct buf from, to;   /* RocksDB keeps pointers to the bounds */
+};
+
+/* An iterator of RocksDB 7.8 that reads the cache only is not to be believed: where a level goes on in a file that has to be read, it leaves out
+ * the rest of that level and says that all is well (mended in 8.5.2). One that does not heed range deletions does say so: it goes ahead as a
+ * scout, and the rows are read by an ordinary one, which finds in the cache what the scout found there. */
+struct table_iter {
+    struct rows rows, scout;   /* scout.iter NULL: none is needed */
+    struct buf from, to;       /* RocksDB keeps pointers to the bounds */
     bool started;
     struct patience *patience; /* NULL: it may wait */
-    bool from_cache, impatient; /* it reads no files; it has ended because of that */
+    bool impatient;            /* it has ended because it may not wait */
 };
 
 static bool starts(const char *text, const char *words) { return strncmp(text, words, strlen(words)) == 0; }
@@ -357,15 +364,21 @@ static void read_once(rocksdb_readoptions_t *read)
     rocksdb_readoptions_set_readahead_size(read, READ_ONCE_BYTES);
 }
 
-/* The iterator is to be made with i->read. */
+/* The bounds are i's own. */
+static rocksdb_readoptions_t *read_until(const struct table_iter *i)
+{
+    rocksdb_readoptions_t *read = rocksdb_readoptions_create();
+    if (i->to.len)
+        rocksdb_readoptions_set_iterate_upper_bound(read, (const char *)i->to.data, i->to.len);
+    return read;
+}
+
 static struct table_iter *iter_new(struct bytes from, struct bytes to)
 {
     struct table_iter *i = mem_zalloc(sizeof(*i));
-    i->read = rocksdb_readoptions_create();
     buf_put(&i->from, from);
     buf_put(&i->to, to);
-    if (to.len)
-        rocksdb_readoptions_set_iterate_upper_bound(i->read, (const char *)i->to.data, i->to.len);
+    i->rows.read = read_until(i);
     return i;
 }
 
@@ -373,10 +386,10 @@ static struct table_iter *rocks_iter(struct table *t, const struct table_snapsho
 {
     struct table_iter *i = iter_new(from, to);
     if (s)
-        rocksdb_readoptions_set_snapshot(i->read, s->snapshot);
+        rocksdb_readoptions_set_snapshot(i->rows.read, s->snapshot);
     if (!from.len && !to.len)
-        read_once(i->read);
-    i->iter = rocksdb_create_iterator(of(t)->db, i->read);
+        read_once(i->rows.read);
+    i->rows.iter = rocksdb_create_iterator(of(t)->db, i->rows.read);
     return i;
 }
 
@@ -384,31 +397,74 @@ static struct table_iter *rocks_iter_now(struct table *t, struct bytes from, str
 {
     struct table_iter *i = iter_new(from, to);
     i->patience = &of(t)->shared->patience;
-    i->from_cache = wait == TABLE_WAIT_NEVER || !patience_left(i->patience, now_us());
-    if (i->from_cache)
-        rocksdb_readoptions_set_read_tier(i->read, FROM_CACHE);
-    i->iter = rocksdb_create_iterator(of(t)->db, i->read);
+    if (wait == TABLE_WAIT_NEVER || !patience_left(i->patience, now_us())) {
+        i->scout.read = read_until(i);
+        rocksdb_readoptions_set_read_tier(i->scout.read, FROM_CACHE);
+        rocksdb_readoptions_set_ignore_range_deletions(i->scout.read, 1);
+        i->scout.iter = rocksdb_create_iterator(of(t)->db, i->scout.read);
+    }
+    i->rows.iter = rocksdb_create_iterator(of(t)->db, i->rows.read);
     return i;
 }
+
+static struct bytes key_of(const rocksdb_iterator_t *i)
+{
+    size_t len;
+    const char *key = rocksdb_iter_key(i, &len);
+    return bytes_of(key, len);
+}
+
+static void seek_to(rocksdb_iterator_t *i, struct bytes key) { rocksdb_iter_seek(i, (const char *)key.data, key.len); }
 
 /* Seeking is left to the first step, so that making an iterator reads nothing. */
 static bool iter_step(struct table_iter *i)
 {
     if (!i->started)
-        rocksdb_iter_seek(i->iter, (const char *)i->from.data, i->from.len);
-    else if (rocksdb_iter_valid(i->iter))
-        rocksdb_iter_next(i->iter);
+        seek_to(i->rows.iter, buf_bytes(&i->from));
+    else if (rocksdb_iter_valid(i->rows.iter))
+        rocksdb_iter_next(i->rows.iter);
     i->started = true;
-    return rocksdb_iter_valid(i->iter);
+    return rocksdb_iter_valid(i->rows.iter);
 }
 
-/* One that may not wait ends where the patience does. */
+static enum rgkv_err error_in(const struct rows *rows)
+{
+    char *text = NULL;
+    rocksdb_iter_get_error(rows->iter, &text);
+    return failed(text, NULL);
+}
+
+/* To the first row behind the one that was given out, or the first of all. Rows that a range deletion took make it fall back. */
+static void scout_step(struct table_iter *i)
+{
+    rocksdb_iterator_t *scout = i->scout.iter;
+    if (!i->started) {
+        seek_to(scout, buf_bytes(&i->from));
+        return;
+    }
+    if (!rocksdb_iter_valid(scout) || !rocksdb_iter_valid(i->rows.iter))
+        return;
+    struct bytes given = key_of(i->rows.iter);
+    if (bytes_cmp(key_of(scout), given) < 0)
+        seek_to(scout, given);
+    if (rocksdb_iter_valid(scout) && bytes_eq(key_of(scout), given))
+        rocksdb_iter_next(scout);
+}
+
+static bool scout_is_stopped(struct table_iter *i)
+{
+    scout_step(i);
+    return !rocksdb_iter_valid(i->scout.iter) && error_in(&i->scout) == RGKV_PENDING;
+}
+
+/* One that may not wait ends where the patience does, or at the first row that is not in the cache. */
 static bool rocks_iter_next(struct table_iter *i)
 {
     if (!i->patience)
         return iter_step(i);
     uint64_t begun_us = now_us();
-    i->impatient |= !patience_left(i->patience, begun_us) && !i->from_cache;
+    if (!i->impatient)
+        i->impatient = i->scout.iter ? scout_is_stopped(i) : !patience_left(i->patience, begun_us);
     bool there = !i->impatient && iter_step(i);
     patience_spend(i->patience, now_us() - begun_us);
     return there;
@@ -421,35 +477,31 @@ static void rocks_iter_seek(struct table_iter *i, struct bytes from)
     i->started = false;
 }
 
-static struct bytes rocks_iter_key(const struct table_iter *i)
-{
-    size_t len;
-    const char *key = rocksdb_iter_key(i->iter, &len);
-    return bytes_of(key, len);
-}
+static struct bytes rocks_iter_key(const struct table_iter *i) { return key_of(i->rows.iter); }
 
 static struct bytes rocks_iter_value(const struct table_iter *i)
 {
     size_t len;
-    const char *value = rocksdb_iter_value(i->iter, &len);
+    const char *value = rocksdb_iter_value(i->rows.iter, &len);
     return bytes_of(value, len);
 }
 
-static enum rgkv_err rocks_iter_error(const struct table_iter *i)
+static enum rgkv_err rocks_iter_error(const struct table_iter *i) { return i->impatient ? RGKV_PENDING : error_in(&i->rows); }
+
+static void rows_free(struct rows *rows)
 {
-    char *text = NULL;
-    if (i->impatient)
-        return RGKV_PENDING;
-    rocksdb_iter_get_error(i->iter, &text);
-    return failed(text, NULL);
+    if (rows->iter)
+        rocksdb_iter_destroy(rows->iter);
+    if (rows->read)
+        rocksdb_readoptions_destroy(rows->read);
 }
 
 static void rocks_iter_free(struct table_iter *i)
 {
     if (!i)
         return;
-    rocksdb_iter_destroy(i->iter);
-    rocksdb_readoptions_destroy(i->read);
+    rows_free(&i->scout);
+    rows_free(&i->rows);
     buf_release(&i->from);
     buf_release(&i->to);
     mem_free(i);

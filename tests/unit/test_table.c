@@ -315,6 +315,36 @@ static void a_file_that_is_not_open_yet_is_not_taken_for_an_empty_value(void **s
     table_rocks_shared_free(own);
 }
 
+/* RocksDB 7.8 leaves out what lies in the next file, and says that all is well. */
+static void a_scan_of_the_cache_does_not_leave_out_a_file_that_is_not_there(void **state)
+{
+    struct table_rocks_shared *own = table_rocks_shared_new(8u << 20);
+    const char *dir = in_store_dir("scanned-files");
+    struct table *t = NULL;
+    enum rgkv_err err;
+    make_many_files(dir, 200);
+    assert_int_equal(table_rocks_open(dir, own, &t, NULL), RGKV_OK);
+    *table_rocks_patience(own) = (struct patience){.waited_us = UINT64_MAX}; /* for ever */
+    for (unsigned n = 1; n < 100; n += 7) { /* some end where a file does */
+        char to[16];
+        key_of(n, to);
+        struct buf some = dump(t, NULL, bytes_str("0000"), bytes_str(to));
+        buf_release(&some);
+        assert_in_range(rows_now(t, "0000", "9999", &err), n, n + 20);
+        assert_int_equal(err, RGKV_PENDING);
+    }
+    struct buf all = dump(t, NULL, bytes_str("0000"), bytes_str("9999")); /* reads it into the cache */
+    buf_release(&all);
+    assert_int_equal(rows_now(t, "0000", "9999", &err), 200);
+    assert_int_equal(err, RGKV_OK);
+    delete_range(t, "0050", "0150");
+    put(t, "0070", "new");
+    assert_int_equal(rows_now(t, "0000", "9999", &err), 101);
+    assert_int_equal(err, RGKV_OK);
+    table_free(t);
+    table_rocks_shared_free(own);
+}
+
 static void patience_ends_with_slow_reads_and_comes_back_with_time(void **state)
 {
     struct patience p = {0};
@@ -593,6 +623,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_table_in_use_is_a_conflict),
         cmocka_unit_test(who_has_no_patience_is_given_what_is_in_memory_and_told_of_the_rest),
         cmocka_unit_test(a_file_that_is_not_open_yet_is_not_taken_for_an_empty_value),
+        cmocka_unit_test(a_scan_of_the_cache_does_not_leave_out_a_file_that_is_not_there),
         cmocka_unit_test(patience_ends_with_slow_reads_and_comes_back_with_time),
         cmocka_unit_test(damage_of_a_table_is_reported),
         cmocka_unit_test(compactions_yield_to_the_loop_and_keep_their_share_beside_others_work),
