@@ -15,7 +15,7 @@
 
 #include "base/bytes.h"
 
-/* The row `applied` of every machine's table (kv_applied_row reads it): sorts after all their other rows. */
+/* The row `applied` of every machine's table (kv_applied_row reads it): sorts after the rows of all shards. */
 #define TABLE_APPLIED_KEY "\xff" "applied"
 
 struct table;
