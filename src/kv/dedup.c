@@ -96,6 +96,7 @@ static void result_insert(struct session_row *r, const struct session_result *re
         r->results = mem_realloc(r->results, r->cap * sizeof(*r->results));
     }
     uint32_t at = result_at(r, result->seq);
+    ASSERT(at == r->n || r->results[at].seq != result->seq);
     if (at < r->n)
         memmove(r->results + at + 1, r->results + at, (r->n - at) * sizeof(*r->results));
     r->results[at] = *result;

@@ -150,11 +150,11 @@ enum rgkv_err intent_admit(const struct kv *k, const struct kv_request *q)
     enum rgkv_err err = RGKV_OK;
     for (unsigned n = 0; n < k->n_intents; n++) {
         const struct kv_intent *i = &k->intents[n].head;
-        if (i->shard != q->shard || beside_files(q->op))
+        if (i->shard != q->shard || sessionless(q->op))
             continue;
-        if (i->client == q->client && i->seq == q->seq)
+        if (i->client == q->client && i->seq == q->seq) /* whatever it asks for: its outcome is recorded once */
             return RGKV_PENDING;
-        if (locks_out(i, q) && !MUTANT(intent_unlocked))
+        if (!beside_files(q->op) && locks_out(i, q) && !MUTANT(intent_unlocked))
             err = RGKV_MOVING;
     }
     return err;

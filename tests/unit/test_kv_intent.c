@@ -353,6 +353,23 @@ static void malformed_pieces_are_refused(void **state)
     assert_int_equal(kv_request_check(&q, 1), RGKV_INVALID);
 }
 
+/* A client that means two things by one number. */
+static void what_has_the_number_of_an_open_rename_waits_for_it(void **state)
+{
+    struct rig *r = rig_with_names();
+    put(r, A, "value");
+    assert_int_equal(rename_to(r, KV_RENAME, A, B, 0), RGKV_PENDING);
+    r->seq--;
+    struct kv_request drop = ask(KV_STAGE_DROP, A);
+    drop.version = 77;
+    assert_int_equal(rig_do(r, drop), RGKV_PENDING);
+    carry_out(r);
+    rig_reopen(r);
+    assert_int_equal(rename_again(r, A, B, 0), RGKV_OK);
+    assert_int_equal(put(r, A, "other"), RGKV_OK);
+    rig_free(r);
+}
+
 /* A client whose floor goes back in a rename that outlives its session. */
 static void a_session_row_that_a_late_outcome_makes_can_be_read(void **state)
 {
@@ -392,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_gave_up_is_not_recorded),
         cmocka_unit_test(an_intent_survives_a_restart_and_the_lock_with_it),
         cmocka_unit_test(malformed_pieces_are_refused),
+        cmocka_unit_test(what_has_the_number_of_an_open_rename_waits_for_it),
         cmocka_unit_test(a_session_row_that_a_late_outcome_makes_can_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
