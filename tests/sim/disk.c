@@ -390,7 +390,8 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
         return;
     }
     if (e->kind == SIM_WARMED) {
-        machine_step(s, m, &(struct node_input){.kind = NODE_WARMED, .replica = e->replica, .number = e->from});
+        if (disk_stored(m, e->replica)) /* as above */
+            machine_step(s, m, &(struct node_input){.kind = NODE_WARMED, .replica = e->replica, .number = e->from});
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);
