@@ -66,6 +66,8 @@ enum rgkv_err raft_transfer(struct raft *r, uint64_t peer)
         return RGKV_BUSY;
     if (!p || !p->voter || p->id == r->options.id)
         return RGKV_INVALID;
+    if (peer && (!stays(r, p) || !has_log(r, p))) /* proposals are refused meanwhile: not for who cannot take over in time */
+        return RGKV_BUSY;
     r->transfer_to = p->id;
     r->transfer_deadline_us = r->now_us + r->options.election_us;
     r->transfer_sent = false;

@@ -267,6 +267,25 @@ TEST(a_transfer_waits_for_the_log_refuses_proposals_and_is_given_up_in_time)
     raft_free(o.r);
 }
 
+TEST(nothing_is_refused_for_a_successor_that_is_silent_or_far_behind)
+{
+    struct one o = one_new(3, 0);
+    one_lead(&o);
+    one_ack(&o, 2, 1, 1);
+    one_ack(&o, 3, 1, 1);
+    for (unsigned i = 0; i < 10; i++) {
+        one_tick(&o, ELECTION_US / 2);
+        one_ack(&o, 2, 1, 1);
+    }
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_TRANSFER, .peer = 3}), RGKV_BUSY);
+    assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    for (unsigned i = 0; i < 5000; i++)
+        assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_TRANSFER, .peer = 2}), RGKV_BUSY);
+    assert_int_equal(one_propose(&o, "x"), RGKV_OK);
+    raft_free(o.r);
+}
+
 TEST(a_transfer_goes_to_a_voter_other_than_oneself_only)
 {
     struct one o = one_new(3, 1);
@@ -432,6 +451,7 @@ int main(void)
         T(a_group_of_one_needs_no_ticks),
         T(a_learner_and_a_stranger_never_campaign),
         T(a_transfer_waits_for_the_log_refuses_proposals_and_is_given_up_in_time),
+        T(nothing_is_refused_for_a_successor_that_is_silent_or_far_behind),
         T(a_transfer_goes_to_a_voter_other_than_oneself_only),
         T(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_can_commit),
         T(a_leader_may_leave_when_there_is_nothing_to_wait_for),
