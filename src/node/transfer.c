@@ -377,11 +377,12 @@ void transfer_opened(struct node *n, struct replica *r, const struct node_input 
     ack(n, r, in, false, false);
 }
 
-/* The log's pipeline must be empty: nothing of before may be written after the log was reset. */
+/* The log's pipeline must be empty: nothing of before may be written after the log was reset. And what the disk does with the table must be
+ * over: a replica that is INSTALLING hears nobody, so it is not to wait for that then. */
 void transfer_try_install(struct node *n, struct replica *r)
 {
     struct incoming *in = r->incoming;
-    if (!in->complete || in->installing || r->flushing || r->committing || (r->to_apply.n && !MUTANT(install_under_queue)))
+    if (!in->complete || in->installing || r->flushing || r->trimming || r->committing || (r->to_apply.n && !MUTANT(install_under_queue)))
         return;
     if (!raft_wants_snapshot(r->raft, in->index, in->term)) {
         ack(n, r, in, true, false); /* the log overtook it */

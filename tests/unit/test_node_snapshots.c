@@ -156,6 +156,23 @@ static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_a
     stop(&w);
 }
 
+/* Who is INSTALLING hears nobody: it must not wait for a long compaction then. */
+static void a_snapshot_takes_the_tables_place_when_the_disk_is_done_with_that(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    struct parts p = parts_of(50);
+    start(&w);
+    w.n->replicas[0]->trimming = true;
+    snapshot_arrives(&w, t, &p);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
+    step(&w, (struct node_input){.kind = NODE_TRIMMED, .replica = 1});
+    tick(&w, 50000);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 1);
+    table_free(t);
+    stop(&w);
+}
+
 /* One chunk is under way at a time: who does not ask for the next one holds the sender up, and nobody else. */
 static void the_next_chunk_is_asked_for_when_the_table_can_take_it(void **state)
 {
@@ -367,6 +384,7 @@ int main(void)
         cmocka_unit_test(B28_a_snapshot_that_is_not_what_was_sent_is_refused),
         cmocka_unit_test(B28_a_snapshot_that_is_no_table_of_ours_is_refused),
         cmocka_unit_test(B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply),
+        cmocka_unit_test(a_snapshot_takes_the_tables_place_when_the_disk_is_done_with_that),
         cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
         cmocka_unit_test(B42_what_is_written_while_a_table_is_sent_comes_from_the_log_then),
