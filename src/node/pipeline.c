@@ -129,23 +129,29 @@ static void persisted(struct node *n, struct replica *r, struct batch *b)
 }
 
 #define YIELD_GAP_US 5000000u /* where no disk has space the lead would go round and round */
+#define LOW_GAP_US 30000000u  /* the same, where that lasts: reads go on meanwhile */
 #define HANGS_US 2000000u
 
-void pipeline_yield(struct node *n, struct replica *r)
+static void yield_lead(struct node *n, struct replica *r, uint64_t gap_us)
 {
     struct raft_input in = {.kind = RAFT_TRANSFER};
     if (!replica_is_leader(r) || n->now_us < r->yield_next_us)
         return;
-    r->yield_next_us = n->now_us + YIELD_GAP_US;
+    r->yield_next_us = n->now_us + gap_us;
     enum rgkv_err err = replica_step(n, r, &in);
     (void)err; /* alone, or nobody is there: it goes on refusing writes */
 }
 
-/* Heartbeats go out although the disk hangs, so nobody else would ever lead; the others' disks may be well (B39). */
+void pipeline_yield(struct node *n, struct replica *r) { yield_lead(n, r, YIELD_GAP_US); }
+
+/* Heartbeats go out although the disk hangs, or takes no more, so nobody else would ever lead; the others' disks may be well (B39, P29).
+ * Writes are refused before the disk is full to the last byte, so that its log may never meet the error. */
 void pipeline_tick(struct node *n, struct replica *r)
 {
     if (r->committing && n->now_us >= r->committing_us + HANGS_US)
         pipeline_yield(n, r);
+    else if (serve_disk_full(n, r))
+        yield_lead(n, r, LOW_GAP_US);
 }
 
 void replica_committed(struct node *n, struct replica *r, const struct node_input *i)

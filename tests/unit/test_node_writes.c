@@ -197,6 +197,22 @@ static void B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time(void *
     stop(&w);
 }
 
+/* Growing writes are refused long before the last byte is taken: no write of its log may ever fail. */
+static void P29_a_leader_whose_disk_is_nearly_full_hands_over(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    other_says(&w, (struct raft_message){.kind = RAFT_APPEND, .term = 1});
+    lead_after(&w, 1);
+    step(&w, (struct node_input){.kind = NODE_DISK_SPACE, .disk_free = DISK_LOW_WATER_BYTES, .disk_total = 1ull << 40});
+    hear_for(&w, 1000000);
+    assert_false(hands_over(&w));
+    step(&w, (struct node_input){.kind = NODE_DISK_SPACE, .disk_free = DISK_LOW_WATER_BYTES - 1, .disk_total = 1ull << 40});
+    hear_for(&w, 100000);
+    assert_true(hands_over(&w));
+    stop(&w);
+}
+
 /* ---- the end ---- */
 
 /* It leads member 2 in term 2, and has proposed so many entries, which member 2 has not got. */
@@ -298,6 +314,7 @@ int main(void)
         cmocka_unit_test(long_jobs_leave_threads_to_the_logs),
         cmocka_unit_test(what_waits_for_a_hung_disk_does_not_grow_for_ever),
         cmocka_unit_test(B39_a_leader_whose_disk_hangs_hands_over_and_not_all_the_time),
+        cmocka_unit_test(P29_a_leader_whose_disk_is_nearly_full_hands_over),
         cmocka_unit_test(who_is_to_end_serves_on_until_another_member_can_answer),
         cmocka_unit_test(who_is_to_end_does_not_wait_for_ever),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
