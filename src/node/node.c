@@ -488,6 +488,8 @@ static void dispatch(struct node *n, const struct node_input *i)
     case NODE_TRIMMED: trim_done(n, r, i); break;
     case NODE_WARMED: warm_done(n, r, i->number); break;
     case NODE_COMPACTED:
+        if (r->state == REPLICA_DELETING) /* it waited for space */
+            break;
         /* A full disk has deleted nothing: the log is longer than it need be until the next time. But a reset must be done. */
         if (i->err && (i->err != RGKV_NO_SPACE || r->resetting))
             node_fail(n, "group %llu: its log cannot be compacted: %s", (unsigned long long)r->desc.gid,
