@@ -108,7 +108,7 @@ static void process_init(void)
 {
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
-    setenv("UV_THREADPOOL_SIZE", "8", 0);
+    setenv("UV_THREADPOOL_SIZE", "16", 0); /* long jobs (compact.c, warm.c), installations and names take some of them, logs need the others */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
