@@ -273,7 +273,7 @@ void links_send(struct links *s, const char *addr, struct bytes frames)
     l->used_us = clock_now_us();
     l->wanted_until_us = l->used_us + LINK_WANTED_US;
     try_now(l);
-    if (l->conn)
+    if (l->conn && conn_queued(l->conn) + frames.len <= LINK_OUT_BYTES_MAX)
         conn_send(l->conn, frames);
 }
 

@@ -16,6 +16,7 @@
 
 #define LINK_BACKOFF_MIN_US 10000u
 #define LINK_BACKOFF_MAX_US 150000u         /* a peer that is back, and may lead at once, is not left waiting for longer */
+#define LINK_OUT_BYTES_MAX (CONN_OUT_BYTES_MAX / 2) /* of links_send's: many groups may send to one peer at once, which is no reason to close it */
 #define LINK_CONNECT_US (2u * 1000000u)    /* from the attempt to the peer's HELLO */
 #define LINK_WANTED_US (10u * 1000000u)    /* after a links_send */
 #define LINK_IDLE_US (60u * 1000000u)      /* an up link of links_send's that nobody used is closed */

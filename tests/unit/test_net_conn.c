@@ -489,6 +489,27 @@ static void frames_of_a_sender_that_does_not_wait_follow_the_hello(void **state)
     close_links(w, l);
 }
 
+/* All groups that a peer was away for, say. It does not read; the link stays. */
+static void what_is_too_much_at_once_for_a_link_is_dropped_and_the_link_stays(void **state)
+{
+    struct world *w = *state;
+    struct end end = {0};
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    struct buf frames = {0};
+    memset(buf_grow(&frames, 16u << 20), 0, 16u << 20);
+    links_want(l, w->addr);
+    UNTIL(w, w->hellos == 1);
+    answer_hello(w);
+    UNTIL(w, end.ups == 1);
+    for (unsigned i = 0; i < 8; i++)
+        links_send(l, w->addr, buf_bytes(&frames));
+    assert_non_null(links_conn(l, w->addr));
+    assert_in_range(conn_queued(links_conn(l, w->addr)), 16u << 20, LINK_OUT_BYTES_MAX);
+    assert_int_equal(end.downs, 0);
+    buf_release(&frames);
+    close_links(w, l);
+}
+
 static void nobody_there_is_told_again_and_again_and_more_rarely(void **state)
 {
     struct world *w = *state;
@@ -545,6 +566,7 @@ int main(void)
         T(a_link_is_up_only_when_the_peer_has_said_hello),
         T(a_lost_link_is_told_and_comes_back_by_itself),
         T(frames_of_a_sender_that_does_not_wait_follow_the_hello),
+        T(what_is_too_much_at_once_for_a_link_is_dropped_and_the_link_stays),
         T(nobody_there_is_told_again_and_again_and_more_rarely),
         T(a_dropped_link_says_nothing_more),
     };
