@@ -41,9 +41,9 @@ static uint64_t floor_of(struct landing *l)
 }
 
 /* Their source was given up for ever in mid-way (P19): nobody sends the rest. */
-static void landings_forget(struct landing *l, uint64_t floor)
+static void landings_forget(struct landing *l, uint64_t since, uint64_t floor)
 {
-    struct rowkey from = row_landing(l->op.q->shard, l->source, 0), to = row_landing(l->op.q->shard, l->source, floor);
+    struct rowkey from = row_landing(l->op.q->shard, l->source, since), to = row_landing(l->op.q->shard, l->source, floor);
     struct scan s;
     struct meta file;
     scan_open(&s, l->op.rows, rowkey_bytes(&from), rowkey_bytes(&to));
@@ -57,9 +57,9 @@ static void landings_forget(struct landing *l, uint64_t floor)
     scan_close(&s);
 }
 
-static void outcomes_forget(struct landing *l, uint64_t floor)
+static void outcomes_forget(struct landing *l, uint64_t since, uint64_t floor)
 {
-    struct rowkey from = row_outcome(l->op.q->shard, l->source, 0), to = row_outcome(l->op.q->shard, l->source, floor);
+    struct rowkey from = row_outcome(l->op.q->shard, l->source, since), to = row_outcome(l->op.q->shard, l->source, floor);
     struct scan s;
     scan_open(&s, l->op.rows, rowkey_bytes(&from), rowkey_bytes(&to));
     while (scan_next(&s))
@@ -70,13 +70,13 @@ static void outcomes_forget(struct landing *l, uint64_t floor)
 static void floor_raise(struct landing *l)
 {
     struct rowkey key = row_outcome_floor(l->op.q->shard, l->source);
-    uint64_t floor = l->op.q->floor;
-    if (floor <= floor_of(l))
+    uint64_t floor = l->op.q->floor, before = floor_of(l);
+    if (floor <= before)
         return;
     struct buf b = {.data = overlay_put(l->op.rows, rowkey_bytes(&key), 8), .cap = 8};
     buf_put_le64(&b, floor);
-    outcomes_forget(l, floor);
-    landings_forget(l, floor);
+    outcomes_forget(l, before, floor); /* below that all went before, and lies there as deletions: a table walks over them one by one */
+    landings_forget(l, before, floor);
 }
 
 static void outcome_write(struct landing *l, enum rgkv_err err)
