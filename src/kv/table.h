@@ -52,7 +52,8 @@ struct table_ops {
     enum rgkv_err (*iter_error)(const struct table_iter *i);
     void (*iter_free)(struct table_iter *i);
     /* As get and iter of what is newest, but who asks must not wait for a disk, or not for long: PENDING (the iterator ends, with that error)
-     * where that could be so. Rows are those of get and iter: what is given is true. */
+     * where that could be so. Rows are those of get and iter; but of an iterator with TABLE_WAIT_NEVER, which is for who
+     * wants to know what there is to read, some are among them that a range deletion took. */
     enum rgkv_err (*get_now)(struct table *t, struct bytes key, enum table_wait wait, struct buf *out);
     struct table_iter *(*iter_now)(struct table *t, struct bytes from, struct bytes to, enum table_wait wait);
     uint64_t (*range_bytes)(struct table *t, struct bytes from, struct bytes to); /* about what [from, to) takes on disk, gone rows too */

@@ -81,10 +81,12 @@ struct rows {              /* in order, of an iterator */
 };
 
 /* An iterator of RocksDB 7.8 that reads the cache only is not to be believed: where a level goes on in a file that has to be read, it leaves out
- * the rest of that level and says that all is well (mended in 8.5.2). One that does not heed range deletions does say so: it goes ahead as a
- * scout, and the rows are read by an ordinary one, which finds in the cache what the scout found there. */
+ * the rest of that level and says that all is well (mended in 8.5.2). One that does not heed range deletions does say so. It is enough for who may
+ * never wait and only wants to know what there is to read. Otherwise it goes ahead as a scout, and the rows are read by an ordinary one, which
+ * finds in the cache what the scout found there. */
 struct table_iter {
-    struct rows rows, scout;   /* scout.iter NULL: none is needed */
+    struct rows rows, scout;   /* scout.iter NULL: none is needed; rows.iter NULL: the scout has found nothing yet */
+    struct table *table;
     struct buf from, to;       /* RocksDB keeps pointers to the bounds */
     bool started;
     struct patience *patience; /* NULL: it may wait */
@@ -373,9 +375,18 @@ static rocksdb_readoptions_t *read_until(const struct table_iter *i)
     return read;
 }
 
-static struct table_iter *iter_new(struct bytes from, struct bytes to)
+static void rows_open(struct table_iter *i, struct rows *rows) { rows->iter = rocksdb_create_iterator(of(i->table)->db, rows->read); }
+
+static void read_cache_only(rocksdb_readoptions_t *read)
+{
+    rocksdb_readoptions_set_read_tier(read, FROM_CACHE);
+    rocksdb_readoptions_set_ignore_range_deletions(read, 1);
+}
+
+static struct table_iter *iter_new(struct table *t, struct bytes from, struct bytes to)
 {
     struct table_iter *i = mem_zalloc(sizeof(*i));
+    i->table = t;
     buf_put(&i->from, from);
     buf_put(&i->to, to);
     i->rows.read = read_until(i);
@@ -384,26 +395,31 @@ static struct table_iter *iter_new(struct bytes from, struct bytes to)
 
 static struct table_iter *rocks_iter(struct table *t, const struct table_snapshot *s, struct bytes from, struct bytes to)
 {
-    struct table_iter *i = iter_new(from, to);
+    struct table_iter *i = iter_new(t, from, to);
     if (s)
         rocksdb_readoptions_set_snapshot(i->rows.read, s->snapshot);
     if (!from.len && !to.len)
         read_once(i->rows.read);
-    i->rows.iter = rocksdb_create_iterator(of(t)->db, i->rows.read);
+    rows_open(i, &i->rows);
     return i;
 }
 
 static struct table_iter *rocks_iter_now(struct table *t, struct bytes from, struct bytes to, enum table_wait wait)
 {
-    struct table_iter *i = iter_new(from, to);
-    i->patience = &of(t)->shared->patience;
-    if (wait == TABLE_WAIT_NEVER || !patience_left(i->patience, now_us())) {
-        i->scout.read = read_until(i);
-        rocksdb_readoptions_set_read_tier(i->scout.read, FROM_CACHE);
-        rocksdb_readoptions_set_ignore_range_deletions(i->scout.read, 1);
-        i->scout.iter = rocksdb_create_iterator(of(t)->db, i->scout.read);
+    struct table_iter *i = iter_new(t, from, to);
+    if (wait == TABLE_WAIT_NEVER) {
+        read_cache_only(i->rows.read);
+        rows_open(i, &i->rows);
+        return i;
     }
-    i->rows.iter = rocksdb_create_iterator(of(t)->db, i->rows.read);
+    i->patience = &of(t)->shared->patience;
+    if (patience_left(i->patience, now_us())) {
+        rows_open(i, &i->rows);
+        return i;
+    }
+    i->scout.read = read_until(i);
+    read_cache_only(i->scout.read);
+    rows_open(i, &i->scout);
     return i;
 }
 
@@ -430,7 +446,8 @@ static bool iter_step(struct table_iter *i)
 static enum rgkv_err error_in(const struct rows *rows)
 {
     char *text = NULL;
-    rocksdb_iter_get_error(rows->iter, &text);
+    if (rows->iter)
+        rocksdb_iter_get_error(rows->iter, &text);
     return failed(text, NULL);
 }
 
@@ -465,6 +482,8 @@ static bool rocks_iter_next(struct table_iter *i)
     uint64_t begun_us = now_us();
     if (!i->impatient)
         i->impatient = i->scout.iter ? scout_is_stopped(i) : !patience_left(i->patience, begun_us);
+    if (!i->impatient && !i->rows.iter)
+        rows_open(i, &i->rows);
     bool there = !i->impatient && iter_step(i);
     patience_spend(i->patience, now_us() - begun_us);
     return there;
