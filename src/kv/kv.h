@@ -280,7 +280,11 @@ bool kv_copy_next(struct kv *k, const struct kv_pull *q, struct kv_command *ret_
  * time. The same range comes again as long as that is so. */
 bool kv_trim_next(struct kv *k, struct buf *ret_from, struct buf *ret_to);
 
-/* A checksum over the whole machine state (all rows): equal on all replicas at equal applied index. Slow: for tests. */
-MUST_USE enum rgkv_err kv_checksum(struct kv *k, uint64_t *ret_hash);
+/* Over the whole state of a machine: equal on all replicas at equal applied index. `machine` is of what machine and shards say of
+ * themselves, copies included; 0: not known, for what a copy needs is recorded by saves, and the table refuses them. Slow: for tests. */
+struct kv_checksum {
+    uint64_t rows, machine;
+};
+MUST_USE enum rgkv_err kv_checksum(struct kv *k, struct kv_checksum *ret_c);
 
 #endif

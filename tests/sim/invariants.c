@@ -35,7 +35,7 @@ struct term_truth {
 };
 struct state_truth {
     struct entry_key key;
-    uint64_t checksum;
+    struct kv_checksum sum;
     UT_hash_handle hh;
 };
 struct group_truth {
@@ -194,18 +194,20 @@ static void check_state(struct sim *s, const struct node_replica_info *i, const 
 {
     struct entry_key key = {i->gid, i->incarnation, st->applied};
     struct state_truth *known;
-    uint64_t checksum;
+    struct kv_checksum sum;
     if (!i->kv)
         return;
-    enum rgkv_err err = kv_checksum(i->kv, &checksum);
+    enum rgkv_err err = kv_checksum(i->kv, &sum);
     ASSERT(err == RGKV_OK);
     HASH_FIND(hh, s->truth->states, &key, sizeof(key), known);
     if (!known) {
         known = mem_zalloc(sizeof(*known));
-        *known = (struct state_truth){.key = key, .checksum = checksum};
+        *known = (struct state_truth){.key = key, .sum = sum};
         HASH_ADD(hh, s->truth->states, key, sizeof(key), known);
     }
-    if (known->checksum != checksum)
+    if (!known->sum.machine)
+        known->sum.machine = sum.machine;
+    if (known->sum.rows != sum.rows || (sum.machine && known->sum.machine != sum.machine))
         sim_fail(s, "group %llu, member %llu: its state at index %llu differs from another replica's", (unsigned long long)i->gid,
                  (unsigned long long)st->id, (unsigned long long)st->applied);
 }
