@@ -3,9 +3,12 @@
 # /.ctrl/error has the sentence (B13, B43, B44, B47). Never EINTR without a signal, never ENOSYS.
 . "${top_srcdir:-.}/tests/fuse/lib.sh" || exit 1
 limit 150
-mkdir "$work/disk" "$work/node1"
-mount -t tmpfs -o size=100m tmpfs "$work/node1" || skip "no tmpfs"
-mounted[node1]=1
+mkdir "$work/disk"
+for i in 1 2 3; do
+    mkdir "$work/node$i"
+    mount -t tmpfs -o size=100m tmpfs "$work/node$i" || skip "no tmpfs"
+    mounted[node$i]=1
+done
 cluster_start 3
 timeout=2
 mount_start a timeout=$timeout || exit 1
@@ -150,16 +153,21 @@ wait_until 30 alive || fail "the cluster does not come back"
 surely_not_applied hung
 check "an unknown append is there once or not at all" test "$(grep -c two "$work/b/held")" -le 1
 
-# ---- a disk of the leader's is full ----
+# ---- the leader's disk is full: another one leads; all are: nothing is written ----
 lead() { echo "$(awk -v a="${node_addr[1]}" '$2 == "addr=" a { print $1 }' "$c/groups/101/members")" >"$c/groups/101/leader" 2>/dev/null; grep -qF " ${node_addr[1]}" "$c/groups/101/leader"; }
 wait_until 20 lead || fail "node 1 does not lead"
 head -c 60m /dev/zero >"$work/node1/filler"
 full() { ! echo x >"$work/b/probe"; }
-wait_until 10 full || fail "a full disk is not seen"
+other_leads() { ! grep -qF " ${node_addr[1]}" "$c/groups/101/leader"; }
+check "who has no space hands over" wait_until 20 other_leads
+for tool in $tools; do one_tool beside "$tool"; done
+check_same "one full disk of three: none fails" "$(cat "$work"/beside.*.result | grep -vc '^0 ')" 0
+for i in 2 3; do head -c 60m /dev/zero >"$work/node$i/filler"; done
+wait_until 10 full || fail "full disks are not seen"
 trouble full $((timeout * 2000 + 1500)) ENOSPC
 check_same "reads go on" "$(cat "$a/bash/well")" text
 check "removing goes on" rm "$a/cp/well"
-rm "$work/node1/filler"
+rm "$work"/node[123]/filler
 not_full() { ! full; }
 wait_until 30 not_full || fail "no writes although there is space again"
 for tool in $tools; do one_tool again "$tool"; done
