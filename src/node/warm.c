@@ -93,11 +93,12 @@ static unsigned jobs_of(const struct node *n, enum warm_kind kind)
 
 static bool may_start(const struct node *n, const struct replica *r, enum warm_kind kind)
 {
-    unsigned jobs = 0, own = jobs_of(n, kind);
+    unsigned jobs = 0;
+    if (r->state != REPLICA_RUNNING || !r->warm[kind].number || r->warm[kind].under_way >= jobs_max[kind])
+        return false; /* most of the time: nobody is counted then */
     for (unsigned k = 0; k < WARM_KINDS; k++)
         jobs += jobs_of(n, k);
-    return r->state == REPLICA_RUNNING && r->warm[kind].number && r->warm[kind].under_way < jobs_max[kind] && own < WARM_JOBS_KIND_MAX &&
-           jobs < WARM_JOBS_MAX;
+    return jobs < WARM_JOBS_MAX && jobs_of(n, kind) < WARM_JOBS_KIND_MAX;
 }
 
 static void start(struct node *n, struct replica *r, enum warm_kind kind)
