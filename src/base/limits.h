@@ -21,7 +21,7 @@
 #define ENTRY_BYTES_MAX (DATA_BYTES_MAX + 65536u)   /* one raft log entry's payload */
 #define APPEND_BYTES_MAX (2u << 20)                 /* entries in one AppendEntries message */
 #define APPEND_ENTRIES_MAX 1024u
-#define INFLIGHT_BYTES_MAX (16u << 20)              /* unacknowledged entry bytes per peer */
+#define INFLIGHT_BYTES_MAX (4u << 20)               /* unacknowledged entry bytes per peer: one turn may send all of them */
 #define INFLIGHT_MESSAGES_MAX 64u
 #define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed and not yet durable and applied here, per group: beyond, BUSY */
 #define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */

@@ -7,6 +7,7 @@
  *     ../net      the loop: sockets, disks, time      ../node  what the node does
  *
  * Exit status: 0 stopped by a signal; 1 it could not start, or must not go on; 2 the command line is wrong. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,9 +168,19 @@ static enum rgkv_err daemon_start(struct daemon *d, struct buf *why)
     return server_new(&s, &d->server, why);
 }
 
+/* What was used once is used again: to give memory back, and touch it anew, costs the loop milliseconds (a virtual machine may take 12 us for
+ * each page). How much that can be, the budget bounds. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_TOP_PAD, 1 << 20);
+}
+
 static int daemon_run(struct daemon *d)
 {
     struct buf why = {0};
+    keep_memory();
     d->vfs = vfs_posix_new();
     d->log = log_new(STDERR_FILENO);
     int rc = uv_loop_init(&d->loop);
