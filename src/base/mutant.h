@@ -65,6 +65,8 @@
     X(replayed_from_log,     "a restarted member applies again what its table holds")                            \
     X(applied_aliases,       "applied state shares its bytes with the log's entry")                              \
     X(apply_reads_table,     "apply does not see what the unfinished batch holds")                               \
+    X(saving_unread,         "what is being saved is not seen until it is")                                      \
+    X(saved_early,           "the log forgets entries whose rows are still being saved")                         \
     X(dedup_off,             "B10: a request that was executed is executed again")                               \
     X(below_floor,           "B10: a copy of a request that comes when its answer was heard is executed")        \
     X(dedup_in_memory,       "B10: sessions are not written to the table")                                       \

@@ -112,9 +112,10 @@ static void record_row(struct kv *k, uint32_t shard, const struct overlay_row *r
 static void record_shard(struct kv *k, uint32_t shard)
 {
     struct rowkey range = row_shard_range(shard);
-    unsigned i = overlay_place(&k->rows, rowkey_bytes(&range));
-    for (; i < k->rows.n_rows && bytes_starts(k->rows.rows[i]->key, rowkey_bytes(&range)); i++) {
-        struct overlay_row row = *k->rows.rows[i];
+    const struct overlay_layer *changed = &k->rows.top;
+    unsigned i = overlay_place(changed, rowkey_bytes(&range));
+    for (; i < changed->n_rows && bytes_starts(changed->rows[i]->key, rowkey_bytes(&range)); i++) {
+        struct overlay_row row = *changed->rows[i];
         record_row(k, shard, &row);
         kv_shard_changed(k, shard);
     }

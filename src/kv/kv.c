@@ -295,10 +295,16 @@ static enum rgkv_err command_apply(struct kv *k, const struct kv_command *c, str
 
 #define DIRTY_FULL 1024u
 
-static bool kv_full(const struct kv *k)
+void kv_full_at(struct kv *k, uint64_t bytes) { k->full_bytes = bytes; }
+
+bool kv_full(const struct kv *k)
 {
-    return !k->held && (overlay_full(&k->rows) || k->n_dirty + k->n_dirty_sessions >= DIRTY_FULL);
+    bool enough = k->full_bytes && k->rows.top.bytes >= k->full_bytes;
+    return !k->held && (enough || overlay_full(&k->rows) || k->n_dirty + k->n_dirty_sessions >= DIRTY_FULL);
 }
+
+bool kv_swollen(const struct kv *k) { return overlay_swollen(&k->rows); }
+bool kv_unsaved(const struct kv *k) { return k->unsaved || k->rows.frozen; }
 
 static void shards_write(struct kv *k)
 {
@@ -314,11 +320,9 @@ static void applied_note(struct kv *k, struct bytes applied)
     buf_put(&k->applied, applied);
 }
 
-enum rgkv_err kv_save(struct kv *k)
+/* What is kept in another form becomes rows. */
+static void rows_complete(struct kv *k)
 {
-    ASSERT(k->finished);
-    if (!k->unsaved)
-        return k->rows.err;
     dedup_write(k);
     copy_record(k);
     shards_write(k);
@@ -326,15 +330,54 @@ enum rgkv_err kv_save(struct kv *k)
     uint8_t *to = overlay_put(&k->rows, bytes_str(TABLE_APPLIED_KEY), k->applied.len);
     if (k->applied.len)
         memcpy(to, k->applied.data, k->applied.len);
-    enum rgkv_err err = overlay_write(&k->rows);
+}
+
+static enum rgkv_err saved(struct kv *k, enum rgkv_err err)
+{
     k->held = err == RGKV_NO_SPACE;
+    if (!err)
+        dedup_trim(k);
+    return err;
+}
+
+enum rgkv_err kv_save(struct kv *k)
+{
+    ASSERT(k->finished && !k->saving);
+    if (!kv_unsaved(k))
+        return k->rows.err;
+    rows_complete(k);
+    enum rgkv_err err = saved(k, overlay_write(&k->rows));
     if (k->held)
         copy_unrecord(k);
-    if (err)
-        return err;
-    k->unsaved = false;
-    dedup_trim(k);
-    return RGKV_OK;
+    if (!err)
+        k->unsaved = false;
+    return err;
+}
+
+/* One that found no space is tried again as it was. */
+bool kv_save_begin(struct kv *k, struct kv_saving *ret_s)
+{
+    ASSERT(k->finished && !k->saving);
+    if (!kv_unsaved(k) || k->n_copying || k->rows.err)
+        return false;
+    *ret_s = (struct kv_saving){.table = k->rows.table, .rows = &k->rows.under, .again = k->rows.frozen};
+    if (!k->rows.frozen) {
+        rows_complete(k);
+        overlay_freeze(&k->rows);
+        k->unsaved = false;
+    }
+    k->saving = true;
+    return true;
+}
+
+enum rgkv_err kv_saving_write(const struct kv_saving *s) { return overlay_layer_write(s->rows, s->table); }
+
+enum rgkv_err kv_save_end(struct kv *k, enum rgkv_err err)
+{
+    ASSERT(k->saving);
+    k->saving = false;
+    overlay_written(&k->rows, err);
+    return saved(k, err);
 }
 
 /* A shard that is being copied records what changes with each save, and is read by the other group: not later, then. */
@@ -343,21 +386,22 @@ enum rgkv_err kv_finish(struct kv *k, struct bytes applied)
     applied_note(k, applied);
     if (k->held && !k->rows.err)
         return RGKV_NO_SPACE;
-    return kv_full(k) || k->n_copying ? kv_save(k) : k->rows.err;
+    return k->n_copying ? kv_save(k) : k->rows.err;
 }
 
 /* What a save records belongs to one round, wherever runs end: before a round's first command all is saved. */
 static bool begins_round(const struct kv_command *c) { return c->kind == KV_COPY || c->kind == KV_FREEZE; }
+static bool must_save_before(const struct kv *k, const struct kv_command *c) { return begins_round(c) || kv_swollen(k); }
+
+bool kv_waits(const struct kv *k, const struct kv_command *c) { return k->saving && must_save_before(k, c); }
 
 static enum rgkv_err save_before(struct kv *k, const struct kv_command *c, struct bytes applied_before)
 {
-    bool must = begins_round(c) || overlay_swollen(&k->rows);
-    if (!kv_full(k) && !must)
+    if (!must_save_before(k, c))
         return k->rows.err;
     if (!k->finished)
         applied_note(k, applied_before);
-    enum rgkv_err err = kv_save(k);
-    return err == RGKV_NO_SPACE && !must ? RGKV_OK : err;
+    return kv_save(k);
 }
 
 enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r)

@@ -5,7 +5,7 @@
  * read, before that. What was finished is kept in memory, over the table, until there is enough of it: then all of it
  * goes to the table in one atomic write, together with the row `applied`, so that a row which changes often is written once.
  * The table is durable only after a flush, and whatever it lacks the log still has (P23): so this costs nothing but
- * the order: kv_save comes before a flush, and before anybody else looks at the table.
+ * the order: a save comes before a flush, and before anybody else looks at the table.
  *
  * Names (FILESYSTEM.md section 1 of the specification; README "Promises"): a key is a path without the leading slash: components of
  * 1–255 bytes, none "." or "..", no NUL, 1,024 bytes in all. Its shard is XXH3_64(first component) % nshards. A key's
@@ -214,11 +214,34 @@ void kv_free(struct kv *k);
  * since the last write counts. May write all up to this command with the previous `applied` row: `applied_before` is
  * that row's value. NO_SPACE: the command was not applied and nothing is lost; the same one again, once a save has succeeded. */
 MUST_USE enum rgkv_err kv_apply(struct kv *k, const struct kv_command *c, struct bytes applied_before, struct kv_result *ret_r);
-/* The run ends; the row `applied` goes with it (even if nothing else is in it). Writes if there is enough to write. NO_SPACE:
+/* The run ends; the row `applied` goes with it (even if nothing else is in it). Writes what a copy under way is to see. NO_SPACE:
  * the run has ended and counts, but the table takes nothing: all stays in memory, boundedly, until a save succeeds. */
 MUST_USE enum rgkv_err kv_finish(struct kv *k, struct bytes applied);
-/* Puts all that was finished into the table. NO_SPACE: it is not there yet, nothing is lost, try again. */
+
+/* ---- saves ---- */
+
+/* Puts all that was finished into the table. NO_SPACE: it is not there yet, nothing is lost, try again. Not while one is under way beside. */
 MUST_USE enum rgkv_err kv_save(struct kv *k);
+/* The same beside the machine, between runs: it goes on meanwhile, with all that is asked of it, and only kv_save has to wait.
+ *
+ *     kv_save_begin  ──▶  kv_saving_write, on any thread  ──▶  kv_save_end, with its outcome
+ *
+ * What the write borrows is the machine's, which must not be freed before. False: there is nothing to save, or every run is saved because
+ * of a copy. */
+struct overlay_layer;
+struct kv_saving {
+    struct table *table;
+    const struct overlay_layer *rows;
+    bool again;                /* it found no space before: nothing is in it that was finished since */
+};
+MUST_USE bool kv_save_begin(struct kv *k, struct kv_saving *ret_s);
+MUST_USE enum rgkv_err kv_saving_write(const struct kv_saving *s);
+MUST_USE enum rgkv_err kv_save_end(struct kv *k, enum rgkv_err err); /* as kv_save: NO_SPACE, or the machine must be closed */
+void kv_full_at(struct kv *k, uint64_t bytes); /* enough is less than usual; 0: as usual */
+bool kv_full(const struct kv *k);      /* there is enough to be saved; not while the table has no space */
+bool kv_swollen(const struct kv *k);   /* so much is not saved that the next command will do it */
+bool kv_unsaved(const struct kv *k);   /* something that was finished is not in the table */
+bool kv_waits(const struct kv *k, const struct kv_command *c); /* kv_apply would have to save, and one is under way beside: after that */
 /* The row `applied` as last written (appended to out), NOT_FOUND on a blank table. Works on any table (ctrl's too). */
 MUST_USE enum rgkv_err kv_applied_row(struct table *t, struct buf *out);
 
@@ -276,9 +299,17 @@ MUST_USE enum rgkv_err kv_pull(struct kv *k, const struct kv_pull *q, struct buf
  * of the counting at each call; *ret_steps grows with it. */
 bool kv_copy_next(struct kv *k, const struct kv_pull *q, struct kv_command *ret_c, uint64_t *ret_steps);
 
-/* A range of rows of which most are gone, so that the table should give their space back; false: none more, from the beginning next
- * time. The same range comes again as long as that is so. */
-bool kv_trim_next(struct kv *k, struct buf *ret_from, struct buf *ret_to);
+/* A range of rows of which some are gone, so that the table should give their space back if it takes more than `more_than` bytes of disk for it
+ * (0: in any case), all of it being saved. False: none more, from the beginning next time. What came of it is told before the next one:
+ * the same range comes again until it took no more. */
+struct kv_trim {
+    uint32_t shard;
+    struct buf from, to;       /* the caller's to release */
+    uint64_t more_than;
+};
+bool kv_littered(const struct kv *k);  /* would there be one, from the beginning? */
+bool kv_trim_next(struct kv *k, struct kv_trim *ret_t);
+void kv_trimmed(struct kv *k, uint32_t shard, bool took_more);
 
 /* Over the whole state of a machine: equal on all replicas at equal applied index. `machine` is of what machine and shards say of
  * themselves, copies included; 0: not known, for what a copy needs is recorded by saves, and the table refuses them. Slow: for tests. */

@@ -70,9 +70,11 @@ struct kv {
     uint64_t time_us;
     bool time_dirty;
     struct row_cache *cache;   /* of the table */
-    struct overlay rows;       /* what changed since the last save, over the table */
+    struct overlay rows;       /* what changed and is not saved, over the table */
     bool finished;             /* no command was applied since kv_finish */
-    bool unsaved;              /* something was finished since the last save */
+    bool unsaved;              /* something was finished since the last save, or since the one under way began */
+    bool saving;               /* one is under way beside: what is frozen of `rows` is being written */
+    uint64_t full_bytes;       /* 0: the overlay's bounds alone count */
     bool held;                 /* the table had no space for the last save */
     struct buf applied;        /* the row of that name as last finished */
     struct shard *shards;

@@ -1,4 +1,4 @@
-/* Pointers to the rows lie in a sorted array: there are at most some thousands, searching them takes a few comparisons, moving
+/* Pointers to a layer's rows lie in a sorted array: there are at most some thousands, searching them takes a few comparisons, moving
  * them a few kilobytes, and a scan merges them with the table's iterator as they lie. Rows, keys and values live in blocks that
  * are given back together after a write; a row has its key beside it, so that a comparison touches one place in memory.
  *
@@ -14,7 +14,7 @@
 #define ROWS_FULL 4096u
 #define BLOCK_ALIGN _Alignof(struct overlay_row)
 #define RANGES_FULL 16u
-#define BYTES_FULL (1u << 20)  /* in one write: some milliseconds in which the loop does nothing else */
+#define BYTES_FULL (1u << 20)
 #define SWOLLEN 8u             /* times full */
 #define BYTES_SWOLLEN (32u << 20)
 
@@ -38,12 +38,19 @@ static void blocks_free_from(struct overlay_block *b)
     }
 }
 
+static void layer_release(struct overlay_layer *l)
+{
+    blocks_free_from(l->blocks);
+    mem_free(l->rows);
+    mem_free(l->ranges);
+    *l = (struct overlay_layer){0};
+}
+
 void overlay_release(struct overlay *o)
 {
-    blocks_free_from(o->blocks);
+    layer_release(&o->top);
+    layer_release(&o->under);
     blocks_free_from(o->spare);
-    mem_free(o->rows);
-    mem_free(o->ranges);
     *o = (struct overlay){0};
 }
 
@@ -64,16 +71,17 @@ static struct overlay_block *block_new(struct overlay *o, size_t len)
 
 static uint8_t *block_take(struct overlay *o, size_t len)
 {
-    struct overlay_block *b = o->blocks;
+    struct overlay_layer *l = &o->top;
+    struct overlay_block *b = l->blocks;
     len = (len + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
     if (!b || b->room - b->used < len) {
         b = block_new(o, len);
-        b->older = o->blocks;
-        o->blocks = b;
+        b->older = l->blocks;
+        l->blocks = b;
     }
     uint8_t *taken = b->data + b->used;
     b->used += len;
-    o->bytes += len;
+    l->bytes += len;
     return taken;
 }
 
@@ -85,24 +93,20 @@ static struct bytes block_copy(struct overlay *o, struct bytes b)
     return bytes_of(copy, b.len);
 }
 
-bool overlay_empty(const struct overlay *o) { return o->n_rows == 0 && o->n_ranges == 0; }
-
-bool overlay_full(const struct overlay *o)
+static bool layer_reaches(const struct overlay_layer *l, unsigned times, uint64_t bytes)
 {
-    return o->n_rows >= ROWS_FULL || o->n_ranges >= RANGES_FULL || o->bytes >= BYTES_FULL;
+    return l->n_rows >= times * ROWS_FULL || l->n_ranges >= times * RANGES_FULL || l->bytes >= bytes;
 }
 
-bool overlay_swollen(const struct overlay *o)
-{
-    return o->n_rows >= SWOLLEN * ROWS_FULL || o->n_ranges >= SWOLLEN * RANGES_FULL || o->bytes >= BYTES_SWOLLEN;
-}
+bool overlay_full(const struct overlay *o) { return layer_reaches(&o->top, 1, BYTES_FULL); }
+bool overlay_swollen(const struct overlay *o) { return layer_reaches(&o->top, SWOLLEN, BYTES_SWOLLEN); }
 
-unsigned overlay_place(const struct overlay *o, struct bytes key)
+unsigned overlay_place(const struct overlay_layer *l, struct bytes key)
 {
-    unsigned lo = 0, hi = o->n_rows;
+    unsigned lo = 0, hi = l->n_rows;
     while (lo < hi) {
         unsigned mid = (lo + hi) / 2;
-        if (bytes_cmp(o->rows[mid]->key, key) < 0)
+        if (bytes_cmp(l->rows[mid]->key, key) < 0)
             lo = mid + 1;
         else
             hi = mid;
@@ -110,10 +114,10 @@ unsigned overlay_place(const struct overlay *o, struct bytes key)
     return lo;
 }
 
-static struct overlay_row *row_found(const struct overlay *o, struct bytes key)
+static struct overlay_row *row_found(const struct overlay_layer *l, struct bytes key)
 {
-    unsigned at = overlay_place(o, key);
-    return at < o->n_rows && bytes_eq(o->rows[at]->key, key) ? o->rows[at] : NULL;
+    unsigned at = overlay_place(l, key);
+    return at < l->n_rows && bytes_eq(l->rows[at]->key, key) ? l->rows[at] : NULL;
 }
 
 static struct overlay_row *row_new(struct overlay *o, struct bytes key)
@@ -126,29 +130,31 @@ static struct overlay_row *row_new(struct overlay *o, struct bytes key)
 
 static struct overlay_row *row_insert(struct overlay *o, unsigned at, struct bytes key)
 {
-    if (o->n_rows == o->rows_room) {
-        o->rows_room = MAX(o->rows_room * 2, 256);
-        o->rows = mem_realloc(o->rows, o->rows_room * sizeof(*o->rows));
+    struct overlay_layer *l = &o->top;
+    if (l->n_rows == l->rows_room) {
+        l->rows_room = MAX(l->rows_room * 2, 256);
+        l->rows = mem_realloc(l->rows, l->rows_room * sizeof(*l->rows));
     }
-    memmove(o->rows + at + 1, o->rows + at, (o->n_rows - at) * sizeof(*o->rows));
-    o->rows[at] = row_new(o, key);
-    o->n_rows++;
+    memmove(l->rows + at + 1, l->rows + at, (l->n_rows - at) * sizeof(*l->rows));
+    l->rows[at] = row_new(o, key);
+    l->n_rows++;
     o->changes++;
-    return o->rows[at];
+    return l->rows[at];
 }
 
 static struct overlay_row *row_of(struct overlay *o, struct bytes key)
 {
-    unsigned at = overlay_place(o, key);
-    if (at < o->n_rows && bytes_eq(o->rows[at]->key, key))
-        return o->rows[at];
+    const struct overlay_layer *l = &o->top;
+    unsigned at = overlay_place(l, key);
+    if (at < l->n_rows && bytes_eq(l->rows[at]->key, key))
+        return l->rows[at];
     return row_insert(o, at, key);
 }
 
-static bool range_deleted(const struct overlay *o, struct bytes key)
+static bool range_deleted(const struct overlay_layer *l, struct bytes key)
 {
-    for (unsigned i = 0; i < o->n_ranges; i++)
-        if (bytes_cmp(key, o->ranges[i].from) >= 0 && bytes_cmp(key, o->ranges[i].to) < 0)
+    for (unsigned i = 0; i < l->n_ranges; i++)
+        if (bytes_cmp(key, l->ranges[i].from) >= 0 && bytes_cmp(key, l->ranges[i].to) < 0)
             return true;
     return false;
 }
@@ -185,22 +191,30 @@ static bool table_row(struct overlay *o, struct bytes key, struct buf *out)
     return !err;
 }
 
+/* What the layer says of the row, which may be that it is gone: true, and then *ret_there and out. False: what is below counts. */
+static bool layer_row(const struct overlay_layer *l, struct bytes key, struct buf *out, bool *ret_there)
+{
+    const struct overlay_row *r = row_found(l, key);
+    *ret_there = r && r->value;
+    if (*ret_there)
+        buf_put(out, bytes_of(r->value, r->len));
+    return r || range_deleted(l, key);
+}
+
 bool overlay_get(struct overlay *o, struct bytes key, struct buf *out)
 {
+    bool there;
     buf_clear(out);
-    struct overlay_row *r = MUTANT(apply_reads_table) ? NULL : row_found(o, key);
-    if (r) {
-        if (r->value)
-            buf_put(out, bytes_of(r->value, r->len));
-        return r->value;
-    }
-    if (range_deleted(o, key))
-        return false;
+    if (!MUTANT(apply_reads_table) && layer_row(&o->top, key, out, &there))
+        return there;
+    if (o->frozen && !MUTANT(saving_unread) && layer_row(&o->under, key, out, &there))
+        return there;
     return table_row(o, key, out);
 }
 
 bool overlay_below(struct overlay *o, struct bytes key, struct buf *out)
 {
+    ASSERT(!o->frozen);
     buf_clear(out);
     return table_row(o, key, out);
 }
@@ -226,19 +240,22 @@ void overlay_delete(struct overlay *o, struct bytes key)
 
 void overlay_delete_range(struct overlay *o, struct bytes from, struct bytes to)
 {
-    unsigned first = overlay_place(o, from), end = overlay_place(o, to);
+    struct overlay_layer *l = &o->top;
+    unsigned first = overlay_place(l, from), end = overlay_place(l, to);
     ASSERT(first <= end);
     if (end > first) {
-        memmove(o->rows + first, o->rows + end, (o->n_rows - end) * sizeof(*o->rows));
-        o->n_rows -= end - first;
+        memmove(l->rows + first, l->rows + end, (l->n_rows - end) * sizeof(*l->rows));
+        l->n_rows -= end - first;
     }
     o->changes++;
-    if (o->n_ranges == o->ranges_room) {
-        o->ranges_room = MAX(o->ranges_room * 2, 16);
-        o->ranges = mem_realloc(o->ranges, o->ranges_room * sizeof(*o->ranges));
+    if (l->n_ranges == l->ranges_room) {
+        l->ranges_room = MAX(l->ranges_room * 2, 16);
+        l->ranges = mem_realloc(l->ranges, l->ranges_room * sizeof(*l->ranges));
     }
-    o->ranges[o->n_ranges++] = (struct overlay_range){block_copy(o, from), block_copy(o, to)};
+    l->ranges[l->n_ranges++] = (struct overlay_range){block_copy(o, from), block_copy(o, to)};
 }
+
+/* ---- into the table ---- */
 
 static void block_put_back(struct overlay *o, struct overlay_block *b)
 {
@@ -252,36 +269,36 @@ static void block_put_back(struct overlay *o, struct overlay_block *b)
 }
 
 /* Empty again. */
-static void overlay_clear(struct overlay *o)
+static void layer_clear(struct overlay *o, struct overlay_layer *l)
 {
-    for (struct overlay_block *b = o->blocks, *older; b; b = older) {
+    for (struct overlay_block *b = l->blocks, *older; b; b = older) {
         older = b->older;
         block_put_back(o, b);
     }
-    o->blocks = NULL;
-    o->n_rows = o->n_ranges = 0;
-    o->bytes = 0;
+    l->blocks = NULL;
+    l->n_rows = l->n_ranges = 0;
+    l->bytes = 0;
     o->changes++;
 }
 
 /* Ranges first: the rows came after them. */
-static void changes_fill(const struct overlay *o, struct table_change *c)
+static void changes_fill(const struct overlay_layer *l, struct table_change *c)
 {
-    for (unsigned i = 0; i < o->n_ranges; i++)
-        *c++ = (struct table_change){TABLE_DELETE_RANGE, .key = o->ranges[i].from, .end = o->ranges[i].to};
-    for (unsigned i = 0; i < o->n_rows; i++) {
-        const struct overlay_row *r = o->rows[i];
+    for (unsigned i = 0; i < l->n_ranges; i++)
+        *c++ = (struct table_change){TABLE_DELETE_RANGE, .key = l->ranges[i].from, .end = l->ranges[i].to};
+    for (unsigned i = 0; i < l->n_rows; i++) {
+        const struct overlay_row *r = l->rows[i];
         *c++ = r->value ? (struct table_change){TABLE_PUT, .key = r->key, .value = bytes_of(r->value, r->len)}
                         : (struct table_change){TABLE_DELETE, .key = r->key};
     }
 }
 
-static void cache_update(struct overlay *o)
+static void cache_update(struct overlay *o, const struct overlay_layer *l)
 {
-    if (o->n_ranges)
+    if (l->n_ranges)
         row_cache_clear(o->cache);
-    for (unsigned i = 0; i < o->n_rows; i++) {
-        const struct overlay_row *r = o->rows[i];
+    for (unsigned i = 0; i < l->n_rows; i++) {
+        const struct overlay_row *r = l->rows[i];
         if (r->value)
             row_cache_put(o->cache, r->key, bytes_of(r->value, r->len));
         else
@@ -289,29 +306,67 @@ static void cache_update(struct overlay *o)
     }
 }
 
+enum rgkv_err overlay_layer_write(const struct overlay_layer *l, struct table *t)
+{
+    size_t n = (size_t)l->n_ranges + l->n_rows;
+    struct table_change *changes = mem_alloc(n * sizeof(*changes));
+    changes_fill(l, changes);
+    enum rgkv_err err = table_write(t, changes, n);
+    mem_free(changes);
+    return err;
+}
+
+static void layer_written(struct overlay *o, struct overlay_layer *l, enum rgkv_err err)
+{
+    if (err != RGKV_NO_SPACE)
+        note_error(o, err);
+    if (err)
+        return;
+    cache_update(o, l);
+    layer_clear(o, l);
+}
+
+void overlay_freeze(struct overlay *o)
+{
+    ASSERT(!o->frozen);
+    struct overlay_layer empty = o->under; /* with its arrays */
+    o->under = o->top;
+    o->top = empty;
+    o->frozen = true;
+    o->changes++;
+}
+
+void overlay_written(struct overlay *o, enum rgkv_err err)
+{
+    layer_written(o, &o->under, err);
+    o->frozen = err != RGKV_OK;
+}
+
 enum rgkv_err overlay_write(struct overlay *o)
 {
     if (o->err)
         return o->err;
-    size_t n = (size_t)o->n_ranges + o->n_rows;
-    struct table_change *changes = mem_alloc(n * sizeof(*changes));
-    changes_fill(o, changes);
-    enum rgkv_err err = table_write(o->table, changes, n);
-    mem_free(changes);
-    if (err != RGKV_NO_SPACE)
-        note_error(o, err);
-    if (!err) {
-        cache_update(o);
-        overlay_clear(o);
-    }
+    if (o->frozen)
+        overlay_written(o, overlay_layer_write(&o->under, o->table));
+    if (o->frozen)
+        return o->err ? o->err : RGKV_NO_SPACE;
+    enum rgkv_err err = overlay_layer_write(&o->top, o->table);
+    layer_written(o, &o->top, err);
     return err;
 }
 
 /* ---- scan ---- */
 
+static void scan_place(struct scan *s, struct bytes from)
+{
+    s->next = overlay_place(&s->overlay->top, from);
+    s->next_under = s->overlay->frozen ? overlay_place(&s->overlay->under, from) : 0;
+}
+
 void scan_open(struct scan *s, struct overlay *o, struct bytes from, struct bytes to)
 {
-    *s = (struct scan){.overlay = o, .changes = o->changes, .next = overlay_place(o, from)};
+    *s = (struct scan){.overlay = o, .changes = o->changes};
+    scan_place(s, from);
     buf_put(&s->to, to);
     buf_put(&s->last, from);
     s->iter = o->cold ? o->table->ops->iter_now(o->table, from, buf_bytes(&s->to), o->wait) : table_iter(o->table, NULL, from, buf_bytes(&s->to));
@@ -335,7 +390,7 @@ void scan_seek(struct scan *s, struct bytes from, struct bytes to)
     buf_clear(&s->last);
     buf_put(&s->last, from);
     s->changes = s->overlay->changes;
-    s->next = overlay_place(s->overlay, from);
+    scan_place(s, from);
     s->started = false;
     ops->iter_seek(s->iter, from);
     s->iter_has = ops->iter_next(s->iter);
@@ -344,34 +399,57 @@ void scan_seek(struct scan *s, struct bytes from, struct bytes to)
 /* Rows came or went: behind the last row given out is somewhere else now. */
 static void scan_find_place(struct scan *s)
 {
-    const struct overlay *o = s->overlay;
-    if (s->changes == o->changes)
+    const struct overlay_layer *l = &s->overlay->top;
+    if (s->changes == s->overlay->changes)
         return;
-    s->changes = o->changes;
+    s->changes = s->overlay->changes;
     struct bytes last = buf_bytes(&s->last);
-    s->next = overlay_place(o, last);
-    if (s->started && s->next < o->n_rows && bytes_eq(o->rows[s->next]->key, last))
+    s->next = overlay_place(l, last);
+    if (s->started && s->next < l->n_rows && bytes_eq(l->rows[s->next]->key, last))
         s->next++;
 }
 
-static const struct overlay_row *scan_overlay_row(const struct scan *s)
+static const struct overlay_row *scan_layer_row(const struct scan *s, const struct overlay_layer *l, unsigned next)
+{
+    if (next >= l->n_rows || bytes_cmp(l->rows[next]->key, buf_bytes(&s->to)) >= 0)
+        return NULL;
+    return l->rows[next];
+}
+
+static bool was_given(const struct scan *s, struct bytes key) { return s->started && bytes_cmp(key, buf_bytes(&s->last)) <= 0; }
+
+/* The frozen layer's next row that no later change hides. */
+static const struct overlay_row *scan_under_row(struct scan *s)
 {
     const struct overlay *o = s->overlay;
-    if (s->next >= o->n_rows || bytes_cmp(o->rows[s->next]->key, buf_bytes(&s->to)) >= 0)
+    const struct overlay_row *r;
+    if (!o->frozen || MUTANT(saving_unread))
         return NULL;
-    return o->rows[s->next];
+    while ((r = scan_layer_row(s, &o->under, s->next_under)) && (was_given(s, r->key) || range_deleted(&o->top, r->key)))
+        s->next_under++;
+    return r;
+}
+
+/* The next row of the layers, and the one above where both have it. */
+static const struct overlay_row *scan_overlay_row(struct scan *s)
+{
+    const struct overlay_row *top = scan_layer_row(s, &s->overlay->top, s->next), *under = scan_under_row(s);
+    if (!top || !under)
+        return top ? top : under;
+    return bytes_cmp(top->key, under->key) <= 0 ? top : under;
 }
 
 /* The table's next row that no later change hides, or an empty key. Behind what was given out. */
 static struct bytes scan_table_key(struct scan *s)
 {
-    const struct table_ops *ops = s->overlay->table->ops;
+    const struct overlay *o = s->overlay;
+    const struct table_ops *ops = o->table->ops;
     while (s->iter_has) {
         struct bytes key = ops->iter_key(s->iter);
         if (bytes_cmp(key, buf_bytes(&s->to)) >= 0)
             return BYTES_EMPTY; /* the iterator has the bounds of the first range */
-        bool given = s->started && bytes_cmp(key, buf_bytes(&s->last)) <= 0;
-        if (!given && !range_deleted(s->overlay, key))
+        bool hidden = range_deleted(&o->top, key) || (o->frozen && range_deleted(&o->under, key));
+        if (!was_given(s, key) && !hidden)
             return key;
         s->iter_has = ops->iter_next(s->iter);
     }
@@ -399,7 +477,7 @@ bool scan_next(struct scan *s)
             scan_stand_on(s, key, s->overlay->table->ops->iter_value(s->iter));
             return true;
         }
-        s->next++;
+        s->next += s->next < s->overlay->top.n_rows && s->overlay->top.rows[s->next] == r;
         scan_stand_on(s, r->key, bytes_of(r->value, r->len));
         if (r->value)
             return true;

@@ -12,32 +12,43 @@ void trim_note(struct kv *k, uint32_t shard, uint64_t bytes)
     k->shards[shard].litter_bytes += bytes;
 }
 
-/* As much garbage as rows: then writing the rows once more is worth it. */
-static bool worth_it(struct kv *k, uint32_t shard, struct bytes from, struct bytes to)
+static bool may_be_trimmed(const struct shard *s) { return s->littered && s->state != KV_IMPORTING && s->state != KV_PREPARED; }
+
+bool kv_littered(const struct kv *k)
 {
-    const struct shard *s = &k->shards[shard];
-    uint64_t live = s->state == KV_NONE ? 0 : s->bytes;
-    if (s->litter_bytes > LITTER_BYTES + live)
-        return true;
-    return k->rows.table->ops->range_bytes(k->rows.table, from, to) > TRIM_SLACK_BYTES + 2 * live;
+    for (uint32_t i = 0; i < k->nshards; i++)
+        if (may_be_trimmed(&k->shards[i]))
+            return true;
+    return false;
 }
 
-bool kv_trim_next(struct kv *k, struct buf *ret_from, struct buf *ret_to)
+/* As much garbage as rows: then writing the rows once more is worth it. What the disk has of it is asked there. */
+static uint64_t worth_it_beyond(const struct shard *s)
 {
-    for (; k->trim_at < k->nshards; k->trim_at++) {
-        struct shard *s = &k->shards[k->trim_at];
-        struct rowkey from = row_shard_range(k->trim_at), to = rowkey_end(from);
-        if (!s->littered || s->state == KV_IMPORTING || s->state == KV_PREPARED)
-            continue;
-        s->littered = worth_it(k, k->trim_at, rowkey_bytes(&from), rowkey_bytes(&to));
-        s->litter_bytes = 0;
-        if (!s->littered)
-            continue;
+    uint64_t live = s->state == KV_NONE ? 0 : s->bytes;
+    return s->litter_bytes > LITTER_BYTES + live ? 0 : TRIM_SLACK_BYTES + 2 * live;
+}
+
+bool kv_trim_next(struct kv *k, struct kv_trim *ret_t)
+{
+    while (k->trim_at < k->nshards && !may_be_trimmed(&k->shards[k->trim_at]))
         k->trim_at++;
-        buf_put(ret_from, rowkey_bytes(&from));
-        buf_put(ret_to, rowkey_bytes(&to));
-        return true;
+    if (k->trim_at == k->nshards) {
+        k->trim_at = 0;
+        return false;
     }
-    k->trim_at = 0;
-    return false;
+    uint32_t shard = k->trim_at++;
+    struct rowkey from = row_shard_range(shard), to = rowkey_end(from);
+    *ret_t = (struct kv_trim){.shard = shard, .more_than = worth_it_beyond(&k->shards[shard])};
+    buf_put(&ret_t->from, rowkey_bytes(&from));
+    buf_put(&ret_t->to, rowkey_bytes(&to));
+    k->shards[shard].litter_bytes = 0;
+    return true;
+}
+
+/* More may have gone meanwhile. */
+void kv_trimmed(struct kv *k, uint32_t shard, bool took_more)
+{
+    struct shard *s = &k->shards[shard];
+    s->littered = took_more || s->litter_bytes;
 }

@@ -42,6 +42,8 @@ struct job {
     struct raft_fetch fetch;
     struct wal_range range;
     struct buf from, to;
+    struct kv_saving saving;
+    bool took_more;
     struct buf names;             /* of files that are not needed any more */
     bool told_full;
     uint64_t took_us;
@@ -98,9 +100,14 @@ static enum rgkv_err read_work(struct job *j) { return logged(j, wal_read(j->sto
 static enum rgkv_err reset_work(struct job *j) { return logged(j, wal_reset(j->store->files.wal, j->index, j->term)); }
 
 static enum rgkv_err flush_work(struct job *j) { return table_rocks_flush(j->store->files.table); }
+static enum rgkv_err save_work(struct job *j) { return kv_saving_write(&j->saving); }
+
 static enum rgkv_err trim_work(struct job *j)
 {
-    return table_rocks_trim(j->store->files.table, buf_bytes(&j->from), buf_bytes(&j->to));
+    struct table *t = j->store->files.table;
+    struct bytes from = buf_bytes(&j->from), to = buf_bytes(&j->to);
+    j->took_more = !j->number || t->ops->range_bytes(t, from, to) > j->number;
+    return j->took_more ? table_rocks_trim(t, from, to) : RGKV_OK;
 }
 
 static enum rgkv_err warm_work(struct job *j)
@@ -153,6 +160,7 @@ static const struct row {
 } rows[] = {
     {NODE_OPEN_REPLICA, DISK_ORDERED, NODE_REPLICA_OPENED, open_work},
     {NODE_COMMIT, DISK_ORDERED, NODE_COMMITTED, commit_work},
+    {NODE_SAVE, DISK_BESIDE, NODE_SAVED, save_work},
     {NODE_FLUSH, DISK_BESIDE, NODE_FLUSHED, flush_work},
     {NODE_TRIM, DISK_BESIDE, NODE_TRIMMED, trim_work},
     {NODE_WARM, DISK_BESIDE, NODE_WARMED, warm_work},
@@ -199,7 +207,7 @@ static void tell(struct job *j)
     buf_put_u8(&j->why, 0);
     struct node_input in = {.kind = j->row->outcome, .replica = j->store->replica, .err = j->err,
                             .why = j->why.len > 1 ? (const char *)j->why.data : rgkv_err_sentence(j->err),
-                            .recovered = &j->recovered, .table = j->table, .kv = j->kv, .fetch = &j->fetch, .range = &j->range, .number = j->number, .disk_bytes = j->disk_bytes};
+                            .recovered = &j->recovered, .table = j->table, .kv = j->kv, .fetch = &j->fetch, .range = &j->range, .number = j->number, .took_more = j->took_more, .disk_bytes = j->disk_bytes};
     j->kv = NULL;
     s->options.step(s->options.arg, &in);
 }
@@ -348,7 +356,8 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
         return false;
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
-    struct job job = {.row = row, .index = e->index, .term = e->term, .number = e->number, .fetch = e->fetch, .from = e->from, .to = e->to};
+    struct job job = {.row = row, .index = e->index, .term = e->term, .number = e->number, .fetch = e->fetch, .from = e->from, .to = e->to,
+                      .saving = e->saving};
     if (e->kind == NODE_COMMIT)
         job.batch = e->batch;
     t->dying |= e->kind == NODE_DELETE_REPLICA;

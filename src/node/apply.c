@@ -49,7 +49,7 @@ uint64_t node_applied_in(struct table *t)
     return err ? 0 : index;
 }
 
-enum rgkv_err replica_open_machine(struct replica *r, struct kv *opened)
+enum rgkv_err replica_open_machine(const struct node *n, struct replica *r, struct kv *opened)
 {
     r->kv = opened;
     buf_clear(&r->applied_row);
@@ -61,9 +61,14 @@ enum rgkv_err replica_open_machine(struct replica *r, struct kv *opened)
     } else if (err || (err = applied_row_decode(buf_bytes(&r->applied_row), &r->applied, &r->applied_term, &r->applied_config))) {
         return err;
     }
-    if (opened)
-        return RGKV_OK;
-    return r->desc.gid == 0 ? ctrl_open(r->table, &r->ctrl) : kv_open(r->table, r->desc.gid, r->desc.nshards, &r->kv);
+    err = RGKV_OK;
+    if (r->desc.gid == 0)
+        err = ctrl_open(r->table, &r->ctrl);
+    else if (!opened)
+        err = kv_open(r->table, r->desc.gid, r->desc.nshards, &r->kv);
+    if (r->kv)
+        kv_full_at(r->kv, n->options.save_bytes);
+    return err;
 }
 
 /* ---- who waits ---- */
@@ -138,10 +143,9 @@ static void tell(struct node *n, struct replica *r, const struct answer *a)
         admin_applied(n, r, &a->waiter, &a->ctrl);
 }
 
-/* Too much waits: the loop had better stand still than let more come. */
-static bool must_go_on(const struct replica *r) { return r->to_apply.bytes >= APPLY_QUEUE_BYTES_MAX; }
+bool apply_must_go_on(const struct replica *r) { return r->to_apply.bytes >= APPLY_QUEUE_BYTES_MAX; }
 
-/* PENDING: what it needs must be read first; it is not applied. `behind`: how many come after it. *ret_long: it may have taken as long as
+/* PENDING: what it needs must be read or saved first; it is not applied. `behind`: how many come after it. *ret_long: it may have taken as long as
  * hundreds of others. */
 static enum rgkv_err apply_command(struct node *n, struct replica *r, const struct raft_entry *e, unsigned behind, struct answer *a, bool *ret_long)
 {
@@ -150,8 +154,11 @@ static enum rgkv_err apply_command(struct node *n, struct replica *r, const stru
     if (r->kv) {
         struct kv_command c;
         err = kv_command_decode(blob_bytes(e->payload), &n->arena, &c);
-        if (!err && !must_go_on(r) && warm_entry(n, r, &c, e, behind))
+        if (!err && !apply_must_go_on(r) && warm_entry(n, r, &c, e, behind))
             return MUTANT(entry_passed_over) ? RGKV_OK : RGKV_PENDING;
+        r->entry_waits_for_save = !err && kv_waits(r->kv, &c);
+        if (r->entry_waits_for_save)
+            return RGKV_PENDING;
         *ret_long = !err && c.kind == KV_CLOCK;
         if (!err && moves_step(&c) && replica_is_leader(r))
             poll_changed(n); /* the controller waits to hear of it */
@@ -194,45 +201,8 @@ static enum rgkv_err finish(struct replica *r)
     return r->kv ? kv_finish(r->kv, buf_bytes(&r->applied_row)) : ctrl_finish(r->ctrl, buf_bytes(&r->applied_row));
 }
 
-/* What is applied stays in memory until there is space; what can be kept there is bounded. Others lead meanwhile. */
-static void table_is_full(struct node *n, struct replica *r)
-{
-    if (!r->table_full)
-        node_event(n, "group %llu: the table's disk is full: writes are refused until there is space", (unsigned long long)r->desc.gid);
-    r->table_full = true;
-}
-
-static void table_failed(struct node *n, struct replica *r, enum rgkv_err err)
-{
-    if (err == RGKV_NO_SPACE)
-        table_is_full(n, r);
-    else
-        node_fail(n, "group %llu: the table cannot be written: %s", (unsigned long long)r->desc.gid, rgkv_err_sentence(err));
-}
-
-bool apply_write(struct node *n, struct replica *r)
-{
-    enum rgkv_err err = r->kv ? kv_save(r->kv) : ctrl_finish(r->ctrl, buf_bytes(&r->applied_row));
-    if (err)
-        table_failed(n, r, err);
-    else
-        r->table_full = r->apply_held = false;
-    return !err;
-}
-
-#define TABLE_RETRY_US 500000u
-
-void apply_tick(struct node *n, struct replica *r)
-{
-    if (!r->table_full || n->now_us < r->table_retry_us)
-        return;
-    r->table_retry_us = n->now_us + TABLE_RETRY_US;
-    if (!apply_write(n, r))
-        pipeline_yield(n, r);
-}
-
 /* Whoever waits for an entry of the run is answered after its end. Returns how many were applied: less than all when the table
- * is full, the next one's rows must be read first, one took long (the loop looks at the clock), or the node has failed. `behind`: how many more come after the run. */
+ * is full, the next one must wait (its rows are to be read first, or what was applied to be saved), one took long (the loop looks at the clock), or the node has failed. `behind`: how many more come after the run. */
 static unsigned apply_run(struct node *n, struct replica *r, const struct raft_entry *entries, unsigned count, unsigned behind)
 {
     struct answer *answers = mem_alloc(waiters_up_to(r, entries[count - 1].index) * sizeof(*answers));
@@ -256,7 +226,7 @@ static unsigned apply_run(struct node *n, struct replica *r, const struct raft_e
     if (!err || err == RGKV_PENDING || r->apply_held)
         err = finish(r);
     if (err)
-        table_failed(n, r, err);
+        save_failed(n, r, err);
     for (unsigned i = 0; i < n_answers && !n->failed; i++)
         tell(n, r, &answers[i]);
     mem_free(answers);
@@ -321,12 +291,19 @@ static void apply_queued(struct node *n, struct replica *r)
         queue_drop(q, apply_run(n, r, q->entries + q->head, count, q->n - count));
 }
 
-/* The loop does not stand still for a table whose disk is behind: heartbeats go out, votes and reads are answered. */
-static bool table_is_behind(const struct replica *r) { return !must_go_on(r) && table_waits(r->table); }
-static bool is_cold(const struct replica *r) { return !must_go_on(r) && r->entry_waits; }
+/* Nobody stands still for a table whose disk is behind: heartbeats go out, votes and reads are answered. */
+static bool has_room(const struct replica *r)
+{
+    if (r->kv)
+        return !kv_full(r->kv);
+    return apply_must_go_on(r) || !table_waits(r->table);
+}
 
-static bool could_apply(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held && !is_cold(r); }
-bool apply_ready(const struct replica *r) { return could_apply(r) && !table_is_behind(r); }
+static bool entry_waits(const struct replica *r) { return r->entry_waits_for_save || (r->entry_waits && !apply_must_go_on(r)); }
+
+static bool could_apply(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held && !entry_waits(r); }
+bool apply_ready(const struct replica *r) { return could_apply(r) && has_room(r); }
+bool apply_is_stuck(const struct replica *r) { return r->to_apply.bytes >= 2 * APPLY_QUEUE_BYTES_MAX && !apply_ready(r); }
 uint64_t apply_deadline_us(const struct node *n, const struct replica *r) { return could_apply(r) ? n->now_us + TABLE_AGAIN_US : UINT64_MAX; }
 
 void replica_apply(struct node *n, struct replica *r)

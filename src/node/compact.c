@@ -102,7 +102,7 @@ static void let_go(struct node *n, struct replica *r)
     out_effect(&n->out, &(struct node_effect){.kind = NODE_COMPACT, .replica = r->id, .index = index});
 }
 
-/* Rows are durable only after a flush; the index noted before it is what the log may forget (P23). */
+/* Rows are durable only after a save and a flush; what was saved before it is what the log may forget (P23). */
 void compact_tick(struct node *n, struct replica *r)
 {
     struct raft_status s;
@@ -115,12 +115,10 @@ void compact_tick(struct node *n, struct replica *r)
         return;
     /* Others may always be ahead of this disk: what they committed is applied before it is in the log here. */
     uint64_t index = MIN(r->applied, s.persisted);
-    if (!flush_due(n, r, &s) || index < s.first_index)
-        return;
-    if (!apply_write(n, r))
+    if (!flush_due(n, r, &s) || index < s.first_index || !save_reaches(n, r, &r->flush_wants))
         return;
     r->flushing = true;
-    r->flush_index = index;
+    r->flush_index = MIN(save_index(r), s.persisted);
     out_effect(&n->out, &(struct node_effect){.kind = NODE_FLUSH, .replica = r->id});
 }
 

@@ -137,12 +137,16 @@ struct replica {
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
     struct raft_config applied_config;
+    bool saving;               /* NODE_SAVE is under way, of what was applied up to … */
+    uint64_t saving_index, saved_index; /* … and the last one that ended */
+    bool entry_waits_for_save;  /* the first one to be applied, for that */
     bool table_full, apply_held; /* the table's disk has no space; nothing can be applied until it has */
     uint64_t table_retry_us;
     bool trimming;
-    uint64_t trim_next_us;
+    uint32_t trim_shard;       /* that one */
+    uint64_t trim_next_us, trim_wants; /* trim_wants, flush_wants: what is applied up to here is to be saved before; 0: nothing is to be done */
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
-    uint64_t flush_index, disk_bytes;
+    uint64_t flush_index, flush_wants, disk_bytes;
     uint64_t flush_at_bytes, flush_not_before_us; /* of the log: after one that freed little, or failed */
     bool compact_again;        /* the disk had no space to delete anything */
     uint64_t let_go_next_us;   /* not before then is looked at whether the old entries on the disk are still of use */
@@ -277,18 +281,27 @@ void pipeline_tick(struct node *n, struct replica *r);
 void pipeline_release(struct replica *r);
 
 /* apply.c */
-enum rgkv_err replica_open_machine(struct replica *r, struct kv *opened); /* table -> kv (unless it is opened) or ctrl, applied row */
+enum rgkv_err replica_open_machine(const struct node *n, struct replica *r, struct kv *opened); /* table -> kv (unless it is opened) or ctrl, applied row */
 void apply_wait(struct replica *r, struct waiter w);     /* is answered when its index is applied */
 void apply_queue(struct replica *r, const struct raft_ready *ready);
 bool apply_ready(const struct replica *r);               /* there is something to apply, and it can be */
 uint64_t apply_deadline_us(const struct node *n, const struct replica *r);
 void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
-bool apply_write(struct node *n, struct replica *r);     /* all that is applied is in the table; false: the node has failed, or no space */
-void apply_tick(struct node *n, struct replica *r);      /* a table that was full is tried again */
+bool apply_must_go_on(const struct replica *r);          /* so much waits that nothing else is waited for */
+bool apply_is_stuck(const struct replica *r);            /* so much waits, and cannot be applied, that no more is to come */
 void replica_drop_waiters(struct replica *r);
 void apply_release(struct replica *r);
 void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);
 enum rgkv_err applied_row_decode(struct bytes row, uint64_t *ret_index, uint64_t *ret_term, struct raft_config *ret_config);
+
+/* save.c: what was applied into the table */
+/* Is all in the table that was applied when *index was 0, for then it is noted there? Else that is on its way: ask again. */
+bool save_reaches(struct node *n, struct replica *r, uint64_t *index);
+uint64_t save_index(const struct replica *r);            /* up to here the table has what was applied, at least */
+void save_due(struct node *n, struct replica *r);        /* there may be enough of it */
+void save_ended(struct node *n, struct replica *r, enum rgkv_err err);
+void save_failed(struct node *n, struct replica *r, enum rgkv_err err); /* the table's disk is full, or the node has failed */
+void save_tick(struct node *n, struct replica *r);       /* a table that was full is tried again */
 
 /* compact.c */
 void compact_tick(struct node *n, struct replica *r);    /* asks for a flush when the log has grown enough */

@@ -388,7 +388,7 @@ static void tick_replica(struct node *n, struct replica *r)
         intents_tick(n, r);
     }
     pipeline_tick(n, r);
-    apply_tick(n, r);
+    save_tick(n, r);
     trim_tick(n, r);
 }
 
@@ -484,6 +484,7 @@ static void dispatch(struct node *n, const struct node_input *i)
     case NODE_MANIFEST_SAVED: manifest_saved(n, i); break;
     case NODE_REPLICA_OPENED: replica_opened(n, r, i); break;
     case NODE_COMMITTED: replica_committed(n, r, i); break;
+    case NODE_SAVED: save_ended(n, r, i->err); break;
     case NODE_FLUSHED: replica_flushed(n, r, i->err); break;
     case NODE_TRIMMED: trim_done(n, r, i); break;
     case NODE_WARMED: warm_done(n, r, i->number); break;
@@ -541,9 +542,11 @@ static bool collect_dirty(struct node *n)
 
 static void apply_all(struct node *n)
 {
-    for (unsigned i = 0; i < n->n_replicas && !n->failed; i++)
+    for (unsigned i = 0; i < n->n_replicas && !n->failed; i++) {
         if (apply_ready(n->replicas[i]))
             replica_apply(n, n->replicas[i]);
+        save_due(n, n->replicas[i]);
+    }
 }
 
 static bool something_left(const struct node *n)

@@ -8,14 +8,14 @@
  * The node decides; the outside owns files, tables, sockets and time. For each replica (a small number, never used twice
  * in one run) the outside keeps a write-ahead log and a table; the node works on the table directly (it is memory or a local
  * database) and says by effects when log and table must be written, flushed, replaced. Disk effects of one replica are done in the
- * order they were given, except NODE_FLUSH, NODE_TRIM and NODE_WARM, which may run beside the others.
+ * order they were given, except NODE_SAVE, NODE_FLUSH, NODE_TRIM and NODE_WARM, which may run beside the others.
  *
  * Frames: NODE_SEND and NODE_REPLY carry whole encoded frames, one after the other. Sending is best effort: a frame to an
  * address that cannot be reached is dropped by the outside (which reconnects with back-off). Replies to NODE_SEND's
  * requests come back as NODE_RECEIVED.
  *
  * Layout of the folder: node.c (dispatch), replica.c (a replica's life), pipeline.c (its log's batches), apply.c (committed
- * entries into the machine), warm.c (what only a disk has), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
+ * entries into the machine), save.c (the machine into the table), warm.c (what only a disk has), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
  * report), moves.c (what a view makes a group do; pulls), transfer.c (raft snapshots), members.c (who is in a
  * group), admin.c (the controller's leader), handover.c (who leads), out.c (frames by destination). */
 #ifndef RGKV_NODE_NODE_H
@@ -38,6 +38,7 @@ struct node_options {
     int64_t snapshot_bytes;        /* compact a log beyond this; -1 never */
     uint64_t election_us, heartbeat_us; /* 0: defaults */
     uint32_t chunk_bytes;          /* of a snapshot or a shard on its way, and of what is applied in one turn; 0: defaults */
+    uint64_t save_bytes;           /* enough for a save; 0: default */
     unsigned append_entries_max;   /* raft.h */
     const struct manifest *manifest; /* as recovered, or with only a new node id. Copied */
 };
@@ -57,8 +58,9 @@ enum node_input_kind {
     NODE_REPLICA_OPENED,      /* replica, err, why, recovered (borrowed), table, kv */
     NODE_COMMITTED,           /* replica, err, disk_bytes: the oldest NODE_COMMIT is done. err NO_SPACE: it is not done, the
                                  outside keeps it and tries again by itself (told once for each such batch) */
+    NODE_SAVED,               /* replica, err */
     NODE_FLUSHED,             /* replica, err */
-    NODE_TRIMMED,             /* replica, err */
+    NODE_TRIMMED,             /* replica, err, took_more: it was more than `number` */
     NODE_WARMED,              /* replica, number */
     NODE_COMPACTED,           /* replica, err, disk_bytes */
     NODE_LOG_READ,            /* replica, err, why, fetch, range (borrowed) */
@@ -86,6 +88,7 @@ struct node_input {
     struct table *table;
     struct kv *kv;            /* over the table, of a shard group: the node's from here on. NULL: the node opens it, and reads a lot */
     uint64_t number;
+    bool took_more;
     uint64_t disk_bytes, disk_free, disk_total, memory_bytes, stall_us;
     const struct ctrl_report_metric *metrics;
     unsigned n_metrics;       /* at most NODE_METRICS_MAX */
@@ -97,8 +100,10 @@ enum node_effect_kind {
     NODE_SAVE_MANIFEST,       /* manifest: replace it atomically and durably */
     NODE_OPEN_REPLICA,        /* replica, descriptor, cluster: open or create its log and table */
     NODE_COMMIT,              /* replica, batch: taken, wal_batch_release it after wal_commit */
+    NODE_SAVE,                /* replica, saving: kv_saving_write it. What it borrows is there until NODE_SAVED */
     NODE_FLUSH,               /* replica: make the table durable */
-    NODE_TRIM,                /* replica, from, to (taken): give the space of rows back that are gone from this range of the table */
+    NODE_TRIM,                /* replica, from, to (taken), number: give the space of rows back that are gone from this range of the table, if it
+                                 takes more than so many bytes */
     NODE_WARM,                /* replica, number, from (taken): kv_warm of this list. That it takes long holds up only who waits for it */
     NODE_COMPACT,             /* replica, index: wal_compact */
     NODE_READ_LOG,            /* replica, fetch: wal_read */
@@ -123,8 +128,9 @@ struct node_effect {
     uint64_t cluster;
     struct wal_batch batch;   /* COMMIT: the outside's from here on */
     struct raft_fetch fetch;
+    struct kv_saving saving;
     uint64_t index, term;
-    uint64_t number;          /* WARM: comes back */
+    uint64_t number;          /* WARM: comes back. TRIM */
     struct buf from, to;      /* TRIM, WARM: the outside's from here on */
     const char *why;
 };

@@ -106,6 +106,8 @@ void pipeline_commit(struct node *n, struct replica *r)
         b->wal.must_sync = false;
         return;
     }
+    if (apply_is_stuck(r))
+        return; /* nobody is told to have sent more before this has got on */
     r->committing = true;
     r->committing_us = n->now_us;
     r->filling = !r->filling;

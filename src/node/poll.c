@@ -243,7 +243,7 @@ static void host_what_is_ours(struct node *n)
 /* Nothing of it is on its way to the disk; but a commit that waits for space may wait for ever, and the end of this replica gives some (P29). */
 static bool may_be_deleted(const struct replica *r)
 {
-    return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->flushing && (replica_idle_on_disk(r) || r->disk_full));
+    return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->saving && !r->flushing && (replica_idle_on_disk(r) || r->disk_full));
 }
 
 /* A replica is deleted only on a committed tombstone that names it (P4). */

@@ -127,7 +127,7 @@ void replica_opened(struct node *n, struct replica *r, const struct node_input *
         kv_free(i->kv);
         return;
     }
-    enum rgkv_err err = replica_open_machine(r, i->kv);
+    enum rgkv_err err = replica_open_machine(n, r, i->kv);
     if (err) {
         refuse_replica(n, r, "its table cannot be read, it is damaged: see FAILURES in rgkvd(8)");
         return;

@@ -129,15 +129,19 @@ static void give_up(struct node *n, struct replica *r, uint64_t peer)
     (void)err; /* not leading any more */
 }
 
+/* Where in the log the table was at that moment: what was applied and is not saved comes as entries. */
+static bool position_of(struct node *n, struct replica *r, struct outgoing *o)
+{
+    buf_clear(&n->scratch);
+    enum rgkv_err err = table_get(r->table, o->snapshot, bytes_str(TABLE_APPLIED_KEY), &n->scratch);
+    return !err && !applied_row_decode(buf_bytes(&n->scratch), &o->index, &o->term, &o->config);
+}
+
 void transfer_start(struct node *n, struct replica *r, uint64_t peer)
 {
     struct outgoing *o = outgoing_to(r, peer);
     if (o)
         outgoing_free(r, o);
-    if (!apply_write(n, r)) {
-        give_up(n, r, peer);
-        return;
-    }
     o = mem_zalloc(sizeof(*o));
     o->next = r->outgoing;
     r->outgoing = o;
@@ -145,9 +149,11 @@ void transfer_start(struct node *n, struct replica *r, uint64_t peer)
     o->id = prng_next(&n->prng) | 1;
     o->snapshot = table_snapshot(r->table);
     o->iter = table_iter(r->table, o->snapshot, BYTES_EMPTY, BYTES_EMPTY);
-    o->index = r->applied;
-    o->term = r->applied_term;
     o->progress_us = n->now_us;
+    if (!position_of(n, r, o)) {
+        give_up(n, r, peer);
+        return;
+    }
     node_event(n, "group %llu: sending member %llu a snapshot at %llu", (unsigned long long)r->desc.gid,
                (unsigned long long)peer, (unsigned long long)o->index);
     chunk_fill(n, r, o);
@@ -382,7 +388,7 @@ void transfer_opened(struct node *n, struct replica *r, const struct node_input 
 void transfer_try_install(struct node *n, struct replica *r)
 {
     struct incoming *in = r->incoming;
-    if (!in->complete || in->installing || r->flushing || r->trimming || r->committing || (r->to_apply.n && !MUTANT(install_under_queue)))
+    if (!in->complete || in->installing || r->saving || r->flushing || r->trimming || r->committing || (r->to_apply.n && !MUTANT(install_under_queue)))
         return;
     if (!raft_wants_snapshot(r->raft, in->index, in->term)) {
         ack(n, r, in, true, false); /* the log overtook it */
@@ -404,7 +410,7 @@ void transfer_installed(struct node *n, struct replica *r, const struct node_inp
     struct incoming *in = r->incoming;
     ASSERT(in && in->installing);
     r->table = i->table;
-    if (i->err || replica_open_machine(r, i->kv)) {
+    if (i->err || replica_open_machine(n, r, i->kv)) {
         node_fail(n, "group %llu: a received snapshot could not be put in place: %s", (unsigned long long)r->desc.gid,
                   i->why ? i->why : rgkv_err_sentence(i->err));
         return;

@@ -4,20 +4,33 @@
 #define LONG_JOBS_MAX 2u         /* with flushes; those may be more, for the logs wait for them */
 #define TRIM_ROUND_US 3000000u /* between two looks at all shards of a replica */
 
+static bool may_begin(const struct node *n, const struct replica *r)
+{
+    return r->state == REPLICA_RUNNING && r->kv && !r->trimming && !r->incoming && !r->table_full && !n->stopping && n->now_us >= r->trim_next_us &&
+           node_long_jobs(n) < LONG_JOBS_MAX;
+}
+
+static void next_round(const struct node *n, struct replica *r) { r->trim_next_us = n->now_us + TRIM_ROUND_US; }
+
+/* What went has to be gone from the table, too, or all of it would be rewritten for nothing. */
 void trim_tick(struct node *n, struct replica *r)
 {
-    struct buf from = {0}, to = {0};
-    if (!r->kv || r->trimming || r->table_full || n->stopping || n->now_us < r->trim_next_us || node_long_jobs(n) >= LONG_JOBS_MAX)
+    struct kv_trim t;
+    if (!may_begin(n, r))
         return;
-    r->trimming = kv_trim_next(r->kv, &from, &to) && apply_write(n, r);
-    if (r->trimming)
-        out_effect(&n->out, &(struct node_effect){.kind = NODE_TRIM, .replica = r->id, .from = from, .to = to});
-    else
-        r->trim_next_us = n->now_us + TRIM_ROUND_US;
-    if (!r->trimming) {
-        buf_release(&from);
-        buf_release(&to);
+    if (!r->trim_wants && !kv_littered(r->kv)) {
+        next_round(n, r);
+        return;
     }
+    if (!save_reaches(n, r, &r->trim_wants))
+        return;
+    r->trimming = kv_trim_next(r->kv, &t);
+    if (!r->trimming) {
+        next_round(n, r);
+        return;
+    }
+    r->trim_shard = t.shard;
+    out_effect(&n->out, &(struct node_effect){.kind = NODE_TRIM, .replica = r->id, .from = t.from, .to = t.to, .number = t.more_than});
 }
 
 /* What could not be done (a full disk, somebody reads an old state) is seen again in the next round. */
@@ -26,4 +39,7 @@ void trim_done(struct node *n, struct replica *r, const struct node_input *i)
     r->trimming = false;
     if (i->err)
         node_event(n, "group %llu: disk space could not be given back: %s", (unsigned long long)r->desc.gid, i->why ? i->why : rgkv_err_sentence(i->err));
+    if (r->kv)
+        kv_trimmed(r->kv, r->trim_shard, i->took_more || i->err);
+    trim_tick(n, r);
 }

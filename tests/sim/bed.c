@@ -290,6 +290,7 @@ uint64_t table_bytes(struct sim *s)
         for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++) {
             if (!i.kv || !i.raft)
                 continue;
+            disk_save_ends(s, &s->machines[m], disk_stored(&s->machines[m], i.replica));
             enum rgkv_err err = kv_save(i.kv);
             ASSERT(err == RGKV_OK);
             n += bytes_of_table(disk_stored(&s->machines[m], i.replica)->table);

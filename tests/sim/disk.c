@@ -1,5 +1,5 @@
-/* The disk work of a machine: each replica's jobs one after the other, as the daemon's pool does them; only a flush runs beside
- * them. What a job has done is told by an event; who crashes in between may have done a part of it. */
+/* The disk work of a machine: each replica's jobs one after the other, as the daemon's pool does them; saves, flushes and the like run
+ * beside them. What a job has done is told by an event; who crashes in between may have done a part of it. */
 #include <stdio.h>
 
 #include "store/table_mem.h"
@@ -158,6 +158,37 @@ static void job_add(struct sim *s, struct sim_machine *m, struct sim_stored *st,
     work(s, m, st);
 }
 
+static void save_write(struct sim_stored *st)
+{
+    if (st->save.done)
+        return;
+    st->save.err = kv_saving_write(&st->save.what);
+    st->save.done = true;
+}
+
+/* Who looks into the table may see it early or late. */
+static void save_begin(struct sim *s, struct sim_machine *m, struct sim_stored *st, const struct node_effect *e)
+{
+    ASSERT(!st->save.under_way);
+    st->save.what = e->saving;
+    st->save.under_way = true;
+    st->save.done = false;
+    if (prng_chance(&s->prng, 1, 2))
+        save_write(st);
+    s->counts.saves++;
+    uint64_t us = prng_chance(&s->prng, 1, 4) ? prng_below(&s->prng, 200000) : disk_time(s, m);
+    sim_at(s, us, (struct sim_event){.kind = SIM_SAVED, .who = m->index, .boot = m->boot, .replica = st->replica});
+}
+
+void disk_save_ends(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+{
+    if (!st->save.under_way) /* it was not waited for */
+        return;
+    save_write(st);
+    st->save.under_way = false;
+    machine_step(s, m, &(struct node_input){.kind = NODE_SAVED, .replica = st->replica, .err = st->save.err});
+}
+
 /* Durable is what the table held when the flush began, or any time until it has ended. */
 static void flush_begin(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
@@ -192,9 +223,11 @@ void disk_tables_hold(struct sim_machine *m, bool hold)
 static void trim(struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
     struct buf from = e->from, to = e->to;
+    struct table *t = disk_stored(m, e->replica)->table;
+    bool took_more = !e->number || t->ops->range_bytes(t, buf_bytes(&from), buf_bytes(&to)) > e->number;
     buf_release(&from);
     buf_release(&to);
-    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_TRIMMED, .who = m->index, .boot = m->boot, .replica = e->replica});
+    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_TRIMMED, .who = m->index, .boot = m->boot, .replica = e->replica, .up = took_more});
 }
 
 /* The table is in memory: what takes time is to say so. */
@@ -212,6 +245,7 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
 {
     switch (e->kind) {
     case NODE_OPEN_REPLICA: job_add(s, m, stored_open(s, m, e), e); return true;
+    case NODE_SAVE: save_begin(s, m, disk_stored(m, e->replica), e); return true;
     case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
     case NODE_TRIM: trim(s, m, e); return true;
     case NODE_WARM: warm(s, m, e); return true;
@@ -379,6 +413,10 @@ static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim
 
 void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
 {
+    if (e->kind == SIM_SAVED) {
+        disk_save_ends(s, m, disk_stored(m, e->replica));
+        return;
+    }
     if (e->kind == SIM_FLUSHED) {
         flushed_event(s, m, e);
         return;
@@ -386,7 +424,7 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
     if (e->kind == SIM_TRIMMED) {
         struct sim_stored *trimmed = disk_stored(m, e->replica);
         if (trimmed && trimmed->table) /* else it was deleted, which the daemon does after the trim */
-            machine_step(s, m, &(struct node_input){.kind = NODE_TRIMMED, .replica = e->replica});
+            machine_step(s, m, &(struct node_input){.kind = NODE_TRIMMED, .replica = e->replica, .took_more = e->up});
         return;
     }
     if (e->kind == SIM_WARMED) {
@@ -465,6 +503,7 @@ static void stored_closed(struct sim_stored *st)
     st->wal = NULL;
     st->table_new = NULL;
     st->working = false;
+    st->save.under_way = false;
     st->replica = 0;
     st->commit_seen = st->applied_seen = st->led_term = 0;
     st->seen = (struct sim_seen){0};

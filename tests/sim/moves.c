@@ -28,7 +28,7 @@ static uint64_t rows_of_shard(struct table *t, uint32_t shard, uint64_t *ret_byt
 }
 
 /* Of what the source's members hold: shards that are not "none" yet, or, at the end, rows. */
-static uint64_t source_holds(struct sim *s, uint64_t (*count)(const struct node_replica_info *i, const struct sim_stored *st))
+static uint64_t source_holds(struct sim *s, uint64_t (*count)(const struct node_replica_info *i, struct table *t))
 {
     struct node_replica_info i;
     uint64_t holds = 0;
@@ -36,7 +36,9 @@ static uint64_t source_holds(struct sim *s, uint64_t (*count)(const struct node_
         bool there = false;
         for (unsigned k = 0; s->machines[m].node && node_replica_info(s->machines[m].node, k, &i); k++)
             if (i.kv && i.gid == 101) {
-                holds += count(&i, disk_stored(&s->machines[m], i.replica));
+                struct sim_stored *st = disk_stored(&s->machines[m], i.replica);
+                disk_save_ends(s, &s->machines[m], st);
+                holds += count(&i, st->table);
                 there = true;
             }
         holds += !there;
@@ -44,19 +46,19 @@ static uint64_t source_holds(struct sim *s, uint64_t (*count)(const struct node_
     return holds;
 }
 
-static uint64_t shards_held(const struct node_replica_info *i, const struct sim_stored *st)
+static uint64_t shards_held(const struct node_replica_info *i, struct table *t)
 {
     struct kv_shard_status now;
     kv_shard_status(i->kv, 0, &now);
     return now.state != KV_NONE;
 }
 
-static uint64_t rows_held(const struct node_replica_info *i, const struct sim_stored *st)
+static uint64_t rows_held(const struct node_replica_info *i, struct table *t)
 {
     enum rgkv_err err = kv_save(i->kv);
     uint64_t bytes;
     ASSERT(err == RGKV_OK);
-    return rows_of_shard(st->table, 0, &bytes);
+    return rows_of_shard(t, 0, &bytes);
 }
 
 /* In a member of the destination the shard takes no more than its live values and SPACE_BYTES of it: sessions, intents, old versions that
@@ -64,8 +66,9 @@ static uint64_t rows_held(const struct node_replica_info *i, const struct sim_st
 static void check_space(struct sim *s, struct sim_machine *m, const struct node_replica_info *i)
 {
     struct kv_shard_status now;
-    const struct sim_stored *st = disk_stored(m, i->replica);
+    struct sim_stored *st = disk_stored(m, i->replica);
     uint64_t bytes;
+    disk_save_ends(s, m, st);
     enum rgkv_err err = kv_save(i->kv);
     ASSERT(err == RGKV_OK);
     kv_shard_status(i->kv, 0, &now);

@@ -40,7 +40,7 @@ struct sim;
 /* ---- events.c ---- */
 
 enum sim_event_kind {
-    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_FLUSHED, SIM_TRIMMED, SIM_WARMED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
+    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_SAVED, SIM_FLUSHED, SIM_TRIMMED, SIM_WARMED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
     SIM_DIRECTED, SIM_MEMBERS, SIM_CLOSED, SIM_RESTART
 };
 struct sim_parcel {            /* a frame on its way, as its receivers will see it */
@@ -102,6 +102,7 @@ struct sim_stored {            /* the files of one replica on one machine: outli
     struct wal *wal;
     struct sim_job *jobs;
     bool working;
+    struct { bool under_way, done; enum rgkv_err err; struct kv_saving what; } save; /* done: err is how it ended, which is not told yet */
     uint64_t commit_seen, applied_seen, led_term; /* invariants: never back within one boot */
     struct sim_seen seen;
     uint64_t state_checked, states_skipped;
@@ -164,6 +165,7 @@ void disk_flush_by_itself(struct sim *s, struct sim_machine *m); /* a database w
 void disk_tables_refuse(struct sim_machine *m, bool refuse); /* writes: no space */
 void disk_tables_hold(struct sim_machine *m, bool hold);
 struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica);
+void disk_save_ends(struct sim *s, struct sim_machine *m, struct sim_stored *st); /* the one under way, now */
 void disk_dir(const struct sim_stored *st, char *to, size_t bytes); /* of its log */
 
 /* ---- rot.c ---- */
@@ -397,7 +399,7 @@ void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uin
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, flushes, warmed, installs, log_reads, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, saves, flushes, warmed, installs, log_reads, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
     uint64_t virtual_us;
 };
 struct sim {

@@ -21,6 +21,10 @@ struct rig {
     uint64_t client, seq;
     uint32_t nshards;
     bool full;                     /* the table has no space */
+    bool alone;                    /* nothing is saved but when the test says so; else now and then beside the commands */
+    enum { RIG_IDLE, RIG_BEGUN, RIG_WRITTEN } save; /* how far the save is that is under way beside */
+    struct kv_saving saving;
+    enum rgkv_err saved;
     struct kv_result last;
     struct kv_reply reply;
     struct buf out;
@@ -33,11 +37,45 @@ static inline struct bytes rig_applied(struct rig *r, uint64_t index)
     return bytes_str(text);
 }
 
+static inline void rig_save_write(struct rig *r)
+{
+    if (r->save != RIG_BEGUN)
+        return;
+    r->saved = kv_saving_write(&r->saving);
+    r->save = RIG_WRITTEN;
+}
+
+/* The save that is under way beside ends. */
+static inline void rig_settle(struct rig *r)
+{
+    rig_save_write(r);
+    if (r->save != RIG_WRITTEN)
+        return;
+    enum rgkv_err err = kv_save_end(r->kv, r->saved);
+    assert_true(err == RGKV_OK || (err == RGKV_NO_SPACE && r->full));
+    r->save = RIG_IDLE;
+}
+
+/* Between runs, a step in some of them. */
+static inline void rig_save_beside(struct rig *r)
+{
+    switch (r->alone ? 0 : r->applied % 11) {
+    case 3:
+        if (r->save == RIG_IDLE && kv_save_begin(r->kv, &r->saving))
+            r->save = RIG_BEGUN;
+        break;
+    case 6: rig_save_write(r); break;
+    case 9: rig_settle(r); break;
+    default: break;
+    }
+}
+
 static inline void rig_finish(struct rig *r)
 {
     enum rgkv_err err = kv_finish(r->kv, rig_applied(r, r->applied));
     assert_true(err == RGKV_OK || (err == RGKV_NO_SPACE && r->full));
     r->in_batch = 0;
+    rig_save_beside(r);
 }
 
 static inline void rig_full(struct rig *r, bool full)
@@ -51,12 +89,15 @@ static inline void rig_save(struct rig *r)
 {
     if (r->in_batch)
         rig_finish(r);
+    rig_settle(r);
     assert_int_equal(kv_save(r->kv), RGKV_OK);
 }
 
 static inline enum rgkv_err rig_apply(struct rig *r, struct kv_command *c)
 {
     c->time_us = r->time_us;
+    if (kv_waits(r->kv, c))
+        rig_settle(r);
     assert_int_equal(kv_apply(r->kv, c, rig_applied(r, r->applied), &r->last), RGKV_OK);
     r->applied++;
     if (++r->in_batch >= r->batch)
@@ -79,6 +120,7 @@ static inline void rig_serve(struct rig *r, uint32_t shard)
 static inline void rig_open(struct rig *r)
 {
     assert_int_equal(kv_open(r->table, 1, r->nshards, &r->kv), RGKV_OK);
+    r->save = RIG_IDLE;
 }
 
 /* A machine that serves all of its shards. */

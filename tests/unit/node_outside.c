@@ -1,5 +1,7 @@
 #include "tests/unit/node_outside.h"
 
+#include "kv/machine.h"
+
 static void open_replica(struct outside *w, uint32_t replica)
 {
     struct wal_recovered blank = {.created = true};
@@ -45,6 +47,22 @@ static void heard(struct outside *w, struct bytes frames)
     arena_release(&arena);
 }
 
+static void saved(struct outside *w, uint32_t replica)
+{
+    enum rgkv_err err = kv_saving_write(&w->saving);
+    step(w, (struct node_input){.kind = NODE_SAVED, .replica = replica, .err = err});
+}
+
+void save_is_due(struct outside *w)
+{
+    struct replica *r = w->n->replicas[0];
+    overlay_delete(&r->kv->rows, bytes_str("a row"));
+    assert_int_equal(kv_finish(r->kv, buf_bytes(&r->applied_row)), RGKV_OK);
+    kv_full_at(r->kv, 1);
+}
+
+void save_ends(struct outside *w) { saved(w, 1); }
+
 static void carry_out(struct outside *w, struct node_effect *e)
 {
     w->asked[e->kind]++;
@@ -69,6 +87,11 @@ static void carry_out(struct outside *w, struct node_effect *e)
         break;
     case NODE_SEND: heard(w, e->frames); break;
     case NODE_READ_LOG: w->fetch = e->fetch; break;
+    case NODE_SAVE:
+        w->saving = e->saving;
+        if (!w->tables_hang)
+            saved(w, e->replica);
+        break;
     case NODE_TRIM: /* never comes to an end */
         buf_release(&e->from);
         buf_release(&e->to);

@@ -20,6 +20,8 @@ struct outside {
     struct manifest manifest;
     struct table *tables[8];
     bool hangs, reads_hang;    /* the disk of the logs; of what is read beside the loop */
+    bool tables_hang;          /* a save is not told, and has not happened, before save_ends */
+    struct kv_saving saving;
     uint64_t warm;             /* number of the last such job */
     unsigned n_tables;
     uint64_t now_us;
@@ -56,6 +58,8 @@ void collect(struct outside *w);
 void receive(struct outside *w, const struct msg *m);            /* on connection 9 */
 void tick(struct outside *w, uint64_t us);                       /* so much later */
 void ticks_for(struct outside *w, uint64_t us);                  /* each 50 ms */
+void save_is_due(struct outside *w);                             /* of its first replica: what is applied has to be saved before more is */
+void save_ends(struct outside *w);                               /* of the first replica, the one that hung */
 void wait_a_while(struct outside *w);                            /* until a table that was behind is asked again */
 unsigned rows_in(struct table *t);
 struct kv_shard_status status_of(struct outside *w, uint32_t shard); /* in its first replica */

@@ -3,6 +3,12 @@
 
 #define PIECE 300u
 
+static enum rgkv_err save(struct rig *r)
+{
+    rig_settle(r);
+    return kv_save(r->kv);
+}
+
 static void fill(struct rig *r, unsigned from, unsigned to)
 {
     char name[16];
@@ -27,7 +33,7 @@ static void what_is_applied_to_a_full_table_is_read_and_is_saved_when_there_is_s
     rig_save(r);
     rig_full(r, true);
     fill(r, 0, 3000);
-    assert_int_equal(kv_save(r->kv), RGKV_NO_SPACE);
+    assert_int_equal(save(r), RGKV_NO_SPACE);
     assert_filled(r, 3000);
     rig_full(r, false);
     rig_reopen(r);
@@ -67,6 +73,8 @@ static unsigned fill_to_the_brim(struct rig *r)
         q.seq = q.floor = ++r->seq;
         q.born_us = r->time_us;
         struct kv_command c = {.kind = KV_REQUEST, .time_us = r->time_us, .request = q};
+        if (kv_waits(r->kv, &c))
+            rig_settle(r);
         enum rgkv_err err = kv_apply(r->kv, &c, rig_applied(r, r->applied), &r->last);
         if (err == RGKV_NO_SPACE)
             return i;
@@ -84,7 +92,7 @@ static void memory_is_bounded_and_the_refused_command_is_applied_once_later(void
     assert_true(n > 2000 && n < 100000);
     assert_filled(r, n);
     rig_full(r, false);
-    assert_int_equal(kv_save(r->kv), RGKV_OK);
+    assert_int_equal(save(r), RGKV_OK);
     fill(r, n, n + 10);
     rig_reopen(r);
     assert_filled(r, n + 10);
@@ -110,10 +118,10 @@ static void a_copy_whose_source_was_full_for_a_while_arrives_whole(void **state)
     rig_full(a, true);
     fill(a, 50, 150);
     assert_int_equal(on(a, KV_DELETE, "f3"), RGKV_OK);
-    assert_int_equal(kv_save(a->kv), RGKV_NO_SPACE);
-    assert_int_equal(kv_save(a->kv), RGKV_NO_SPACE);
+    assert_int_equal(save(a), RGKV_NO_SPACE);
+    assert_int_equal(save(a), RGKV_NO_SPACE);
     rig_full(a, false);
-    assert_int_equal(kv_save(a->kv), RGKV_OK);
+    assert_int_equal(save(a), RGKV_OK);
     rig_copy(a, b, 2, PIECE);
     assert_int_equal(status(b).state, KV_PREPARED);
     assert_int_equal(rig_shard(b, KV_ACTIVATE, 0, 2, 0), RGKV_OK);

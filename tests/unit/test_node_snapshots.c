@@ -144,6 +144,7 @@ static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_a
     struct table *t = table_mem_new();
     struct parts p = parts_of(50);
     start(&w);
+    save_is_due(&w);
     table_mem_hold(w.tables[0], true);
     one_entry_is_committed(&w);
     snapshot_arrives(&w, t, &p);
@@ -302,7 +303,9 @@ static void who_needs_entries_that_cannot_be_read_gets_a_table(void **state)
     collect(&w);
     assert_false(w.failed);
     assert_int_equal(w.snapshots, 2);
-    assert_int_equal(w.snapshot_index, last);
+    struct raft_status s;
+    raft_status(w.n->replicas[0]->raft, &s);
+    assert_in_range(w.snapshot_index, s.first_index - 1, last); /* what comes after is in memory */
     stop(&w);
 }
 

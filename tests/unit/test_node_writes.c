@@ -32,6 +32,7 @@ static void a_table_that_is_behind_is_waited_for_without_standing_still(void **s
 {
     struct outside w = member();
     start(&w);
+    save_is_due(&w);
     table_mem_hold(w.tables[0], true);
     one_entry_is_committed(&w);
     assert_int_equal(w.n->replicas[0]->applied, 0);
