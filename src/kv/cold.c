@@ -71,6 +71,25 @@ static void look_key(struct kv *k, uint32_t shard, struct bytes key)
         look(k, row_meta(shard, parent));
 }
 
+static bool is_whole_chunk(const struct scan *s)
+{
+    struct reader r = reader_of(s->value);
+    return read_le32(&r) == 0;
+}
+
+/* What is older than the whole chunk nobody reads. */
+static void look_behind(uint32_t shard, const struct meta *m, struct scan *s, struct bytes to)
+{
+    struct data_id id;
+    if (!row_data_id(s->key, &id))
+        return;
+    struct rowkey from = row_data(shard, m->generation, (uint64_t)id.chunk + 1, UINT64_MAX);
+    if (bytes_cmp(rowkey_bytes(&from), to) < 0)
+        scan_seek(s, rowkey_bytes(&from), to);
+    else
+        scan_seek(s, to, to);
+}
+
 /* A range is written into chunks that may have rows already. */
 static void look_ranges(struct kv *k, const struct kv_request *q, const struct meta *m)
 {
@@ -83,7 +102,8 @@ static void look_ranges(struct kv *k, const struct kv_request *q, const struct m
             continue;
         scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
         while (scan_next(&s))
-            ;
+            if (is_whole_chunk(&s))
+                look_behind(q->shard, m, &s, rowkey_bytes(&to));
         scan_close(&s);
     }
 }

@@ -125,7 +125,16 @@ static bool row_read_take(struct row_read *r, const struct data_id *id, struct b
     return in.ok && painter_row(&r->painter, head, in.rest);
 }
 
-/* One scan over all chunks of the range: rows of a chunk come newest first. */
+#define IDLE_ROWS_MAX 8u /* passed over one by one; to go on somewhere else costs as much as some rows */
+
+static void scan_to_chunk(struct scan *s, uint32_t shard, uint64_t generation, uint64_t chunk, uint64_t end_chunk)
+{
+    struct rowkey from = row_data(shard, generation, chunk, UINT64_MAX), to = row_data(shard, generation, end_chunk, UINT64_MAX);
+    scan_seek(s, rowkey_bytes(&from), rowkey_bytes(&to));
+}
+
+/* One scan over all chunks of the range: rows of a chunk come newest first. What is behind the whole of it waits to be collected, and may be
+ * thousands of rows of a chunk that is written often. */
 static void rows_read(struct overlay *o, uint32_t shard, uint64_t generation, uint64_t at, uint64_t offset, uint64_t len, uint8_t *out)
 {
     struct row_read r = {.offset = offset, .end = offset + len, .chunk = UINT64_MAX, .out = out};
@@ -136,10 +145,13 @@ static void rows_read(struct overlay *o, uint32_t shard, uint64_t generation, ui
     bool sound = true;
     memset(out, 0, len);
     scan_open(&s, o, rowkey_bytes(&from), rowkey_bytes(&to));
-    while (sound && scan_next(&s)) {
+    for (unsigned idle = 0; sound && scan_next(&s);) {
         sound = row_data_id(s.key, &id);
         if (sound && id.revision <= at)
             sound = row_read_take(&r, &id, s.value);
+        idle = id.chunk == r.chunk && painter_done(&r.painter) ? idle + 1 : 0;
+        if (sound && idle == IDLE_ROWS_MAX)
+            scan_to_chunk(&s, shard, generation, (uint64_t)id.chunk + 1, (r.end - 1) / CHUNK + 1);
     }
     scan_close(&s);
     if (!sound)

@@ -284,7 +284,7 @@ void replica_collect(struct node *n, struct replica *r)
     pipeline_send(n, r, ready.messages, ready.n_messages);
     pipeline_take(n, r, &ready);
     apply_queue(r, &ready);
-    for (unsigned i = 0; i < ready.n_reads; i++)
+    for (unsigned i = ready.n_reads; i-- > 0;) /* who is refused goes from the end of those who wait */
         serve_read_result(n, r, &ready.reads[i]);
     uint64_t peers[MEMBERS_MAX];
     unsigned n_peers = ready.n_snapshot_peers;

@@ -76,6 +76,47 @@ static void of_what_is_collected_a_value_that_one_put_made_is_not_read(void **st
     rig_free(r);
 }
 
+static unsigned rows_passed;
+static bool count_next(struct table_iter *i)
+{
+    rows_passed++;
+    return ops_below->iter_next(i);
+}
+
+/* A database writes its first page again and again; for a minute all of that is there. */
+static void what_is_behind_a_whole_chunk_is_not_walked_over(void **state)
+{
+    static uint8_t page[5000];
+    struct rig *r = rig_new(1);
+    struct buf cold = {0};
+    put(r, "f", "");
+    for (unsigned i = 0; i < 1000; i++) {
+        memset(page, (int)i, sizeof(page));
+        assert_int_equal(patch(r, "f", 0, bytes_of(page, sizeof(page))), RGKV_OK);
+    }
+    rig_save(r);
+    assert_true(rows_of_table(r, "\0\0d", 3) >= 1000);
+    ops_below = r->table->ops;
+    struct table_ops counting = *ops_below;
+    counting.iter_next = count_next;
+    r->table->ops = &counting;
+    rows_passed = 0;
+    assert_int_equal(get(r, "f"), RGKV_OK);
+    assert_true(r->reply.data.len == sizeof(page) && memcmp(r->reply.data.data, page, sizeof(page)) == 0);
+    assert_true(rows_passed <= 16);
+    rows_passed = 0;
+    struct kv_range range = {7, 1};
+    struct kv_command c = {.kind = KV_REQUEST, .request = ask(KV_PATCH, "f")};
+    c.request.data = bytes_str("x");
+    c.request.n_ranges = 1;
+    c.request.ranges = &range;
+    bool at_hand = kv_at_hand(r->kv, &c, 0, &cold);
+    assert_true(at_hand && rows_passed <= 16);
+    r->table->ops = ops_below;
+    buf_release(&cold);
+    rig_free(r);
+}
+
 static void a_value_that_one_put_made_is_read_by_the_keys_of_its_rows(void **state)
 {
     struct rig *r = rig_new(1);
@@ -233,6 +274,7 @@ int main(void)
         cmocka_unit_test(appends_and_cuts_in_turn_leave_a_bounded_number_of_rows),
         cmocka_unit_test(one_command_collects_a_bounded_amount_of_what_was_replaced),
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
+        cmocka_unit_test(what_is_behind_a_whole_chunk_is_not_walked_over),
         cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
         cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
         cmocka_unit_test(a_chunk_far_behind_is_named_like_the_first),
