@@ -227,7 +227,7 @@ void dedup_write(struct kv *k)
     k->n_dirty_sessions = 0;
 }
 
-/* Oldest in the cache first: who is busy comes back with one read. */
+/* Oldest in the cache first: who is busy comes back with one read. All of them are rows now. */
 void dedup_trim(struct kv *k)
 {
     unsigned n = HASH_COUNT(k->sessions);
@@ -237,6 +237,7 @@ void dedup_trim(struct kv *k)
     HASH_ITER(hh, k->sessions, s, next) {
         if (n-- <= SESSIONS_CACHED_MAX / 2)
             return;
+        ASSERT(!s->dirty || MUTANT(dedup_in_memory));
         session_remove(k, s);
     }
 }

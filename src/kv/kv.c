@@ -303,7 +303,7 @@ bool kv_full(const struct kv *k)
     return !k->held && (enough || overlay_full(&k->rows) || k->n_dirty + k->n_dirty_sessions >= DIRTY_FULL);
 }
 
-bool kv_swollen(const struct kv *k) { return overlay_swollen(&k->rows); }
+bool kv_saves_runs(const struct kv *k) { return k->n_copying > 0; }
 bool kv_unsaved(const struct kv *k) { return k->unsaved || k->rows.frozen; }
 
 static void shards_write(struct kv *k)
@@ -332,26 +332,21 @@ static void rows_complete(struct kv *k)
         memcpy(to, k->applied.data, k->applied.len);
 }
 
-static enum rgkv_err saved(struct kv *k, enum rgkv_err err)
-{
-    k->held = err == RGKV_NO_SPACE;
-    if (!err)
-        dedup_trim(k);
-    return err;
-}
-
 enum rgkv_err kv_save(struct kv *k)
 {
     ASSERT(k->finished && !k->saving);
     if (!kv_unsaved(k))
         return k->rows.err;
     rows_complete(k);
-    enum rgkv_err err = saved(k, overlay_write(&k->rows));
+    enum rgkv_err err = overlay_write(&k->rows);
+    k->held = err == RGKV_NO_SPACE;
     if (k->held)
         copy_unrecord(k);
-    if (!err)
-        k->unsaved = false;
-    return err;
+    if (err)
+        return err;
+    k->unsaved = false;
+    dedup_trim(k);
+    return RGKV_OK;
 }
 
 /* One that found no space is tried again as it was. */
@@ -363,6 +358,7 @@ bool kv_save_begin(struct kv *k, struct kv_saving *ret_s)
     *ret_s = (struct kv_saving){.table = k->rows.table, .rows = &k->rows.under, .again = k->rows.frozen};
     if (!k->rows.frozen) {
         rows_complete(k);
+        dedup_trim(k);
         overlay_freeze(&k->rows);
         k->unsaved = false;
     }
@@ -377,7 +373,8 @@ enum rgkv_err kv_save_end(struct kv *k, enum rgkv_err err)
     ASSERT(k->saving);
     k->saving = false;
     overlay_written(&k->rows, err);
-    return saved(k, err);
+    k->held = err == RGKV_NO_SPACE;
+    return err;
 }
 
 /* A shard that is being copied records what changes with each save, and is read by the other group: not later, then. */
@@ -391,7 +388,7 @@ enum rgkv_err kv_finish(struct kv *k, struct bytes applied)
 
 /* What a save records belongs to one round, wherever runs end: before a round's first command all is saved. */
 static bool begins_round(const struct kv_command *c) { return c->kind == KV_COPY || c->kind == KV_FREEZE; }
-static bool must_save_before(const struct kv *k, const struct kv_command *c) { return begins_round(c) || kv_swollen(k); }
+static bool must_save_before(const struct kv *k, const struct kv_command *c) { return begins_round(c) || overlay_swollen(&k->rows); }
 
 bool kv_waits(const struct kv *k, const struct kv_command *c) { return k->saving && must_save_before(k, c); }
 

@@ -239,7 +239,7 @@ MUST_USE enum rgkv_err kv_saving_write(const struct kv_saving *s);
 MUST_USE enum rgkv_err kv_save_end(struct kv *k, enum rgkv_err err); /* as kv_save: NO_SPACE, or the machine must be closed */
 void kv_full_at(struct kv *k, uint64_t bytes); /* enough is less than usual; 0: as usual */
 bool kv_full(const struct kv *k);      /* there is enough to be saved; not while the table has no space */
-bool kv_swollen(const struct kv *k);   /* so much is not saved that the next command will do it */
+bool kv_saves_runs(const struct kv *k); /* a shard is being copied: each run is saved as it ends */
 bool kv_unsaved(const struct kv *k);   /* something that was finished is not in the table */
 bool kv_waits(const struct kv *k, const struct kv_command *c); /* kv_apply would have to save, and one is under way beside: after that */
 /* The row `applied` as last written (appended to out), NOT_FOUND on a blank table. Works on any table (ctrl's too). */

@@ -109,7 +109,7 @@ void dedup_record_late(struct kv *k, const struct kv_request *q, enum rgkv_err e
 /* Goes unless it was used since: then false, and when to look again. */
 bool dedup_expire(struct kv *k, uint32_t shard, uint64_t client, uint64_t *ret_due_us);
 void dedup_write(struct kv *k);                        /* changed sessions into rows */
-void dedup_trim(struct kv *k);                         /* after a save: bounds the cache */
+void dedup_trim(struct kv *k);                         /* after dedup_write: bounds the cache */
 void dedup_forget_shard(struct kv *k, uint32_t shard); /* its rows are gone */
 void dedup_release(struct kv *k);
 enum rgkv_err dedup_may_propose(const struct kv *k, const struct kv_request *q);

@@ -1,6 +1,6 @@
 /* Rows that commands changed but that are not in the table yet, over the table.
  *
- * Reads see the changes. overlay_write puts all of them into the table in one atomic write and leaves the overlay empty. That takes
+ * Reads see the changes. overlay_write puts all of them into the table, atomically, and leaves the overlay empty. That takes
  * milliseconds, so there is a way to do it beside: overlay_freeze lays what there is beneath a new, empty layer, anybody writes
  * that with overlay_layer_write, and then comes overlay_written; reads see both layers meanwhile.
  *

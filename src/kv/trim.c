@@ -43,12 +43,9 @@ bool kv_trim_next(struct kv *k, struct kv_trim *ret_t)
     buf_put(&ret_t->from, rowkey_bytes(&from));
     buf_put(&ret_t->to, rowkey_bytes(&to));
     k->shards[shard].litter_bytes = 0;
+    k->shards[shard].littered = false;
     return true;
 }
 
 /* More may have gone meanwhile. */
-void kv_trimmed(struct kv *k, uint32_t shard, bool took_more)
-{
-    struct shard *s = &k->shards[shard];
-    s->littered = took_more || s->litter_bytes;
-}
+void kv_trimmed(struct kv *k, uint32_t shard, bool took_more) { k->shards[shard].littered |= took_more; }

@@ -294,7 +294,7 @@ static void apply_queued(struct node *n, struct replica *r)
 /* Nobody stands still for a table whose disk is behind: heartbeats go out, votes and reads are answered. */
 static bool has_room(const struct replica *r)
 {
-    if (r->kv)
+    if (r->kv && !kv_saves_runs(r->kv))
         return !kv_full(r->kv);
     return apply_must_go_on(r) || !table_waits(r->table);
 }

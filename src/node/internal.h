@@ -137,12 +137,12 @@ struct replica {
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
     struct raft_config applied_config;
-    bool saving;               /* NODE_SAVE is under way, of what was applied up to … */
-    uint64_t saving_index, saved_index; /* … and the last one that ended */
+    bool saving;               /* NODE_SAVE is under way, since saving_us, of what was applied up to … */
+    uint64_t saving_index, saved_index, saving_us; /* … and the last one that ended */
     bool entry_waits_for_save;  /* the first one to be applied, for that */
     bool table_full, apply_held; /* the table's disk has no space; nothing can be applied until it has */
     uint64_t table_retry_us;
-    bool trimming;
+    bool trimming, trim_round; /* in a round: all that had gone when it began is gone from the table */
     uint32_t trim_shard;       /* that one */
     uint64_t trim_next_us, trim_wants; /* trim_wants, flush_wants: what is applied up to here is to be saved before; 0: nothing is to be done */
     bool flushing, resetting;  /* resetting: NODE_RESET_LOG is under way */
@@ -287,8 +287,8 @@ void apply_queue(struct replica *r, const struct raft_ready *ready);
 bool apply_ready(const struct replica *r);               /* there is something to apply, and it can be */
 uint64_t apply_deadline_us(const struct node *n, const struct replica *r);
 void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
-bool apply_must_go_on(const struct replica *r);          /* so much waits that nothing else is waited for */
-bool apply_is_stuck(const struct replica *r);            /* so much waits, and cannot be applied, that no more is to come */
+bool apply_must_go_on(const struct replica *r);          /* so much waits that rows are not read ahead any more */
+bool apply_is_stuck(const struct replica *r);            /* so much waits, and cannot be applied, that no more is taken */
 void replica_drop_waiters(struct replica *r);
 void apply_release(struct replica *r);
 void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);

@@ -106,8 +106,6 @@ void pipeline_commit(struct node *n, struct replica *r)
         b->wal.must_sync = false;
         return;
     }
-    if (apply_is_stuck(r))
-        return; /* nobody is told to have sent more before this has got on */
     r->committing = true;
     r->committing_us = n->now_us;
     r->filling = !r->filling;
@@ -150,7 +148,8 @@ void pipeline_yield(struct node *n, struct replica *r) { yield_lead(n, r, YIELD_
  * Writes are refused before the disk is full to the last byte, so that its log may never meet the error. */
 void pipeline_tick(struct node *n, struct replica *r)
 {
-    if (r->committing && n->now_us >= r->committing_us + HANGS_US)
+    bool table_hangs = r->saving && n->now_us >= r->saving_us + HANGS_US && r->to_apply.n && !apply_ready(r);
+    if (table_hangs || (r->committing && n->now_us >= r->committing_us + HANGS_US))
         pipeline_yield(n, r);
     else if (serve_disk_full(n, r))
         yield_lead(n, r, LOW_GAP_US);

@@ -1,5 +1,5 @@
 /* The machine into its table: all that was applied, at once, and beside the loop, for it takes some milliseconds. Meanwhile entries are
- * applied, until as much has come together again; then they wait, and at last so does the log (apply_is_stuck).
+ * applied, until as much has come together again; then they wait, and when too many do, no more are taken (apply_is_stuck).
  *
  *     applied ──▶ in memory, over the table ──enough, or somebody needs it there──▶ NODE_SAVE ──▶ NODE_SAVED
  *
@@ -31,6 +31,8 @@ static void ended(struct node *n, struct replica *r, enum rgkv_err err)
         save_failed(n, r, err);
     else
         r->table_full = r->apply_held = false;
+    if (err == RGKV_NO_SPACE)
+        pipeline_yield(n, r);
 }
 
 /* While a shard is copied every run is saved as it ends; here comes only what found no space then. */
@@ -49,6 +51,7 @@ static void begin(struct node *n, struct replica *r)
         return;
     }
     r->saving = true;
+    r->saving_us = n->now_us;
     if (!e.saving.again)
         r->saving_index = r->applied;
     out_effect(&n->out, &e);
@@ -76,12 +79,10 @@ bool save_reaches(struct node *n, struct replica *r, uint64_t *index)
 
 uint64_t save_index(const struct replica *r) { return saved_index(r); }
 
-/* A table whose disk is behind is not given more, unless too much waits: then a thread waits there, and no loop. */
+/* A table whose disk is behind is not given more: a thread of the pool would wait there, which the logs need. */
 void save_due(struct node *n, struct replica *r)
 {
-    if (r->state != REPLICA_RUNNING || !r->kv || r->saving || !kv_full(r->kv))
-        return;
-    if (apply_must_go_on(r) || !table_waits(r->table))
+    if (!n->failed && r->state == REPLICA_RUNNING && r->kv && !r->saving && kv_full(r->kv) && !table_waits(r->table))
         begin(n, r);
 }
 
@@ -100,10 +101,8 @@ void save_ended(struct node *n, struct replica *r, enum rgkv_err err)
 
 void save_tick(struct node *n, struct replica *r)
 {
-    if (!r->table_full || n->now_us < r->table_retry_us)
+    if (r->state != REPLICA_RUNNING || !r->table_full || n->now_us < r->table_retry_us)
         return;
     r->table_retry_us = n->now_us + TABLE_RETRY_US;
     begin(n, r);
-    if (r->table_full)
-        pipeline_yield(n, r);
 }

@@ -151,6 +151,7 @@ void transfer_start(struct node *n, struct replica *r, uint64_t peer)
     o->iter = table_iter(r->table, o->snapshot, BYTES_EMPTY, BYTES_EMPTY);
     o->progress_us = n->now_us;
     if (!position_of(n, r, o)) {
+        node_event(n, "group %llu: no snapshot for member %llu: the table here cannot be read", (unsigned long long)r->desc.gid, (unsigned long long)peer);
         give_up(n, r, peer);
         return;
     }

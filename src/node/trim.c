@@ -10,19 +10,29 @@ static bool may_begin(const struct node *n, const struct replica *r)
            node_long_jobs(n) < LONG_JOBS_MAX;
 }
 
-static void next_round(const struct node *n, struct replica *r) { r->trim_next_us = n->now_us + TRIM_ROUND_US; }
+static void next_round(const struct node *n, struct replica *r)
+{
+    r->trim_round = false;
+    r->trim_next_us = n->now_us + TRIM_ROUND_US;
+}
 
 /* What went has to be gone from the table, too, or all of it would be rewritten for nothing. */
+static bool round_begins(struct node *n, struct replica *r)
+{
+    if (!r->trim_wants && !kv_littered(r->kv)) {
+        next_round(n, r);
+        return false;
+    }
+    return save_reaches(n, r, &r->trim_wants);
+}
+
 void trim_tick(struct node *n, struct replica *r)
 {
     struct kv_trim t;
     if (!may_begin(n, r))
         return;
-    if (!r->trim_wants && !kv_littered(r->kv)) {
-        next_round(n, r);
-        return;
-    }
-    if (!save_reaches(n, r, &r->trim_wants))
+    r->trim_round = r->trim_round || round_begins(n, r);
+    if (!r->trim_round)
         return;
     r->trimming = kv_trim_next(r->kv, &t);
     if (!r->trimming) {

@@ -182,7 +182,7 @@ static void save_begin(struct sim *s, struct sim_machine *m, struct sim_stored *
 
 void disk_save_ends(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
-    if (!st->save.under_way) /* it was not waited for */
+    if (!st || !st->save.under_way) /* it was not waited for */
         return;
     save_write(st);
     st->save.under_way = false;

@@ -341,6 +341,36 @@ static void P5_no_walk_of_late_lost_and_doubled_copies_doubles_a_request(void **
         walk(seed);
 }
 
+/* More sessions than are kept in memory: what is forgotten there is a row, also when its client asks something while the row is written. */
+static void P5_who_asks_while_sessions_are_saved_and_forgotten_is_answered_once(void **state)
+{
+    struct rig *r = rig_new(1);
+    r->alone = true;
+    for (r->client = 1; r->client <= 9000; r->client++) {
+        r->seq = 0;
+        append(r, "log", bytes_str("x"));
+    }
+    if (!kv_save_begin(r->kv, &r->saving))
+        fail();
+    r->save = RIG_BEGUN;
+    r->client = 1;
+    r->seq = 1;
+    struct kv_request q = ask(KV_APPEND, "log");
+    q.data = bytes_str("y");
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+    rig_settle(r);
+    r->seq = 1; /* the same once more */
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+    assert_true(r->last.duplicate);
+    rig_reopen(r);
+    r->seq = 1;
+    assert_int_equal(rig_do(r, q), RGKV_OK);
+    assert_true(r->last.duplicate);
+    assert_int_equal(stat_of(r, "log"), RGKV_OK);
+    assert_int_equal(r->reply.attr.size, 9001);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +390,7 @@ int main(void)
         cmocka_unit_test(P11_conditions_see_the_unfinished_batch),
         cmocka_unit_test(a_client_that_never_came_before_may_be_too_many),
         cmocka_unit_test(P5_no_walk_of_late_lost_and_doubled_copies_doubles_a_request),
+        cmocka_unit_test(P5_who_asks_while_sessions_are_saved_and_forgotten_is_answered_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,7 +350,7 @@ static void B41_a_full_table_lets_the_log_go(void **state)
     uint64_t last;
     struct outside w = keeps_old_entries(&last);
     unsigned compactions = w.asked[NODE_COMPACT];
-    w.n->replicas[0]->table_full = w.n->replicas[0]->apply_held = true; /* as apply_write leaves it */
+    w.n->replicas[0]->table_full = w.n->replicas[0]->apply_held = true; /* as a save leaves it that finds no space */
     w.n->replicas[0]->table_retry_us = UINT64_MAX;
     w.n->replicas[0]->disk_bytes = 1000000;
     step(&w, (struct node_input){.kind = NODE_DISK_SPACE, .disk_free = 0, .disk_total = 1000000});
