@@ -25,7 +25,7 @@
 #define INFLIGHT_MESSAGES_MAX 64u
 #define PROPOSALS_BYTES_MAX (64u << 20)             /* proposed and not yet durable and applied here, per group: beyond, BUSY */
 #define SNAPSHOT_CHUNK_BYTES (256u << 10)           /* what one turn of a loop reads or writes of it */
-#define APPLY_QUEUE_BYTES_MAX (32u << 20)           /* committed and not applied: then nothing is read ahead any more; twice that, and no more is taken */
+#define APPLY_QUEUE_BYTES_MAX (32u << 20)           /* committed and not applied: then no row is read ahead any more; twice that, and no entry is taken */
 #define TABLE_AGAIN_US 2000u                        /* how often a table is asked whether it still would */
 #define APPLY_BYTES_MAX (256u << 10)                /* applied at a time: the loop looks at the clock in between */
 #define PULL_CHUNK_BYTES (128u << 10)               /* rows in one answer of a shard's holder */

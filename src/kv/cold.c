@@ -77,17 +77,16 @@ static bool is_whole_chunk(const struct scan *s)
     return read_le32(&r) == 0;
 }
 
-/* What is older than the whole chunk nobody reads. */
-static void look_behind(uint32_t shard, const struct meta *m, struct scan *s, struct bytes to)
+/* What is older than the whole chunk nobody reads: on to the next one. False: there is none. */
+static bool look_behind(uint32_t shard, const struct meta *m, struct scan *s, struct bytes to)
 {
-    struct data_id id;
-    if (!row_data_id(s->key, &id))
-        return;
+    struct data_id id = {0};
+    bool sound = row_data_id(s->key, &id);
     struct rowkey from = row_data(shard, m->generation, (uint64_t)id.chunk + 1, UINT64_MAX);
-    if (bytes_cmp(rowkey_bytes(&from), to) < 0)
-        scan_seek(s, rowkey_bytes(&from), to);
-    else
-        scan_seek(s, to, to);
+    if (!sound || bytes_cmp(rowkey_bytes(&from), to) >= 0)
+        return false;
+    scan_seek(s, rowkey_bytes(&from), to);
+    return true;
 }
 
 /* A range is written into chunks that may have rows already. */
@@ -101,9 +100,8 @@ static void look_ranges(struct kv *k, const struct kv_request *q, const struct m
         if (chunk >= m->high || k->rows.missed)
             continue;
         scan_open(&s, &k->rows, rowkey_bytes(&from), rowkey_bytes(&to));
-        while (scan_next(&s))
-            if (is_whole_chunk(&s))
-                look_behind(q->shard, m, &s, rowkey_bytes(&to));
+        while (scan_next(&s) && (!is_whole_chunk(&s) || look_behind(q->shard, m, &s, rowkey_bytes(&to))))
+            ;
         scan_close(&s);
     }
 }

@@ -226,8 +226,8 @@ MUST_USE enum rgkv_err kv_save(struct kv *k);
  *
  *     kv_save_begin  ──▶  kv_saving_write, on any thread  ──▶  kv_save_end, with its outcome
  *
- * What the write borrows is the machine's, which must not be freed before. False: there is nothing to save, or every run is saved because
- * of a copy. */
+ * What the write borrows is the machine's, which must not be freed before. False: there is nothing to save, every run is
+ * saved because of a copy, or something could not be read. */
 struct overlay_layer;
 struct kv_saving {
     struct table *table;
@@ -299,17 +299,17 @@ MUST_USE enum rgkv_err kv_pull(struct kv *k, const struct kv_pull *q, struct buf
  * of the counting at each call; *ret_steps grows with it. */
 bool kv_copy_next(struct kv *k, const struct kv_pull *q, struct kv_command *ret_c, uint64_t *ret_steps);
 
-/* A range of rows of which some are gone, so that the table should give their space back if it takes more than `more_than` bytes of disk for it
- * (0: in any case), all of it being saved. False: none more, from the beginning next time. What came of it is told before the next one:
- * the same range comes again until it took no more. */
+/* Space of rows that are gone, in rounds: one begins (false: there is nothing to be done), what was applied by then is saved, and then
+ * kv_trim_next tells range after range for which the table should give space back if it takes more than `more_than` bytes of disk (0: in any case). What
+ * came of it is told before the next one: the same range comes again, in another round, until it was done and took no more. */
 struct kv_trim {
     uint32_t shard;
     struct buf from, to;       /* the caller's to release */
     uint64_t more_than;
 };
-bool kv_littered(const struct kv *k);  /* would there be one, from the beginning? */
+bool kv_trim_begin(struct kv *k);
 bool kv_trim_next(struct kv *k, struct kv_trim *ret_t);
-void kv_trimmed(struct kv *k, uint32_t shard, bool took_more);
+void kv_trimmed(struct kv *k, uint32_t shard, bool took_more, bool done);
 
 /* Over the whole state of a machine: equal on all replicas at equal applied index. `machine` is of what machine and shards say of
  * themselves, copies included; 0: not known, for what a copy needs is recorded by saves, and the table refuses them. Slow: for tests. */

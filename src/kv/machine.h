@@ -47,6 +47,8 @@ struct shard {
     uint64_t import_steps, import_bytes;
     bool littered;             /* rows went as a range; trim.c */
     uint64_t litter_bytes;
+    bool trims;                /* in this round, because of what had gone when it began: trim_bytes, if it is known */
+    uint64_t trim_bytes;
 };
 
 struct intent {
@@ -82,7 +84,7 @@ struct kv {
     uint32_t trim_at;
     unsigned n_dirty;          /* shards whose row is to be written */
     uint32_t *dirty;
-    struct session *sessions;  /* cache: any may be forgotten after a save */
+    struct session *sessions;  /* cache: any may be forgotten when a save begins */
     struct session **dirty_sessions;
     unsigned n_dirty_sessions, dirty_sessions_room;
     struct intent *intents;    /* open, of all shards that serve or are frozen: intent.c */

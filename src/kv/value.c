@@ -140,18 +140,24 @@ static void rows_read(struct overlay *o, uint32_t shard, uint64_t generation, ui
     struct row_read r = {.offset = offset, .end = offset + len, .chunk = UINT64_MAX, .out = out};
     struct rowkey from = row_data(shard, generation, offset / CHUNK, UINT64_MAX);
     struct rowkey to = row_data(shard, generation, (r.end - 1) / CHUNK + 1, UINT64_MAX);
+    uint64_t last_chunk = (r.end - 1) / CHUNK;
     struct scan s;
-    struct data_id id;
-    bool sound = true;
+    struct data_id id = {0};
+    bool sound = true, over = false;
+    unsigned idle = 0;
     memset(out, 0, len);
     scan_open(&s, o, rowkey_bytes(&from), rowkey_bytes(&to));
-    for (unsigned idle = 0; sound && scan_next(&s);) {
+    while (sound && !over && scan_next(&s)) {
         sound = row_data_id(s.key, &id);
+        bool behind = sound && id.chunk == r.chunk && painter_done(&r.painter);
+        idle = behind ? idle + 1 : 0;
         if (sound && id.revision <= at)
             sound = row_read_take(&r, &id, s.value);
-        idle = id.chunk == r.chunk && painter_done(&r.painter) ? idle + 1 : 0;
-        if (sound && idle == IDLE_ROWS_MAX)
-            scan_to_chunk(&s, shard, generation, (uint64_t)id.chunk + 1, (r.end - 1) / CHUNK + 1);
+        over = id.chunk == r.chunk && painter_done(&r.painter) && id.chunk == last_chunk;
+        if (idle == IDLE_ROWS_MAX && !over) {
+            scan_to_chunk(&s, shard, generation, (uint64_t)id.chunk + 1, last_chunk + 1);
+            idle = 0;
+        }
     }
     scan_close(&s);
     if (!sound)

@@ -303,7 +303,8 @@ static bool entry_waits(const struct replica *r) { return r->entry_waits_for_sav
 
 static bool could_apply(const struct replica *r) { return r->state == REPLICA_RUNNING && r->to_apply.n && !r->apply_held && !entry_waits(r); }
 bool apply_ready(const struct replica *r) { return could_apply(r) && has_room(r); }
-bool apply_is_stuck(const struct replica *r) { return r->to_apply.bytes >= 2 * APPLY_QUEUE_BYTES_MAX && !apply_ready(r); }
+bool apply_overflows(const struct replica *r) { return r->to_apply.bytes >= 2 * APPLY_QUEUE_BYTES_MAX; }
+bool apply_is_held_up(const struct replica *r) { return could_apply(r) && !has_room(r); }
 uint64_t apply_deadline_us(const struct node *n, const struct replica *r) { return could_apply(r) ? n->now_us + TABLE_AGAIN_US : UINT64_MAX; }
 
 void replica_apply(struct node *n, struct replica *r)

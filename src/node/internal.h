@@ -137,8 +137,9 @@ struct replica {
     struct buf applied_row;    /* as last finished */
     uint64_t applied, applied_term;
     struct raft_config applied_config;
-    bool saving;               /* NODE_SAVE is under way, since saving_us, of what was applied up to … */
-    uint64_t saving_index, saved_index, saving_us; /* … and the last one that ended */
+    bool saving;               /* NODE_SAVE is under way, of what was applied up to … */
+    uint64_t saving_index, saved_index; /* … and the last one that ended */
+    uint64_t held_up_us, held_up_at; /* since when the table has been in the way of what comes after this entry; 0: it is not */
     bool entry_waits_for_save;  /* the first one to be applied, for that */
     bool table_full, apply_held; /* the table's disk has no space; nothing can be applied until it has */
     uint64_t table_retry_us;
@@ -288,7 +289,8 @@ bool apply_ready(const struct replica *r);               /* there is something t
 uint64_t apply_deadline_us(const struct node *n, const struct replica *r);
 void replica_apply(struct node *n, struct replica *r);   /* what the collects left to be applied */
 bool apply_must_go_on(const struct replica *r);          /* so much waits that rows are not read ahead any more */
-bool apply_is_stuck(const struct replica *r);            /* so much waits, and cannot be applied, that no more is taken */
+bool apply_overflows(const struct replica *r);           /* so much waits that no more is taken */
+bool apply_is_held_up(const struct replica *r);          /* by the table, which has to be written before */
 void replica_drop_waiters(struct replica *r);
 void apply_release(struct replica *r);
 void applied_row_encode(struct buf *out, uint64_t index, uint64_t term, const struct raft_config *config);

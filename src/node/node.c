@@ -320,8 +320,8 @@ static void receive_raft(struct node *n, uint64_t conn, const struct msg_raft *m
         r->stranger.member = m->envelope.from;
         r->stranger.conn = conn;
     }
-    if (m->message.n_entries && apply_is_stuck(r))
-        return; /* as if it were lost: who sends it waits, and memory is bounded. Votes and heartbeats are heard */
+    if (m->message.n_entries && apply_overflows(r))
+        return; /* as if it were lost: memory is bounded. Votes and heartbeats are heard */
     struct raft_input in = {.kind = RAFT_RECEIVED, .message = &m->message};
     enum rgkv_err err = replica_step(n, r, &in);
     ASSERT(err == RGKV_OK);

@@ -144,12 +144,22 @@ static void yield_lead(struct node *n, struct replica *r, uint64_t gap_us)
 
 void pipeline_yield(struct node *n, struct replica *r) { yield_lead(n, r, YIELD_GAP_US); }
 
+/* Nothing was applied for so long, because the table must be written before. */
+static bool table_hangs(const struct node *n, struct replica *r)
+{
+    if (!apply_is_held_up(r) || r->held_up_at != r->applied)
+        r->held_up_us = 0;
+    else if (!r->held_up_us)
+        r->held_up_us = n->now_us;
+    r->held_up_at = r->applied;
+    return r->held_up_us && n->now_us >= r->held_up_us + HANGS_US;
+}
+
 /* Heartbeats go out although the disk hangs, or takes no more, so nobody else would ever lead; the others' disks may be well (B39, P29).
  * Writes are refused before the disk is full to the last byte, so that its log may never meet the error. */
 void pipeline_tick(struct node *n, struct replica *r)
 {
-    bool table_hangs = r->saving && n->now_us >= r->saving_us + HANGS_US && r->to_apply.n && !apply_ready(r);
-    if (table_hangs || (r->committing && n->now_us >= r->committing_us + HANGS_US))
+    if (table_hangs(n, r) || (r->committing && n->now_us >= r->committing_us + HANGS_US))
         pipeline_yield(n, r);
     else if (serve_disk_full(n, r))
         yield_lead(n, r, LOW_GAP_US);

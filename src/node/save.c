@@ -1,5 +1,5 @@
 /* The machine into its table: all that was applied, at once, and beside the loop, for it takes some milliseconds. Meanwhile entries are
- * applied, until as much has come together again; then they wait, and when too many do, no more are taken (apply_is_stuck).
+ * applied, until as much has come together again; then they wait, and when too many do, no more are taken (apply_overflows).
  *
  *     applied ──▶ in memory, over the table ──enough, or somebody needs it there──▶ NODE_SAVE ──▶ NODE_SAVED
  *
@@ -51,14 +51,13 @@ static void begin(struct node *n, struct replica *r)
         return;
     }
     r->saving = true;
-    r->saving_us = n->now_us;
     if (!e.saving.again)
         r->saving_index = r->applied;
     out_effect(&n->out, &e);
 }
 
 /* Up to here the table has what was applied; maybe more. */
-static uint64_t saved_index(const struct replica *r)
+uint64_t save_index(const struct replica *r)
 {
     if (MUTANT(saved_early) && r->saving)
         return r->saving_index;
@@ -69,17 +68,15 @@ bool save_reaches(struct node *n, struct replica *r, uint64_t *index)
 {
     if (!*index)
         *index = r->applied;
-    if (saved_index(r) < *index)
+    if (save_index(r) < *index)
         begin(n, r);
-    if (saved_index(r) < *index)
+    if (save_index(r) < *index)
         return false;
     *index = 0;
     return true;
 }
 
-uint64_t save_index(const struct replica *r) { return saved_index(r); }
-
-/* A table whose disk is behind is not given more: a thread of the pool would wait there, which the logs need. */
+/* A table whose disk is behind is not given more by itself: a thread of the pool would wait there, which the logs need. */
 void save_due(struct node *n, struct replica *r)
 {
     if (!n->failed && r->state == REPLICA_RUNNING && r->kv && !r->saving && kv_full(r->kv) && !table_waits(r->table))
@@ -95,13 +92,13 @@ void save_ended(struct node *n, struct replica *r, enum rgkv_err err)
         r->saved_index = r->saving_index;
     ended(n, r, err);
     r->dirty = true; /* who waits for it asks again */
-    if (r->incoming)
+    if (r->incoming && !n->failed)
         transfer_try_install(n, r);
 }
 
 void save_tick(struct node *n, struct replica *r)
 {
-    if (r->state != REPLICA_RUNNING || !r->table_full || n->now_us < r->table_retry_us)
+    if (n->failed || r->state != REPLICA_RUNNING || !r->table_full || n->now_us < r->table_retry_us)
         return;
     r->table_retry_us = n->now_us + TABLE_RETRY_US;
     begin(n, r);

@@ -19,7 +19,7 @@ static void next_round(const struct node *n, struct replica *r)
 /* What went has to be gone from the table, too, or all of it would be rewritten for nothing. */
 static bool round_begins(struct node *n, struct replica *r)
 {
-    if (!r->trim_wants && !kv_littered(r->kv)) {
+    if (!r->trim_wants && !kv_trim_begin(r->kv)) {
         next_round(n, r);
         return false;
     }
@@ -50,6 +50,6 @@ void trim_done(struct node *n, struct replica *r, const struct node_input *i)
     if (i->err)
         node_event(n, "group %llu: disk space could not be given back: %s", (unsigned long long)r->desc.gid, i->why ? i->why : rgkv_err_sentence(i->err));
     if (r->kv)
-        kv_trimmed(r->kv, r->trim_shard, i->took_more || i->err);
+        kv_trimmed(r->kv, r->trim_shard, i->took_more, !i->err);
     trim_tick(n, r);
 }

@@ -176,7 +176,7 @@ static void save_begin(struct sim *s, struct sim_machine *m, struct sim_stored *
     if (prng_chance(&s->prng, 1, 2))
         save_write(st);
     s->counts.saves++;
-    uint64_t us = prng_chance(&s->prng, 1, 4) ? prng_below(&s->prng, 200000) : disk_time(s, m);
+    uint64_t us = prng_chance(&s->prng, 1, 20) ? prng_below(&s->prng, 200000) : disk_time(s, m);
     sim_at(s, us, (struct sim_event){.kind = SIM_SAVED, .who = m->index, .boot = m->boot, .replica = st->replica});
 }
 

@@ -268,7 +268,7 @@ static uint64_t save_bytes(const struct sim *s, const struct sim_machine *m)
 {
     const uint64_t of[] = {s->seed, m->index};
     uint64_t h = hash64_seeded(bytes_of(of, sizeof(of)), 2);
-    return h % 4 ? 500u << (h / 4 % 6) : 0;
+    return h % 4 ? 1000u << (h / 4 % 6) : 0;
 }
 
 void machine_boot(struct sim *s, struct sim_machine *m)

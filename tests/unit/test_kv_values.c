@@ -83,6 +83,31 @@ static bool count_next(struct table_iter *i)
     return ops_below->iter_next(i);
 }
 
+/* As a database writes some pages. */
+static void so_is_it_in_every_chunk_that_is_read(void **state)
+{
+    static uint8_t data[3 * VALUE_CHUNK_BYTES];
+    struct rig *r = rig_new(1);
+    put(r, "f", "");
+    assert_int_equal(patch(r, "f", 0, bytes_of(data, sizeof(data))), RGKV_OK);
+    for (unsigned i = 0; i < 3 * 40; i++) {
+        uint64_t offset = i % 3 * VALUE_CHUNK_BYTES;
+        memset(data + offset, (int)i, VALUE_CHUNK_BYTES);
+        assert_int_equal(patch(r, "f", offset, bytes_of(data + offset, VALUE_CHUNK_BYTES)), RGKV_OK);
+    }
+    rig_save(r);
+    ops_below = r->table->ops;
+    struct table_ops counting = *ops_below;
+    counting.iter_next = count_next;
+    r->table->ops = &counting;
+    rows_passed = 0;
+    assert_int_equal(get(r, "f"), RGKV_OK);
+    assert_true(r->reply.data.len == sizeof(data) && memcmp(r->reply.data.data, data, sizeof(data)) == 0);
+    assert_true(rows_passed <= 32);
+    r->table->ops = ops_below;
+    rig_free(r);
+}
+
 /* A database writes its first page again and again; for a minute all of that is there. */
 static void what_is_behind_a_whole_chunk_is_not_walked_over(void **state)
 {
@@ -274,6 +299,7 @@ int main(void)
         cmocka_unit_test(appends_and_cuts_in_turn_leave_a_bounded_number_of_rows),
         cmocka_unit_test(one_command_collects_a_bounded_amount_of_what_was_replaced),
         cmocka_unit_test(of_what_is_collected_a_value_that_one_put_made_is_not_read),
+        cmocka_unit_test(so_is_it_in_every_chunk_that_is_read),
         cmocka_unit_test(what_is_behind_a_whole_chunk_is_not_walked_over),
         cmocka_unit_test(a_value_that_one_put_made_is_read_by_the_keys_of_its_rows),
         cmocka_unit_test(of_what_is_collected_only_a_value_that_was_changed_is_named),
