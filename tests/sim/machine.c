@@ -263,12 +263,13 @@ void machine_stop(struct sim *s, struct sim_machine *m)
 
 /* ---- events ---- */
 
-/* How much is saved at once: of some machines what it is in the daemon, of most so little that entries have to wait for saves. */
+/* How much is saved at once: of some machines what it is in the daemon, of most so little that entries have to wait for saves. As there it is more
+ * than a piece of a shard or a snapshot, which would else wait for a save each. */
 static uint64_t save_bytes(const struct sim *s, const struct sim_machine *m)
 {
     const uint64_t of[] = {s->seed, m->index};
     uint64_t h = hash64_seeded(bytes_of(of, sizeof(of)), 2);
-    return h % 4 ? 1000u << (h / 4 % 6) : 0;
+    return h % 4 ? MAX(1000u << (h / 4 % 6), 4 * s->chunk_bytes) : 0;
 }
 
 void machine_boot(struct sim *s, struct sim_machine *m)
