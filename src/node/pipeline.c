@@ -101,7 +101,7 @@ void pipeline_commit(struct node *n, struct replica *r)
         release_held(n, r, b); /* nothing in it needs the disk; a moved commit index is written with the next batch */
         return;
     }
-    if (b->wal.bytes.len == 0) {
+    if (wal_batch_is_empty(&b->wal)) {
         release_held(n, r, b); /* what had to be durable first was an earlier batch, and it is */
         b->wal.must_sync = false;
         return;
@@ -111,8 +111,9 @@ void pipeline_commit(struct node *n, struct replica *r)
     r->filling = !r->filling;
     struct batch *c = committing(r);
     struct node_effect e = {.kind = NODE_COMMIT, .replica = r->id, .batch = c->wal};
-    /* The bytes are the outside's now; the numbers stay for RAFT_PERSISTED. */
-    c->wal.bytes = (struct buf){0};
+    /* The entries are the outside's now; the numbers stay for RAFT_PERSISTED. */
+    c->wal.entries = NULL;
+    c->wal.n_entries = c->wal.cap_entries = 0;
     out_effect(&n->out, &e);
 }
 

@@ -26,27 +26,35 @@ static enum rgkv_err broken(struct wal *w, enum rgkv_err err)
  * lowest and a segment may begin just before it. */
 static void batch_cut(struct wal_batch *b, uint64_t index)
 {
-    struct bytes body = bytes_from(buf_bytes(&b->bytes), WAL_BATCH_HEADER_BYTES), rest = body;
-    struct wal_record r;
-    bool ok;
-    for (b->n_entries = 0; wal_record_next(&rest, &r, &ok) && r.index < index; b->n_entries++)
-        body = rest;
-    b->bytes.len -= body.len;
+    while (b->n_entries && b->entries[b->n_entries - 1].index >= index)
+        blob_unref(b->entries[--b->n_entries].payload);
+}
+
+static void batch_room(struct wal_batch *b, unsigned n)
+{
+    if (b->n_entries + n <= b->cap_entries)
+        return;
+    b->cap_entries = MAX(b->n_entries + n, 2 * b->cap_entries);
+    b->entries = mem_realloc(b->entries, b->cap_entries * sizeof(*b->entries));
+}
+
+static void batch_put(struct wal_batch *b, const struct raft_entry *e)
+{
+    ASSERT(!b->n_entries || e->index == b->entries[b->n_entries - 1].index + 1);
+    b->entries[b->n_entries] = *e;
+    blob_ref(b->entries[b->n_entries++].payload);
 }
 
 void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsigned n, const struct raft_hard_state *hard_state, bool must_sync)
 {
-    if (b->bytes.len == 0)
-        memset(buf_grow(&b->bytes, WAL_BATCH_HEADER_BYTES), 0, WAL_BATCH_HEADER_BYTES);
-    if (n && b->n_entries && entries[0].index <= b->last_index)
-        batch_cut(b, entries[0].index);
-    for (unsigned i = 0; i < n; i++)
-        wal_record_encode(&entries[i], &b->bytes);
     if (n) {
-        b->n_entries += n;
+        batch_cut(b, entries[0].index);
+        batch_room(b, n);
         b->last_index = entries[n - 1].index;
         b->last_term = entries[n - 1].term;
     }
+    for (unsigned i = 0; i < n; i++)
+        batch_put(b, &entries[i]);
     if (hard_state) {
         b->hard_state = *hard_state;
         b->has_hard_state = true;
@@ -56,45 +64,49 @@ void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsign
 
 void wal_batch_clear(struct wal_batch *b)
 {
-    struct buf bytes = b->bytes;
-    buf_clear(&bytes);
-    *b = (struct wal_batch){.bytes = bytes};
+    batch_cut(b, 0);
+    *b = (struct wal_batch){.entries = b->entries, .cap_entries = b->cap_entries};
 }
 
 void wal_batch_release(struct wal_batch *b)
 {
-    buf_release(&b->bytes);
+    batch_cut(b, 0);
+    mem_free(b->entries);
     *b = (struct wal_batch){0};
 }
 
-static struct bytes body_of(const struct wal_batch *b)
+static void encode(struct wal *w, const struct wal_batch *b)
 {
-    return bytes_from(buf_bytes(&b->bytes), WAL_BATCH_HEADER_BYTES);
+    size_t bytes = WAL_BATCH_HEADER_BYTES;
+    for (unsigned i = 0; i < b->n_entries; i++)
+        bytes += wal_record_bytes(&b->entries[i]);
+    buf_clear(&w->encoded);
+    buf_grow(&w->encoded, bytes);
+    w->encoded.len = WAL_BATCH_HEADER_BYTES;
+    memset(w->encoded.data, 0, WAL_BATCH_HEADER_BYTES);
+    for (unsigned i = 0; i < b->n_entries; i++)
+        wal_record_encode(&b->entries[i], &w->encoded);
+    ASSERT(w->encoded.len == bytes);
+}
+
+static void encoded_done(struct wal *w)
+{
+    if (w->encoded.cap > WAL_ENCODED_KEEP_BYTES)
+        buf_release(&w->encoded);
 }
 
 /* The lowest index in the batch, 0 without entries. On the way: does it fit to the log? If not, the caller has a bug. */
 static uint64_t lowest_index(const struct wal *w, const struct wal_batch *b)
 {
-    struct bytes body = body_of(b);
-    struct wal_record r;
-    bool ok;
-    uint64_t lowest = 0, last = w->terms.last_index;
-    while (wal_record_next(&body, &r, &ok)) {
-        ASSERT(r.index > wal_terms_base(&w->terms) && r.index <= last + 1);
-        last = r.index;
-        lowest = lowest ? MIN(lowest, r.index) : r.index;
-    }
-    ASSERT(ok);
+    uint64_t lowest = b->n_entries ? b->entries[0].index : 0;
+    ASSERT(!lowest || (lowest > wal_terms_base(&w->terms) && lowest <= w->terms.last_index + 1));
     return lowest;
 }
 
 static void take_terms(struct wal *w, const struct wal_batch *b)
 {
-    struct bytes body = body_of(b);
-    struct wal_record r;
-    bool ok;
-    while (wal_record_next(&body, &r, &ok))
-        wal_terms_put(&w->terms, r.index, r.term);
+    for (unsigned i = 0; i < b->n_entries; i++)
+        wal_terms_put(&w->terms, b->entries[i].index, b->entries[i].term);
 }
 
 /* A full disk in the middle of a batch: the file gets its old end back, so that no half batch is left lying around. */
@@ -113,7 +125,7 @@ static enum rgkv_err cut_back(struct wal *w, enum rgkv_err err)
 
 static enum rgkv_err make_room(struct wal *w, const struct wal_batch *b)
 {
-    uint64_t end = wal_last_segment(w)->bytes + b->bytes.len;
+    uint64_t end = wal_last_segment(w)->bytes + w->encoded.len;
     enum rgkv_err err = wal_reserve(w, end + WAL_RESERVE_BYTES);
     if (err == RGKV_NO_SPACE && b->n_entries == 0 && end <= w->reserved)
         return RGKV_OK;
@@ -129,15 +141,15 @@ static enum rgkv_err write_here(struct wal *w, const struct wal_batch *b, const 
         return err;
     struct wal_segment *s = wal_last_segment(w);
     struct wal_place place = {.seed = w->seed, .offset = s->bytes, .sequence = w->next_sequence};
-    wal_batch_seal(b->bytes.data, b->bytes.len, b->n_entries, &place, hard_state);
-    err = w->vfs->ops->write_at(w->file, s->bytes, buf_bytes(&b->bytes));
+    wal_batch_seal(w->encoded.data, w->encoded.len, b->n_entries, &place, hard_state);
+    err = w->vfs->ops->write_at(w->file, s->bytes, buf_bytes(&w->encoded));
     if (err)
         return cut_back(w, err);
     err = MUTANT(wal_unsynced) ? RGKV_OK : w->vfs->ops->sync(w->file);
     if (err && !MUTANT(wal_sync_failure))
         return broken(w, err);
-    s->bytes += b->bytes.len;
-    wal_bytes_add(w, b->bytes.len);
+    s->bytes += w->encoded.len;
+    wal_bytes_add(w, w->encoded.len);
     return RGKV_OK;
 }
 
@@ -182,7 +194,7 @@ static enum rgkv_err write_batch(struct wal *w, const struct wal_batch *b, uint6
     uint64_t base = lowest ? lowest - 1 : w->terms.last_index;
     if (base < s->base_index)
         return write_in_new(w, b, base, true, after);
-    if (s->bytes > WAL_SEGMENT_HEADER_BYTES && s->bytes + b->bytes.len > w->segment_bytes) {
+    if (s->bytes > WAL_SEGMENT_HEADER_BYTES && s->bytes + w->encoded.len > w->segment_bytes) {
         enum rgkv_err err = write_in_new(w, b, base, false, after);
         if (err != RGKV_NO_SPACE || w->broken)
             return err; /* else there may be room in the old one yet */
@@ -194,13 +206,15 @@ enum rgkv_err wal_commit(struct wal *w, const struct wal_batch *b)
 {
     if (w->broken)
         return RGKV_IO;
-    if (b->bytes.len == 0)
+    if (wal_batch_is_empty(b))
         return RGKV_OK;
     uint64_t lowest = lowest_index(w, b);
     struct raft_hard_state after = hard_state_after(w, b);
     bool promise = after.term != w->hard_state.term || after.vote != w->hard_state.vote;
     if (lowest || b->must_sync || promise) {
+        encode(w, b);
         enum rgkv_err err = write_batch(w, b, lowest, &after);
+        encoded_done(w);
         if (err)
             return err;
         take_terms(w, b);
@@ -305,6 +319,7 @@ void wal_close(struct wal *w)
         w->vfs->ops->close(w->file);
     wal_terms_release(&w->terms);
     buf_release(&w->why);
+    buf_release(&w->encoded);
     mem_free(w->segments);
     mem_free(w->dir);
     mem_free(w);

@@ -1,9 +1,8 @@
 /* The write-ahead log of one replica: raft entries and hard state, in segments. See wal_format.h for the format.
  *
  * One batch = one collect of the core: entries (truncating from the first one's index), hard state. A batch is
- * written after the previous one's sync has returned (P22). wal_encode is cheap and runs on the loop; wal_commit writes and syncs
- * and may run on a pool thread, one at a time; the two never touch the same memory at once: wal_encode fills the
- * batch that the caller owns, wal_commit consumes it.
+ * written after the previous one's sync has returned (P22). It is filled and released on the loop, and only has references to the
+ * payloads; wal_commit encodes, writes and syncs it, and may run on a pool thread, one at a time, which only reads it.
  *
  * Recovery (wal_open) reads all segments: hard state, and the entries that are wanted, in memory as blobs. wal_read reads older ones.
  * A torn last batch is cut off; any other damage: DAMAGED with a sentence (file, offset, what to do) in `ret_why`.
@@ -49,20 +48,21 @@ bool wal_exists(struct vfs *v, const char *dir); /* false, too, if that cannot b
 
 /* {0} is an empty batch. */
 struct wal_batch {
-    struct buf bytes;              /* room for a header, encoded records; empty: nothing to write */
+    struct raft_entry *entries;    /* without gaps; each with a reference to its payload */
+    unsigned n_entries, cap_entries;
     uint64_t last_index, last_term;/* of the entries in it, 0 if none */
     struct raft_hard_state hard_state;
-    unsigned n_entries;
     bool has_hard_state;
     bool must_sync;
 };
+static inline bool wal_batch_is_empty(const struct wal_batch *b) { return !b->n_entries && !b->has_hard_state; }
 
 /* Adds entries and/or hard state to a batch that is being filled. hard_state NULL: unchanged. Several adds make
  * one batch; entries that are added replace those in it from their index on. */
 void wal_batch_add(struct wal_batch *b, const struct raft_entry *entries, unsigned n, const struct raft_hard_state *hard_state, bool must_sync);
 void wal_batch_clear(struct wal_batch *b);   /* empty again; keeps the memory */
 void wal_batch_release(struct wal_batch *b);
-/* Writes the batch and syncs it. Blocks. The header is filled in within b->bytes; everything else of *b is only read.
+/* Writes the batch and syncs it. Blocks.
  *
  * A batch that need not sync (nothing but `commit` moved) is not written: it is remembered and goes out with the next
  * one that is. (Written without a sync, a crash could tear it while the batch after it survives, and P22 could not tell

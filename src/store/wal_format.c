@@ -87,6 +87,8 @@ enum rgkv_err wal_segment_header_decode(struct bytes file, struct wal_segment_he
 
 static size_t padded(size_t len) { return (len + 7) & ~(size_t)7; }
 
+size_t wal_record_bytes(const struct raft_entry *e) { return WAL_RECORD_HEADER_BYTES + padded(blob_bytes(e->payload).len); }
+
 void wal_record_encode(const struct raft_entry *e, struct buf *out)
 {
     struct bytes payload = blob_bytes(e->payload);

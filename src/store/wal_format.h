@@ -54,6 +54,7 @@ uint64_t wal_segment_header_encode(const struct wal_segment_header *h, struct bu
 /* `file` may go on after the header. DAMAGED, or PROTOCOL: written by another version of this program. */
 MUST_USE enum rgkv_err wal_segment_header_decode(struct bytes file, struct wal_segment_header *ret_h, uint64_t *ret_seed);
 
+size_t wal_record_bytes(const struct raft_entry *e);
 /* Appends one record. */
 void wal_record_encode(const struct raft_entry *e, struct buf *out);
 

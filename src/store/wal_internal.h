@@ -7,6 +7,7 @@
 
 #define WAL_SEGMENT_BYTES_DEFAULT (16u << 20)
 #define WAL_RESERVE_BYTES (16u << 10)          /* kept for hard state when the disk is full: some 256 votes */
+#define WAL_ENCODED_KEEP_BYTES (256u << 10)    /* more is given back after the batch that needed it: there are many logs */
 #define WAL_PREALLOCATE_BYTES (1u << 20)       /* a segment grows in steps: a sync within a step is cheaper */
 
 struct wal_segment {
@@ -35,6 +36,7 @@ struct wal {
     uint64_t next_sequence;
     struct raft_hard_state hard_state; /* its commit may be ahead of what is written */
     struct wal_terms terms;
+    struct buf encoded;           /* the batch that is being written: a header, records */
     struct wal_reading reading;
     bool broken;                  /* a sync or a write failed: for ever */
     struct buf why;
@@ -53,7 +55,7 @@ struct wal_segment_start {
     bool alone;                /* older segments are not needed */
     uint64_t oldest_needed;    /* unless alone */
     struct raft_hard_state hard_state;
-    const struct wal_batch *batch; /* to go in with the header, or NULL */
+    const struct wal_batch *batch; /* to go in with the header, and w->encoded has it; or NULL */
     struct raft_hard_state after_batch;
 };
 

@@ -77,16 +77,16 @@ static enum rgkv_err write_start(struct wal *w, const struct wal_segment_start *
     if (err || !b)
         return err;
     struct wal_place place = {.seed = made->seed, .offset = made->bytes, .sequence = w->next_sequence};
-    wal_batch_seal(b->bytes.data, b->bytes.len, b->n_entries, &place, &start->after_batch);
-    made->bytes += b->bytes.len;
-    return ops->write_at(made->file, place.offset, buf_bytes(&b->bytes));
+    wal_batch_seal(w->encoded.data, w->encoded.len, b->n_entries, &place, &start->after_batch);
+    made->bytes += w->encoded.len;
+    return ops->write_at(made->file, place.offset, buf_bytes(&w->encoded));
 }
 
 /* A step if there is space, else as much as hard state may need; a segment that is started so that others can be deleted
  * makes do with its header. */
 static enum rgkv_err reserve_new(struct wal *w, const struct wal_segment_start *start, struct made *made)
 {
-    uint64_t need = WAL_SEGMENT_HEADER_BYTES + (start->batch ? start->batch->bytes.len : 0), with_reserve = need + WAL_RESERVE_BYTES;
+    uint64_t need = WAL_SEGMENT_HEADER_BYTES + (start->batch ? w->encoded.len : 0), with_reserve = need + WAL_RESERVE_BYTES;
     uint64_t wanted[] = {MAX(with_reserve, reserve_step(w)), with_reserve, start->batch ? with_reserve : need};
     enum rgkv_err err = RGKV_NO_SPACE;
     for (unsigned i = 0; i < ARRAY_LEN(wanted) && err == RGKV_NO_SPACE; i++) {

@@ -22,24 +22,12 @@ static void put(struct sim_durable *d, uint64_t index, uint64_t term, struct byt
     d->n = index - d->base; /* a batch that goes back has cut off what followed */
 }
 
-uint64_t durable_lowest(const struct wal_batch *b)
-{
-    struct bytes body = bytes_from(buf_bytes(&b->bytes), WAL_BATCH_HEADER_BYTES);
-    struct wal_record r;
-    uint64_t lowest = UINT64_MAX;
-    bool ok;
-    while (wal_record_next(&body, &r, &ok))
-        lowest = MIN(lowest, r.index);
-    return lowest;
-}
+uint64_t durable_lowest(const struct wal_batch *b) { return b->n_entries ? b->entries[0].index : UINT64_MAX; }
 
 void durable_batch(struct sim_durable *d, const struct wal_batch *b)
 {
-    struct bytes body = bytes_from(buf_bytes(&b->bytes), MIN(b->bytes.len, (size_t)WAL_BATCH_HEADER_BYTES));
-    struct wal_record r;
-    bool ok;
-    while (wal_record_next(&body, &r, &ok))
-        put(d, r.index, r.term, r.payload);
+    for (unsigned i = 0; i < b->n_entries; i++)
+        put(d, b->entries[i].index, b->entries[i].term, blob_bytes(b->entries[i].payload));
     if (b->has_hard_state) {
         d->term = b->hard_state.term;
         d->vote = b->hard_state.vote;
