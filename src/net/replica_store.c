@@ -43,6 +43,8 @@ struct job {
     struct wal_range range;
     struct buf from, to;
     struct kv_saving saving;
+    struct chunk_source *source;
+    struct chunk_sink sink;
     bool took_more;
     struct buf names;             /* of files that are not needed any more */
     bool told_full;
@@ -116,6 +118,13 @@ static enum rgkv_err warm_work(struct job *j)
     return RGKV_OK;
 }
 
+static enum rgkv_err chunk_read_work(struct job *j)
+{
+    chunk_read(j->source);
+    return RGKV_OK;
+}
+static enum rgkv_err chunk_write_work(struct job *j) { return chunk_write(&j->sink); }
+
 static enum rgkv_err unlink_work(struct job *j)
 {
     wal_unlink(j->store->files.vfs, buf_bytes(&j->names));
@@ -167,7 +176,9 @@ static const struct row {
     {NODE_COMPACT, DISK_ORDERED, NODE_COMPACTED, compact_work},
     {NODE_READ_LOG, DISK_ORDERED, NODE_LOG_READ, read_work},
     {NODE_RESET_LOG, DISK_ORDERED, NODE_COMPACTED, reset_work},
+    {NODE_SNAPSHOT_READ, DISK_BESIDE, NODE_SNAPSHOT_READ_DONE, chunk_read_work},
     {NODE_SNAPSHOT_OPEN, DISK_ORDERED, NODE_SNAPSHOT_OPENED, incoming_work},
+    {NODE_SNAPSHOT_WRITE, DISK_ORDERED, NODE_SNAPSHOT_WRITTEN, chunk_write_work},
     {NODE_SNAPSHOT_INSTALL, DISK_ALONE, NODE_SNAPSHOT_INSTALLED, install_work},
     {NODE_SNAPSHOT_DISCARD, DISK_ORDERED, 0, discard_work},
     {NODE_DELETE_REPLICA, DISK_ALONE, NODE_REPLICA_DELETED, delete_work},
@@ -207,7 +218,7 @@ static void tell(struct job *j)
     buf_put_u8(&j->why, 0);
     struct node_input in = {.kind = j->row->outcome, .replica = j->store->replica, .err = j->err,
                             .why = j->why.len > 1 ? (const char *)j->why.data : rgkv_err_sentence(j->err),
-                            .recovered = &j->recovered, .table = j->table, .kv = j->kv, .fetch = &j->fetch, .range = &j->range, .number = j->number, .took_more = j->took_more, .disk_bytes = j->disk_bytes};
+                            .recovered = &j->recovered, .table = j->table, .kv = j->kv, .fetch = &j->fetch, .range = &j->range, .sink = &j->sink, .number = j->number, .took_more = j->took_more, .disk_bytes = j->disk_bytes};
     j->kv = NULL;
     s->options.step(s->options.arg, &in);
 }
@@ -223,6 +234,7 @@ static void job_free(struct job *j)
     buf_release(&j->names);
     buf_release(&j->from);
     buf_release(&j->to);
+    buf_release(&j->sink.rows);
     mem_free(j);
 }
 
@@ -357,7 +369,7 @@ bool replica_stores_effect(struct replica_stores *s, struct node_effect *e)
     struct store *t = e->kind == NODE_OPEN_REPLICA ? store_new(s, e) : find(s, e->replica);
     ASSERT(t && !t->deleted);
     struct job job = {.row = row, .index = e->index, .term = e->term, .number = e->number, .fetch = e->fetch, .from = e->from, .to = e->to,
-                      .saving = e->saving};
+                      .saving = e->saving, .source = e->source, .sink = e->sink};
     if (e->kind == NODE_COMMIT)
         job.batch = e->batch;
     t->dying |= e->kind == NODE_DELETE_REPLICA;

@@ -219,7 +219,7 @@ static void carry_out(struct server *s, struct node_effect *e)
     case NODE_FAILED: fail(s, e->why); break;
     case NODE_STOPPED: s->events.stopped(s->arg); break;
     case NODE_OPEN_REPLICA: case NODE_COMMIT: case NODE_SAVE: case NODE_FLUSH: case NODE_TRIM: case NODE_WARM: case NODE_COMPACT: case NODE_READ_LOG: case NODE_RESET_LOG:
-    case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_INSTALL: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA: {
+    case NODE_SNAPSHOT_READ: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_WRITE: case NODE_SNAPSHOT_INSTALL: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA: {
         bool ours = replica_stores_effect(s->stores, e);
         ASSERT(ours);
         break;

@@ -323,7 +323,7 @@ void replica_apply(struct node *n, struct replica *r)
         intents_tick(n, r);
     }
     if (r->incoming)
-        transfer_try_install(n, r);
+        install_try(n, r);
 }
 
 void replica_drop_waiters(struct replica *r)

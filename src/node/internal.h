@@ -214,7 +214,7 @@ struct node {
     unsigned n_replicas;
     uint32_t next_replica;
     uint64_t next_request;       /* ids of our own requests */
-    uint64_t next_warm;          /* numbers of jobs; warm.c */
+    uint64_t next_job;           /* their numbers */
     unsigned warm_turn;
 
     struct founder *founder;     /* founding.c, while blank */
@@ -376,17 +376,27 @@ void warm_start(struct node *n);               /* what was asked for since, as f
 void warm_done(struct node *n, struct replica *r, uint64_t number);
 void warm_release(struct replica *r);
 
-/* transfer.c */
+#define TRANSFER_GIVE_UP_US 30000000u          /* of a snapshot, without a chunk that arrives */
+
+/* transfer.c: snapshots for others */
 void transfer_start(struct node *n, struct replica *r, uint64_t peer);
 uint64_t transfer_index(const struct replica *r);         /* after this entry somebody who is sent a table goes on; UINT64_MAX: nobody is */
-void transfer_tick(struct node *n, struct replica *r);
-void transfer_chunk(struct node *n, struct replica *r, uint64_t conn, const struct msg *m);
+bool transfer_reads(const struct replica *r);             /* the table is being read for one: it must stay */
+void transfer_read(struct node *n, struct replica *r, uint64_t number);
 void transfer_ack(struct node *n, struct replica *r, const struct msg *m);
-void transfer_opened(struct node *n, struct replica *r, const struct node_input *i);
-void transfer_installed(struct node *n, struct replica *r, const struct node_input *i);
-void transfer_try_install(struct node *n, struct replica *r); /* once the log's pipeline is empty */
-void transfer_free(struct node *n, struct replica *r);
-uint64_t transfer_deadline_us(const struct node *n, const struct replica *r);
+void transfer_tick(struct node *n, struct replica *r);
+uint64_t transfer_deadline_us(const struct replica *r);
+void transfer_free(struct replica *r);                    /* of none is being read */
+
+/* install.c: one from another member */
+void install_chunk(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c);
+void install_opened(struct node *n, struct replica *r, const struct node_input *i);
+void install_written(struct node *n, struct replica *r, const struct node_input *i);
+void install_try(struct node *n, struct replica *r);      /* what is complete, once nothing else is under way */
+void install_done(struct node *n, struct replica *r, const struct node_input *i);
+void install_tick(struct node *n, struct replica *r);
+uint64_t install_deadline_us(const struct node *n, const struct replica *r);
+void install_free(struct replica *r);
 
 /* metrics.c: what is counted, and the rows of a report */
 void metrics_asked(struct node *n, enum kv_op op);

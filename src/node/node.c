@@ -253,7 +253,8 @@ void node_free(struct node *n)
     if (!n)
         return;
     for (unsigned i = 0; i < n->n_replicas; i++) {
-        transfer_free(n, n->replicas[i]);
+        transfer_free(n->replicas[i]);
+        install_free(n->replicas[i]);
         replica_free(n->replicas[i]);
     }
     mem_free(n->replicas);
@@ -337,7 +338,7 @@ static void receive(struct node *n, const struct node_input *i)
     case MSG_RAFT: receive_raft(n, i->conn, &m->raft); break;
     case MSG_SNAPSHOT_CHUNK:
         if ((r = addressed(n, &m->snapshot_chunk.envelope)))
-            transfer_chunk(n, r, i->conn, m);
+            install_chunk(n, r, &m->snapshot_chunk);
         break;
     case MSG_SNAPSHOT_ACK:
         if ((r = addressed(n, &m->snapshot_ack.envelope)))
@@ -382,6 +383,7 @@ static void tick_replica(struct node *n, struct replica *r)
         ASSERT(err == RGKV_OK);
     }
     transfer_tick(n, r);
+    install_tick(n, r);
     members_tick(n, r);
     if (r->ctrl)
         admin_tick(n, r);
@@ -456,7 +458,7 @@ uint64_t node_deadline_us(const struct node *n)
         if (r->state != REPLICA_RUNNING)
             continue;
         at = MIN(at, raft_deadline_us(r->raft));
-        at = MIN(at, transfer_deadline_us(n, r));
+        at = MIN(at, MIN(transfer_deadline_us(r), install_deadline_us(n, r)));
         at = MIN(at, apply_deadline_us(n, r));
         at = MIN(at, members_deadline_us(r));
         at = MIN(at, r->ctrl ? admin_deadline_us(n, r) : MIN(moves_deadline_us(n, r), intents_deadline_us(n, r)));
@@ -502,8 +504,10 @@ static void dispatch(struct node *n, const struct node_input *i)
         r->disk_bytes = i->disk_bytes;
         break;
     case NODE_LOG_READ: compact_log_read(n, r, i); break;
-    case NODE_SNAPSHOT_OPENED: transfer_opened(n, r, i); break;
-    case NODE_SNAPSHOT_INSTALLED: transfer_installed(n, r, i); break;
+    case NODE_SNAPSHOT_READ_DONE: transfer_read(n, r, i->number); break;
+    case NODE_SNAPSHOT_OPENED: install_opened(n, r, i); break;
+    case NODE_SNAPSHOT_WRITTEN: install_written(n, r, i); break;
+    case NODE_SNAPSHOT_INSTALLED: install_done(n, r, i); break;
     case NODE_REPLICA_DELETED: replica_deleted(n, r, i->err); break;
     case NODE_DISK_SPACE:
         n->disk_free = i->disk_free;

@@ -8,7 +8,7 @@
  * The node decides; the outside owns files, tables, sockets and time. For each replica (a small number, never used twice
  * in one run) the outside keeps a write-ahead log and a table; the node works on the table directly (it is memory or a local
  * database) and says by effects when log and table must be written, flushed, replaced. Disk effects of one replica are done in the
- * order they were given, except NODE_SAVE, NODE_FLUSH, NODE_TRIM and NODE_WARM, which may run beside the others.
+ * order they were given, except NODE_SAVE, NODE_FLUSH, NODE_TRIM, NODE_WARM and NODE_SNAPSHOT_READ, which may run beside the others.
  *
  * Frames: NODE_SEND and NODE_REPLY carry whole encoded frames, one after the other. Sending is best effort: a frame to an
  * address that cannot be reached is dropped by the outside (which reconnects with back-off). Replies to NODE_SEND's
@@ -16,11 +16,12 @@
  *
  * Layout of the folder: node.c (dispatch), replica.c (a replica's life), pipeline.c (its log's batches), apply.c (committed
  * entries into the machine), save.c (the machine into the table), warm.c (what only a disk has), compact.c, serve.c (clients' requests), founding.c (P2), poll.c (the controller's view and our
- * report), moves.c (what a view makes a group do; pulls), transfer.c (raft snapshots), members.c (who is in a
+ * report), moves.c (what a view makes a group do; pulls), transfer.c and install.c (raft snapshots, sent and received; chunk.c), members.c (who is in a
  * group), admin.c (the controller's leader), handover.c (who leads), out.c (frames by destination). */
 #ifndef RGKV_NODE_NODE_H
 #define RGKV_NODE_NODE_H
 
+#include "node/chunk.h"
 #include "store/wal.h"
 #include "wire/msg.h"
 
@@ -64,7 +65,9 @@ enum node_input_kind {
     NODE_WARMED,              /* replica, number */
     NODE_COMPACTED,           /* replica, err, disk_bytes */
     NODE_LOG_READ,            /* replica, err, why, fetch, range (borrowed) */
+    NODE_SNAPSHOT_READ_DONE,  /* replica, number */
     NODE_SNAPSHOT_OPENED,     /* replica, err, table: a blank one beside the real one */
+    NODE_SNAPSHOT_WRITTEN,    /* replica, err, number, sink (borrowed) */
     NODE_SNAPSHOT_INSTALLED,  /* replica, err, table: now the replica's, log reset after it; kv */
     NODE_REPLICA_DELETED,     /* replica, err */
     NODE_DISK_SPACE,          /* disk_free, disk_total: now and then */
@@ -85,6 +88,7 @@ struct node_input {
     const struct wal_recovered *recovered;
     const struct raft_fetch *fetch;
     const struct wal_range *range;
+    const struct chunk_sink *sink;
     struct table *table;
     struct kv *kv;            /* over the table, of a shard group: the node's from here on. NULL: the node opens it, and reads a lot */
     uint64_t number;
@@ -108,7 +112,9 @@ enum node_effect_kind {
     NODE_COMPACT,             /* replica, index: wal_compact */
     NODE_READ_LOG,            /* replica, fetch: wal_read */
     NODE_RESET_LOG,           /* replica, index, term: wal_reset; answered by NODE_COMPACTED (P23, at start) */
+    NODE_SNAPSHOT_READ,       /* replica, number, source: chunk_read it. It is there until NODE_SNAPSHOT_READ_DONE */
     NODE_SNAPSHOT_OPEN,       /* replica: make a blank table in a temporary place (discarding an older such) */
+    NODE_SNAPSHOT_WRITE,      /* replica, number, sink (taken): chunk_write it */
     NODE_SNAPSHOT_INSTALL,    /* replica, index, term: flush that table, put it in place of the real one, wal_reset (P23) */
     NODE_SNAPSHOT_DISCARD,    /* replica */
     NODE_DELETE_REPLICA,      /* replica: table, log, directory; durably gone */
@@ -129,8 +135,10 @@ struct node_effect {
     struct wal_batch batch;   /* COMMIT: the outside's from here on */
     struct raft_fetch fetch;
     struct kv_saving saving;
+    struct chunk_source *source;
+    struct chunk_sink sink;
     uint64_t index, term;
-    uint64_t number;          /* WARM: comes back. TRIM */
+    uint64_t number;          /* WARM, SNAPSHOT_READ, SNAPSHOT_WRITE: comes back. TRIM */
     struct buf from, to;      /* TRIM, WARM: the outside's from here on */
     const char *why;
 };

@@ -191,7 +191,7 @@ void replica_committed(struct node *n, struct replica *r, const struct node_inpu
     persisted(n, r, committing(r));
     pipeline_commit(n, r);
     if (r->incoming)
-        transfer_try_install(n, r);
+        install_try(n, r);
 }
 
 static void batch_release(struct batch *b)

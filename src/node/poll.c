@@ -243,7 +243,7 @@ static void host_what_is_ours(struct node *n)
 /* Nothing of it is on its way to the disk; but a commit that waits for space may wait for ever, and the end of this replica gives some (P29). */
 static bool may_be_deleted(const struct replica *r)
 {
-    return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->saving && !r->flushing && (replica_idle_on_disk(r) || r->disk_full));
+    return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->saving && !r->flushing && !transfer_reads(r) && (replica_idle_on_disk(r) || r->disk_full));
 }
 
 /* A replica is deleted only on a committed tombstone that names it (P4). */
@@ -257,7 +257,8 @@ static void bury(struct node *n)
         node_event(n, "group %llu: member %llu is one no more: deleting its files", (unsigned long long)t->gid,
                    (unsigned long long)t->member);
         serve_drop_reads(n, r, true);
-        transfer_free(n, r);
+        transfer_free(r);
+        install_free(r);
         if (r->ctrl)
             admin_close(n, r);
         replica_close_machine(r);

@@ -93,7 +93,7 @@ void save_ended(struct node *n, struct replica *r, enum rgkv_err err)
     ended(n, r, err);
     r->dirty = true; /* who waits for it asks again */
     if (r->incoming && !n->failed)
-        transfer_try_install(n, r);
+        install_try(n, r);
 }
 
 void save_tick(struct node *n, struct replica *r)

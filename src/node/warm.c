@@ -20,7 +20,7 @@ static const unsigned jobs_max[WARM_KINDS] = {[WARM_ENTRIES] = 1, [WARM_READS] =
 static uint64_t number_of(struct node *n, struct warming *w)
 {
     if (!w->number)
-        w->number = ++n->next_warm;
+        w->number = ++n->next_job;
     return w->number;
 }
 

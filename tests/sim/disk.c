@@ -133,6 +133,7 @@ static void effect_release(struct node_effect *e)
 {
     if (e->kind == NODE_COMMIT)
         wal_batch_release(&e->batch);
+    buf_release(&e->sink.rows);
 }
 
 static void work_in(struct sim *s, struct sim_machine *m, struct sim_stored *st, uint64_t us)
@@ -241,6 +242,15 @@ static void warm(struct sim *s, struct sim_machine *m, const struct node_effect 
                                                   .from = (unsigned)e->number});
 }
 
+/* The table was as it is read when the node opened it: when it is read makes no difference. */
+static void chunk(struct sim *s, struct sim_machine *m, const struct node_effect *e)
+{
+    chunk_read(e->source);
+    s->counts.chunks++;
+    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_CHUNK, .who = m->index, .boot = m->boot, .replica = e->replica,
+                                                  .from = (unsigned)e->number});
+}
+
 bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
     switch (e->kind) {
@@ -249,12 +259,13 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
     case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
     case NODE_TRIM: trim(s, m, e); return true;
     case NODE_WARM: warm(s, m, e); return true;
+    case NODE_SNAPSHOT_READ: chunk(s, m, e); return true;
     case NODE_RESET_LOG: /* the table went ahead of its log: what it holds is durable without the log */
         durable_reset(&disk_stored(m, e->replica)->durable, e->index);
         job_add(s, m, disk_stored(m, e->replica), e);
         return true;
     case NODE_SNAPSHOT_INSTALL: s->counts.installs++; /* fall through */
-    case NODE_COMMIT: case NODE_COMPACT: case NODE_READ_LOG: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
+    case NODE_COMMIT: case NODE_COMPACT: case NODE_READ_LOG: case NODE_SNAPSHOT_OPEN: case NODE_SNAPSHOT_WRITE: case NODE_SNAPSHOT_DISCARD: case NODE_DELETE_REPLICA:
         if (e->kind == NODE_DELETE_REPLICA)
             members_check_delete(s, disk_stored(m, e->replica)->gid, disk_stored(m, e->replica)->incarnation,
                                  disk_stored(m, e->replica)->member);
@@ -364,6 +375,12 @@ static bool job_do(struct sim *s, struct sim_machine *m, struct sim_stored *st, 
         table_free(st->table_new);
         in->table = st->table_new = table_new(s, m);
         break;
+    case NODE_SNAPSHOT_WRITE:
+        in->kind = NODE_SNAPSHOT_WRITTEN;
+        in->number = e->number;
+        in->sink = &e->sink;
+        in->err = chunk_write(&e->sink);
+        break;
     case NODE_SNAPSHOT_INSTALL:
         in->kind = NODE_SNAPSHOT_INSTALLED;
         in->err = m->tables_full ? RGKV_NO_SPACE : RGKV_OK;
@@ -430,6 +447,10 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
     if (e->kind == SIM_WARMED) {
         if (disk_stored(m, e->replica)) /* as above */
             machine_step(s, m, &(struct node_input){.kind = NODE_WARMED, .replica = e->replica, .number = e->from});
+        return;
+    }
+    if (e->kind == SIM_CHUNK) {
+        machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = e->replica, .number = e->from});
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);

@@ -380,7 +380,7 @@ void machine_event(struct sim *s, const struct sim_event *e)
             machine_step(s, m, &(struct node_input){.kind = NODE_TICK});
         break;
     case SIM_COLLECT: collect(s, m); break;
-    case SIM_DISK: case SIM_SAVED: case SIM_FLUSHED: case SIM_TRIMMED: case SIM_WARMED: disk_event(s, m, e); break;
+    case SIM_DISK: case SIM_SAVED: case SIM_FLUSHED: case SIM_TRIMMED: case SIM_WARMED: case SIM_CHUNK: disk_event(s, m, e); break;
     case SIM_MANIFEST: manifest_saved(s, m); break;
     case SIM_CLOSED: machine_step(s, m, &(struct node_input){.kind = NODE_CONN_CLOSED, .conn = e->from + 1}); break;
     case SIM_END: ended(s, m, e->up); break;

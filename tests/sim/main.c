@@ -98,7 +98,7 @@ static void print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t f
     const struct { const char *name; uint64_t count; } fields[] = {
         {"elections", c->elections}, {"crashes", c->crashes}, {"kills", c->kills}, {"stops", c->stops}, {"pauses", c->pauses},
         {"partitions", c->partitions}, {"stalls", c->stalls}, {"directed", c->directed}, {"ghosts", c->ghosts}, {"shortened", c->shortened}, {"disk_faults", c->disk_faults}, {"rots", c->rots}, {"rots_found", c->rots_found},
-        {"jumps", c->jumps}, {"resets", c->resets}, {"saves", c->saves}, {"flushes", c->flushes}, {"warmed", c->warmed},
+        {"jumps", c->jumps}, {"resets", c->resets}, {"saves", c->saves}, {"flushes", c->flushes}, {"warmed", c->warmed}, {"chunks", c->chunks},
         {"installs", c->installs}, {"log_reads", c->log_reads}, {"moves", c->moves}, {"member_changes", c->member_changes}, {"disks_lost", c->wipes},
         {"operations", c->ops}, {"renames", c->renames}, {"staged", c->staged}, {"refused", c->refused}, {"unknown", c->unknown},
         {"frames", c->frames},

@@ -168,7 +168,7 @@ static void happen(struct sim *s, const struct sim_event *e)
     uint64_t what[] = {e->at_us, e->kind, e->who, e->from, e->parcel ? e->parcel->hash : 0};
     s->hash = hash64_seeded(bytes_of(what, sizeof(what)), s->hash);
     switch (e->kind) {
-    case SIM_TICK: case SIM_COLLECT: case SIM_DISK: case SIM_SAVED: case SIM_FLUSHED: case SIM_TRIMMED: case SIM_WARMED: case SIM_MANIFEST: case SIM_END: case SIM_CLOSED: case SIM_RESTART:
+    case SIM_TICK: case SIM_COLLECT: case SIM_DISK: case SIM_SAVED: case SIM_FLUSHED: case SIM_TRIMMED: case SIM_WARMED: case SIM_CHUNK: case SIM_MANIFEST: case SIM_END: case SIM_CLOSED: case SIM_RESTART:
         machine_event(s, e);
         break;
     case SIM_FRAME: frame_event(s, e); break;

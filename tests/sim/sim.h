@@ -40,7 +40,7 @@ struct sim;
 /* ---- events.c ---- */
 
 enum sim_event_kind {
-    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_SAVED, SIM_FLUSHED, SIM_TRIMMED, SIM_WARMED, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
+    SIM_TICK, SIM_COLLECT, SIM_DISK, SIM_SAVED, SIM_FLUSHED, SIM_TRIMMED, SIM_WARMED, SIM_CHUNK, SIM_MANIFEST, SIM_END, SIM_FRAME, SIM_LINK, SIM_CALLER_TICK, SIM_CALLER_OP, SIM_FAULT,
     SIM_DIRECTED, SIM_MEMBERS, SIM_CLOSED, SIM_RESTART
 };
 struct sim_parcel {            /* a frame on its way, as its receivers will see it */
@@ -59,7 +59,7 @@ struct sim_parcels {
 struct sim_event {
     uint64_t at_us, number;
     enum sim_event_kind kind;
-    unsigned who, from;        /* machines 0 …; callers SIM_MACHINES_MAX …. SIM_WARMED: from is its number */
+    unsigned who, from;        /* machines 0 …; callers SIM_MACHINES_MAX …. SIM_WARMED, SIM_CHUNK: from is its number */
     unsigned boot;             /* an event of an earlier boot of the machine is void */
     uint32_t replica;
     bool up;
@@ -399,7 +399,7 @@ void members_check_delete(struct sim *s, uint64_t gid, uint64_t incarnation, uin
 /* ---- sim.c ---- */
 
 struct sim_counts {
-    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, saves, flushes, warmed, installs, log_reads, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
+    uint64_t elections, crashes, kills, stops, pauses, partitions, stalls, directed, ghosts, shortened, disk_faults, rots, rots_found, jumps, resets, saves, flushes, warmed, chunks, installs, log_reads, moves, frames, ops, unknown, refused, renames, staged, member_changes, wipes;
     uint64_t virtual_us;
 };
 struct sim {

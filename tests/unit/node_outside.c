@@ -18,6 +18,7 @@ static void heard(struct outside *w, struct bytes frames)
         assert_int_equal(frame_size(frames.data, &size), RGKV_OK);
         assert_int_equal(msg_decode(bytes_first(frames, size), &arena, &m), RGKV_OK);
         w->snapshot_acks += m.kind == MSG_SNAPSHOT_ACK;
+        w->chunks += m.kind == MSG_SNAPSHOT_CHUNK;
         if (m.kind == MSG_SNAPSHOT_CHUNK && m.snapshot_chunk.snapshot_id != w->snapshot) {
             w->snapshot = m.snapshot_chunk.snapshot_id;
             w->snapshots++;
@@ -63,6 +64,18 @@ void save_is_due(struct outside *w)
 
 void save_ends(struct outside *w) { saved(w, 1); }
 
+void chunk_read_ends(struct outside *w)
+{
+    chunk_read(w->source);
+    step(w, (struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = 1, .number = w->chunk_read});
+}
+
+void chunk_write_ends(struct outside *w)
+{
+    enum rgkv_err err = chunk_write(&w->sink);
+    step(w, (struct node_input){.kind = NODE_SNAPSHOT_WRITTEN, .replica = 1, .err = err, .number = w->chunk_written, .sink = &w->sink});
+}
+
 static void carry_out(struct outside *w, struct node_effect *e)
 {
     w->asked[e->kind]++;
@@ -91,6 +104,18 @@ static void carry_out(struct outside *w, struct node_effect *e)
         w->saving = e->saving;
         if (!w->tables_hang)
             saved(w, e->replica);
+        break;
+    case NODE_SNAPSHOT_READ:
+        w->source = e->source;
+        w->chunk_read = e->number;
+        if (!w->reads_hang)
+            chunk_read_ends(w);
+        break;
+    case NODE_SNAPSHOT_WRITE:
+        w->sink = e->sink;
+        w->chunk_written = e->number;
+        if (!w->tables_hang)
+            chunk_write_ends(w);
         break;
     case NODE_TRIM: /* never comes to an end */
         buf_release(&e->from);

@@ -19,9 +19,13 @@ struct outside {
     struct node *n;
     struct manifest manifest;
     struct table *tables[8];
-    bool hangs, reads_hang;    /* the disk of the logs; of what is read beside the loop */
-    bool tables_hang;          /* a save is not told, and has not happened, before save_ends */
+    bool hangs, reads_hang;    /* the disk of the logs; of what is read beside the loop: a chunk is not before chunk_read_ends */
+    bool tables_hang;          /* a save is not told, and has not happened, before save_ends; nor a chunk written before chunk_write_ends */
     struct kv_saving saving;
+    struct chunk_source *source; /* of the last chunk that was to be read, and the job's number */
+    uint64_t chunk_read;
+    struct chunk_sink sink;    /* and written */
+    uint64_t chunk_written;
     uint64_t warm;             /* number of the last such job */
     unsigned n_tables;
     uint64_t now_us;
@@ -33,7 +37,7 @@ struct outside {
     uint64_t replies_bytes;
     unsigned snapshot_acks;
     uint64_t snapshot;         /* the last one that was sent, and how many there were */
-    unsigned snapshots;
+    unsigned snapshots, chunks;
     uint64_t snapshot_index;
     uint64_t log_bytes;        /* that its log has on the disk, as it is told */
     struct raft_fetch fetch;   /* what was wanted of it last */
@@ -60,6 +64,8 @@ void tick(struct outside *w, uint64_t us);                       /* so much late
 void ticks_for(struct outside *w, uint64_t us);                  /* each 50 ms */
 void save_is_due(struct outside *w);                             /* of its first replica: what is applied has to be saved before more is */
 void save_ends(struct outside *w);                               /* of the first replica, the one that hung */
+void chunk_read_ends(struct outside *w);                         /* of the first replica, the one that hung */
+void chunk_write_ends(struct outside *w);
 void wait_a_while(struct outside *w);                            /* until a table that was behind is asked again */
 unsigned rows_in(struct table *t);
 struct kv_shard_status status_of(struct outside *w, uint32_t shard); /* in its first replica */

@@ -210,6 +210,50 @@ static void half_a_snapshot_that_nobody_sends_any_more_goes_away(void **state)
     stop(&w);
 }
 
+/* The sender loses its patience while the disk is at work. */
+static void a_chunk_that_is_being_written_is_not_written_twice(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk_for(&w, t);
+    w.tables_hang = true;
+    receive(&w, &m);
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_WRITE], 1);
+    unsigned acks = w.snapshot_acks;
+    chunk_write_ends(&w);
+    collect(&w);
+    assert_int_equal(w.snapshot_acks, acks + 1);
+    assert_int_equal(rows_in(t), 1);
+    table_free(t);
+    stop(&w);
+}
+
+/* Another leader sends its own: what is still being written then was of the first, and is not taken for a part of the second. */
+static void what_was_written_for_a_dropped_snapshot_is_not_taken_for_the_next_ones(void **state)
+{
+    struct outside w = member();
+    struct table *first = table_mem_new(), *second = table_mem_new();
+    start(&w);
+    struct msg m = chunk_for(&w, first);
+    w.tables_hang = true;
+    receive(&w, &m);
+    m = chunk(200, 0);
+    receive(&w, &m);
+    chunk_write_ends(&w);
+    collect(&w);
+    w.tables_hang = false;
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_OPENED, .replica = 1, .table = second});
+    collect(&w);
+    receive(&w, &m);
+    assert_int_equal(rows_in(second), 1);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_DISCARD], 0);
+    table_free(first);
+    table_free(second);
+    stop(&w);
+}
+
 /* ---- what is sent ---- */
 
 static void refuse_snapshot(struct outside *w, uint64_t from)
@@ -380,6 +424,112 @@ static void B41_a_compaction_without_space_is_tried_again(void **state)
     stop(&w);
 }
 
+/* The third one answers for the chunk that it was sent. */
+static void third_asks_for(struct outside *w, uint64_t next)
+{
+    struct msg m = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = 3, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .next = next}};
+    receive(w, &m);
+}
+
+static struct outside reads_for_the_third(void)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    w.reads_hang = true;
+    while (!w.asked[NODE_SNAPSHOT_READ])
+        third_lives(&w);
+    return w;
+}
+
+static void a_disk_that_hangs_holds_up_a_snapshot_and_nobody_else(void **state)
+{
+    struct outside w = reads_for_the_third();
+    uint64_t last = 6;
+    two_of_three_commit(&w, &last, 4);
+    for (unsigned i = 0; i < 40; i++)
+        third_lives(&w);
+    assert_true(replica_is_leader(w.n->replicas[0]));
+    assert_int_equal(w.n->replicas[0]->applied, last);
+    assert_int_equal(w.snapshots, 0);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_READ], 1);
+    chunk_read_ends(&w);
+    collect(&w);
+    assert_int_equal(w.snapshots, 1);
+    assert_int_equal(w.snapshot_index, 6); /* as it was when it began */
+    stop(&w);
+}
+
+/* What a job reads is there until the job has ended, whoever does not want it any more: then it goes, and with it what it kept of the log. */
+static void a_snapshot_that_is_given_up_while_it_is_read_goes_when_that_ends(void **state)
+{
+    struct outside w = reads_for_the_third();
+    other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT, .term = 9}); /* leads no more */
+    ticks_for(&w, 1000000);
+    assert_true(transfer_reads(w.n->replicas[0]));
+    assert_int_equal(transfer_index(w.n->replicas[0]), UINT64_MAX);
+    chunk_read_ends(&w);
+    collect(&w);
+    assert_null(w.n->replicas[0]->outgoing);
+    assert_int_equal(w.snapshots, 0);
+    stop(&w);
+}
+
+static void what_is_asked_for_twice_is_read_once(void **state)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    w.n->options.chunk_bytes = 1; /* a row each */
+    while (!w.snapshot)
+        third_lives(&w);
+    w.reads_hang = true;
+    unsigned reads = w.asked[NODE_SNAPSHOT_READ];
+    unsigned chunks = w.chunks;
+    third_asks_for(&w, 1);
+    w.now_us += 100000;
+    third_asks_for(&w, 1);
+    third_asks_for(&w, 0);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_READ], reads + 1);
+    assert_int_equal(w.chunks, chunks); /* nor is one sent that is not read yet */
+    stop(&w);
+}
+
+/* It leads no more, and the new leader sends its own table, which takes the place of the one that is still being read. */
+static void a_table_that_is_read_for_somebody_stays_until_that_ends(void **state)
+{
+    struct outside w = reads_for_the_third();
+    struct table *t = table_mem_new();
+    struct parts p = parts_of(50);
+    other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT, .term = 7});
+    w.n->replicas[0]->disk_bytes = 0; /* no reason for a flush any more */
+    step(&w, (struct node_input){.kind = NODE_FLUSHED, .replica = 1});
+    ticks_for(&w, 1000000);
+    snapshot_arrives(&w, t, &p);
+    step(&w, (struct node_input){.kind = NODE_TRIMMED, .replica = 1});
+    tick(&w, 50000);
+    assert_false(w.n->replicas[0]->flushing || w.n->replicas[0]->committing || w.n->replicas[0]->trimming);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
+    chunk_read_ends(&w);
+    collect(&w);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 1);
+    table_free(t);
+    stop(&w);
+}
+
+static void a_replica_whose_table_is_read_is_deleted_when_that_ends(void **state)
+{
+    struct outside w = reads_for_the_third();
+    struct ctrl_tombstone gone = {.gid = 3, .incarnation = 1, .member = 1, .node = NODE};
+    struct ctrl_shard shards[4] = {{.epoch = 1}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = 4, .shards = shards, .n_tombstones = 1, .tombstones = &gone};
+    answer_poll(&w, v);
+    assert_int_equal(w.asked[NODE_DELETE_REPLICA], 0);
+    chunk_read_ends(&w);
+    collect(&w);
+    v.version = 3;
+    answer_poll(&w, v);
+    assert_int_equal(w.asked[NODE_DELETE_REPLICA], 1);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +540,13 @@ int main(void)
         cmocka_unit_test(a_snapshot_takes_the_tables_place_when_the_disk_is_done_with_that),
         cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
+        cmocka_unit_test(a_chunk_that_is_being_written_is_not_written_twice),
+        cmocka_unit_test(what_was_written_for_a_dropped_snapshot_is_not_taken_for_the_next_ones),
+        cmocka_unit_test(a_disk_that_hangs_holds_up_a_snapshot_and_nobody_else),
+        cmocka_unit_test(a_snapshot_that_is_given_up_while_it_is_read_goes_when_that_ends),
+        cmocka_unit_test(what_is_asked_for_twice_is_read_once),
+        cmocka_unit_test(a_table_that_is_read_for_somebody_stays_until_that_ends),
+        cmocka_unit_test(a_replica_whose_table_is_read_is_deleted_when_that_ends),
         cmocka_unit_test(B42_what_is_written_while_a_table_is_sent_comes_from_the_log_then),
         cmocka_unit_test(who_needs_entries_that_cannot_be_read_gets_a_table),
         cmocka_unit_test(B41_a_full_table_lets_the_log_go),
