@@ -104,6 +104,7 @@ static void write_chunk(struct node *n, struct replica *r, const struct msg_snap
     struct incoming *in = r->incoming;
     bool lost = MUTANT(snapshot_rows_lost) && in->number == 1 && !c->done;
     in->heard_us = n->now_us;
+    in->owes_ack = false;
     in->writing = ++n->next_job;
     in->last = c->done;
     in->rows_total = c->rows_total;

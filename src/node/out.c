@@ -138,6 +138,7 @@ static void effect_release(struct node_effect *e)
         wal_batch_release(&e->batch);
     buf_release(&e->from);
     buf_release(&e->to);
+    buf_release(&e->sink.rows);
 }
 
 void out_release(struct out *o)

@@ -4,6 +4,7 @@
  *
  * What is read is the table as it was when it began: nothing stops meanwhile. A chunk that is lost is asked for again; a transfer resumes only
  * with the same (snapshot id, boot). */
+#include "base/mutant.h"
 #include "node/chunk.h"
 #include "node/internal.h"
 
@@ -76,13 +77,14 @@ static void read_next(struct node *n, struct replica *r, struct outgoing *o)
     out_effect(&n->out, &(struct node_effect){.kind = NODE_SNAPSHOT_READ, .replica = r->id, .number = o->reading, .source = &o->source});
 }
 
+/* Who is no leader any more may know the term of the next one: a chunk in that term would take its receiver's ear from that one. */
 static void send(struct node *n, struct replica *r, struct outgoing *o)
 {
     struct raft_status s;
     const char *addr = replica_member_addr(n, r, o->peer);
     raft_status(r->raft, &s);
     o->sent_us = n->now_us;
-    if (!addr || o->broken)
+    if (!addr || o->broken || o->refused_us || (s.role != RAFT_LEADER && !MUTANT(snapshot_in_next_term)))
         return;
     struct msg m = {.kind = MSG_SNAPSHOT_CHUNK, .snapshot_chunk = {
         .envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, o->peer},
@@ -118,6 +120,7 @@ void transfer_read(struct node *n, struct replica *r, uint64_t number)
         o = o->next;
     ASSERT(o);
     o->reading = 0;
+    o->progress_us = n->now_us;
     if (o->dropped) {
         unlink_and_free(r, o);
         if (r->incoming)
@@ -187,13 +190,19 @@ void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
     }
 }
 
+/* Not before a read of our own has ended: the next one would wait for the same disk, and take one more thread of the pool. */
+static bool is_hopeless(const struct node *n, const struct outgoing *o)
+{
+    return !o->reading && (n->now_us >= o->progress_us + GIVE_UP_US || (o->refused_us && n->now_us >= o->refused_us + REFUSED_US));
+}
+
 static void tick_one(struct node *n, struct replica *r, struct outgoing *o)
 {
     if (o->dropped)
         return;
     if (!replica_is_leader(r))
         drop(r, o);
-    else if (n->now_us >= o->progress_us + GIVE_UP_US || (o->refused_us && n->now_us >= o->refused_us + REFUSED_US))
+    else if (is_hopeless(n, o))
         give_up(n, r, o);
     else if (!o->refused_us && !o->reading && n->now_us >= o->sent_us + CHUNK_TIMEOUT_US)
         send(n, r, o);
@@ -209,11 +218,9 @@ void transfer_tick(struct node *n, struct replica *r)
 
 static uint64_t deadline_us(const struct outgoing *o)
 {
-    if (o->dropped)
+    if (o->dropped || o->reading)
         return UINT64_MAX;
-    if (o->refused_us)
-        return o->refused_us + REFUSED_US;
-    return o->reading ? o->progress_us + GIVE_UP_US : o->sent_us + CHUNK_TIMEOUT_US;
+    return o->refused_us ? o->refused_us + REFUSED_US : o->sent_us + CHUNK_TIMEOUT_US;
 }
 
 uint64_t transfer_deadline_us(const struct replica *r)

@@ -12,6 +12,12 @@ static uint64_t disk_time(struct sim *s, const struct sim_machine *m)
     return m->slow_disk ? prng_between(&s->prng, 5000, 60000) : prng_between(&s->prng, 100, 600);
 }
 
+/* Of what runs beside the rest: now and then others get the disk first. */
+static uint64_t beside_time(struct sim *s, const struct sim_machine *m)
+{
+    return prng_chance(&s->prng, 1, 20) ? prng_below(&s->prng, 200000) : disk_time(s, m);
+}
+
 /* ---- what is stored ---- */
 
 struct sim_stored *disk_stored(struct sim_machine *m, uint32_t replica)
@@ -177,8 +183,7 @@ static void save_begin(struct sim *s, struct sim_machine *m, struct sim_stored *
     if (prng_chance(&s->prng, 1, 2))
         save_write(st);
     s->counts.saves++;
-    uint64_t us = prng_chance(&s->prng, 1, 20) ? prng_below(&s->prng, 200000) : disk_time(s, m);
-    sim_at(s, us, (struct sim_event){.kind = SIM_SAVED, .who = m->index, .boot = m->boot, .replica = st->replica});
+    sim_at(s, beside_time(s, m), (struct sim_event){.kind = SIM_SAVED, .who = m->index, .boot = m->boot, .replica = st->replica});
 }
 
 void disk_save_ends(struct sim *s, struct sim_machine *m, struct sim_stored *st)
@@ -238,17 +243,44 @@ static void warm(struct sim *s, struct sim_machine *m, const struct node_effect 
     kv_warm(disk_stored(m, e->replica)->table, buf_bytes(&list));
     buf_release(&list);
     s->counts.warmed++;
-    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_WARMED, .who = m->index, .boot = m->boot, .replica = e->replica,
+    sim_at(s, beside_time(s, m), (struct sim_event){.kind = SIM_WARMED, .who = m->index, .boot = m->boot, .replica = e->replica,
                                                   .from = (unsigned)e->number});
 }
 
-/* The table was as it is read when the node opened it: when it is read makes no difference. */
-static void chunk(struct sim *s, struct sim_machine *m, const struct node_effect *e)
+/* What is read is the table as it was when the node opened it: whenever that is. */
+static void read_begin(struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
-    chunk_read(e->source);
+    struct sim_read *r = mem_zalloc(sizeof(*r));
+    bool at_once = prng_chance(&s->prng, 1, 2);
+    *r = (struct sim_read){.replica = e->replica, .number = e->number, .source = at_once ? NULL : e->source, .next = m->reads};
+    m->reads = r;
+    if (at_once)
+        chunk_read(e->source);
     s->counts.chunks++;
-    sim_at(s, disk_time(s, m), (struct sim_event){.kind = SIM_CHUNK, .who = m->index, .boot = m->boot, .replica = e->replica,
+    sim_at(s, beside_time(s, m), (struct sim_event){.kind = SIM_CHUNK, .who = m->index, .boot = m->boot, .replica = e->replica,
                                                   .from = (unsigned)e->number});
+}
+
+static void read_ends(struct sim *s, struct sim_machine *m, uint64_t number)
+{
+    struct sim_read **at = &m->reads, *r;
+    while ((*at)->number != number)
+        at = &(*at)->next;
+    r = *at;
+    *at = r->next;
+    if (r->source)
+        chunk_read(r->source);
+    machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = r->replica, .number = number});
+    mem_free(r);
+}
+
+static void reads_forget(struct sim_machine *m)
+{
+    while (m->reads) {
+        struct sim_read *r = m->reads;
+        m->reads = r->next;
+        mem_free(r);
+    }
 }
 
 bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect *e)
@@ -259,7 +291,7 @@ bool disk_effect(struct sim *s, struct sim_machine *m, const struct node_effect 
     case NODE_FLUSH: flush_begin(s, m, disk_stored(m, e->replica)); return true;
     case NODE_TRIM: trim(s, m, e); return true;
     case NODE_WARM: warm(s, m, e); return true;
-    case NODE_SNAPSHOT_READ: chunk(s, m, e); return true;
+    case NODE_SNAPSHOT_READ: read_begin(s, m, e); return true;
     case NODE_RESET_LOG: /* the table went ahead of its log: what it holds is durable without the log */
         durable_reset(&disk_stored(m, e->replica)->durable, e->index);
         job_add(s, m, disk_stored(m, e->replica), e);
@@ -450,7 +482,7 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
         return;
     }
     if (e->kind == SIM_CHUNK) {
-        machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = e->replica, .number = e->from});
+        read_ends(s, m, e->from);
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);
@@ -535,6 +567,7 @@ void disk_process_ended(struct sim *s, struct sim_machine *m, bool power)
 {
     disk_tables_refuse(m, false);
     disk_tables_hold(m, false);
+    reads_forget(m);
     for (unsigned i = 0; i < m->n_stored; i++)
         half_done(s, m, &m->stored[i]);
     for (unsigned i = 0; i < m->n_stored; i++)

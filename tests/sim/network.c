@@ -121,6 +121,8 @@ static void send_one(struct sim *s, unsigned from, unsigned to, struct bytes fra
     if (s->bed)
         bed_lie(s, from, to, &p->msg);
     watch_message(s, &p->msg);
+    if (p->msg.kind == MSG_SNAPSHOT_CHUNK && from < SIM_MACHINES_MAX)
+        durable_check_leads(s, &s->machines[from], &p->msg.snapshot_chunk.envelope, &p->msg.snapshot_chunk.header);
     if (p->msg.kind == MSG_RAFT && from < SIM_MACHINES_MAX)
         raft_message_sent(s, &s->machines[from], &p->msg);
     if (p->msg.kind == MSG_RAFT)

@@ -133,6 +133,15 @@ static bool voted(const struct sim_durable *d, uint64_t term, uint64_t vote)
     return d->term > term || (d->term == term && d->vote == vote);
 }
 
+/* Only who was elected speaks as the leader of a term, and it had voted for itself. */
+void durable_check_leads(struct sim *s, const struct sim_machine *m, const struct msg_envelope *e, const struct raft_message *r)
+{
+    const struct sim_stored *st = promising(m, e);
+    if (st && !voted(&st->durable, r->term, r->from))
+        sim_fail(s, "group %" PRIu64 ", member %" PRIu64 " speaks as the leader of term %" PRIu64 " (message %d), and had term %" PRIu64 ", vote %" PRIu64,
+                 st->gid, st->member, r->term, (int)r->kind, st->durable.term, st->durable.vote);
+}
+
 void durable_check_promise(struct sim *s, const struct sim_machine *m, const struct msg *msg)
 {
     const struct raft_message *r = &msg->raft.message;
@@ -146,8 +155,8 @@ void durable_check_promise(struct sim *s, const struct sim_machine *m, const str
     case RAFT_VOTE_REPLY: fine = r->rejected || voted(d, r->term, r->to); break;
     case RAFT_APPEND_REPLY: fine = r->rejected || d->term > r->term || holds(d, r->log_index, r->log_term); break;
     case RAFT_HEARTBEAT_REPLY: fine = !r->log_index || d->term > r->term || holds(d, r->log_index, r->log_term); break;
-    case RAFT_PRE_VOTE: case RAFT_PRE_VOTE_REPLY: case RAFT_APPEND: case RAFT_HEARTBEAT: case RAFT_SNAPSHOT: case RAFT_TIMEOUT_NOW:
-        break;
+    case RAFT_APPEND: case RAFT_HEARTBEAT: durable_check_leads(s, m, &msg->raft.envelope, r); break;
+    case RAFT_PRE_VOTE: case RAFT_PRE_VOTE_REPLY: case RAFT_SNAPSHOT: case RAFT_TIMEOUT_NOW: break;
     }
     if (!fine)
         sim_fail(s, "group %" PRIu64 ", member %" PRIu64 " promised (message %d, term %" PRIu64 ", entry %" PRIu64

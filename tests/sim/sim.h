@@ -88,6 +88,12 @@ struct sim_job {
     bool told;                 /* that there is no space */
     struct sim_job *next;
 };
+struct sim_read {              /* a chunk of a snapshot */
+    uint32_t replica;
+    uint64_t number;
+    struct chunk_source *source; /* NULL: it is read, which is not told yet */
+    struct sim_read *next;
+};
 struct sim_seen {              /* what the invariants of a replica are about */
     uint64_t term, vote, role, first, last, commit, applied, config_index;
 };
@@ -124,6 +130,7 @@ struct sim_machine {
     unsigned n_stored;
     struct sim_stored stored[SIM_STORED_MAX];
     struct node *node;         /* NULL: down */
+    struct sim_read *reads;    /* under way */
     uint64_t tick_at_us;
     bool collect_due, slow_disk, ending;
     bool tables_behind;        /* a write to a table would wait */
@@ -180,6 +187,7 @@ void durable_batch(struct sim_durable *d, const struct wal_batch *b);
 uint64_t durable_lowest(const struct wal_batch *b); /* index; UINT64_MAX: no entries */
 void durable_reset(struct sim_durable *d, uint64_t index);
 void durable_check_recovered(struct sim *s, const struct sim_machine *m, struct sim_stored *st, const struct wal_recovered *w);
+void durable_check_leads(struct sim *s, const struct sim_machine *m, const struct msg_envelope *e, const struct raft_message *r);
 void durable_check_promise(struct sim *s, const struct sim_machine *m, const struct msg *msg);
 void durable_check_handover(struct sim *s, const struct sim_machine *m, const struct msg *msg);
 void durable_check_commit(struct sim *s, const struct node_replica_info *i, uint64_t commit);

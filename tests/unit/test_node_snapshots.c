@@ -474,6 +474,34 @@ static void a_snapshot_that_is_given_up_while_it_is_read_goes_when_that_ends(voi
     stop(&w);
 }
 
+/* It was read for a leader, and that one is told of the next term before it can send it: to speak in that term would keep the next leader from
+ * being heard by the member that needs the table most. */
+static void who_leads_no_more_sends_no_chunk_in_the_next_leaders_term(void **state)
+{
+    struct outside w = reads_for_the_third();
+    other_says(&w, (struct raft_message){.kind = RAFT_VOTE, .term = 3, .transfer = true, .log_index = 6, .log_term = 2});
+    chunk_read_ends(&w);
+    collect(&w);
+    assert_int_equal(w.chunks, 0);
+    stop(&w);
+}
+
+/* The next read would wait for the same disk, and hold one more thread. */
+static void a_read_that_hangs_is_not_given_up_for_another_one(void **state)
+{
+    struct outside w = reads_for_the_third();
+    for (unsigned i = 0; i < 2400; i++)
+        third_lives(&w); /* two minutes */
+    assert_true(replica_is_leader(w.n->replicas[0]));
+    assert_int_equal(w.asked[NODE_SNAPSHOT_READ], 1);
+    chunk_read_ends(&w);
+    collect(&w);
+    assert_int_equal(w.chunks, 1);
+    ticks_for(&w, 1000000);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_READ], 1); /* the member has its own time from then on */
+    stop(&w);
+}
+
 static void what_is_asked_for_twice_is_read_once(void **state)
 {
     struct outside w = leads_and_has_forgotten_its_log();
@@ -544,6 +572,8 @@ int main(void)
         cmocka_unit_test(what_was_written_for_a_dropped_snapshot_is_not_taken_for_the_next_ones),
         cmocka_unit_test(a_disk_that_hangs_holds_up_a_snapshot_and_nobody_else),
         cmocka_unit_test(a_snapshot_that_is_given_up_while_it_is_read_goes_when_that_ends),
+        cmocka_unit_test(who_leads_no_more_sends_no_chunk_in_the_next_leaders_term),
+        cmocka_unit_test(a_read_that_hangs_is_not_given_up_for_another_one),
         cmocka_unit_test(what_is_asked_for_twice_is_read_once),
         cmocka_unit_test(a_table_that_is_read_for_somebody_stays_until_that_ends),
         cmocka_unit_test(a_replica_whose_table_is_read_is_deleted_when_that_ends),
