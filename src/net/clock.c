@@ -22,8 +22,15 @@ uint64_t clock_random(void)
 static void on_ticker(uv_timer_t *timer)
 {
     struct ticker *t = timer->data;
+    uint64_t now_us = clock_now_us();
+    t->put_off = !t->put_off && now_us >= t->armed_us + TICKER_LATE_US;
+    if (t->put_off) {
+        t->armed_us = now_us + TICKER_GAP_US;
+        clock_arm(timer, on_ticker, t->armed_us);
+        return;
+    }
     t->armed_us = UINT64_MAX;
-    t->ticked_us = clock_now_us();
+    t->ticked_us = now_us;
     t->tick(t->arg);
 }
 

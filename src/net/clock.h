@@ -13,12 +13,15 @@ void clock_arm(uv_timer_t *timer, uv_timer_cb fired, uint64_t due_us);
 uint64_t clock_random(void);
 
 /* Calls an engine's tick no more often than every millisecond (a loop's timers know no less), and not at all while nothing is
- * due. */
+ * due. A loop runs its timers before it reads its sockets: after it stood still, a tick would find everybody silent whose words wait there, and
+ * a leader would step down for it. Who is late lets the sockets go first, once. */
 #define TICKER_GAP_US 1000u
+#define TICKER_LATE_US 20000u
 struct ticker {
     uv_timer_t timer;
     uint64_t armed_us;   /* when it fires; UINT64_MAX: it does not */
     uint64_t ticked_us;  /* the last time it fired */
+    bool put_off;        /* it was late */
     void (*tick)(void *arg);
     void *arg;
 };
