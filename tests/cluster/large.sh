@@ -75,13 +75,15 @@ away() {
 # It comes back: a snapshot, while there is load.
 receiving() { [ -n "$(ls -d "$work"/node3/replicas/101-*/table.2 2>/dev/null)" ]; }
 comes_back() {
+    local began
+    began=$(date +%s%N)
     node_again 3
     sampler_start transfer
     bench --op put --clients 4 --value-bytes 1000 --seconds "$((mib >= 1024 ? 40 : 5))" --warmup 0 --keys 1000 >"$work/bench.out" &
     load=$!
     wait_until 30 receiving || fail "it receives nothing"
     check "it installs the snapshot" wait_until 600 said 3 "group 101: installed a snapshot at"
-    echo "snapshots begun: $(grep -c 'group 101: sending member' "$work"/node[12].log | tr '\n' ' ')"
+    echo "installed after $((($(date +%s%N) - began) / 1000000)) ms, snapshots begun: $(grep -c 'group 101: sending member' "$work"/node[12].log | tr '\n' ' ')"
     wait "$load" || fail "load during the snapshot"
     sampler_stop
     report "snapshot while serving"

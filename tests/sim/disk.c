@@ -76,8 +76,7 @@ static struct sim_stored *stored_open(const struct sim *s, struct sim_machine *m
 
 static void stored_deleted(struct sim_stored *st)
 {
-    if (st->wal)
-        wal_close(st->wal);
+    wal_close(st->wal);
     table_free(st->table);
     table_free(st->table_new);
     durable_release(&st->durable);
@@ -86,15 +85,33 @@ static void stored_deleted(struct sim_stored *st)
     st->gid = UINT64_MAX; /* what is made in its place, if its process ends before the manifest says that it is gone, is blank */
 }
 
-/* As the daemon does it: all of it is gone or nothing, and durably so before anybody is told. */
+/* As replica_files_delete: it is all there under its own name or, durably, not at all. Who fails before that finds all of it at the next start, or
+ * none of it. */
+static enum rgkv_err bury(struct sim_machine *m, struct sim_stored *st)
+{
+    char dir[96], dead[112];
+    disk_dir(st, dir, sizeof(dir));
+    snprintf(dead, sizeof(dead), "%s.dead", dir);
+    wal_close(st->wal);
+    st->wal = NULL;
+    durable_release(&st->durable);
+    enum rgkv_err err = m->disk->ops->rename(m->disk, dir, dead);
+    if (err == RGKV_NOT_FOUND)
+        err = RGKV_OK; /* it had failed after that */
+    err = err ? err : vfs_sync_parent(m->disk, dir);
+    err = err ? err : m->disk->ops->remove_tree(m->disk, dead);
+    return err == RGKV_NOT_FOUND ? RGKV_OK : err;
+}
+
 static enum rgkv_err stored_delete(struct sim_machine *m, struct sim_stored *st)
 {
-    char dir[96];
-    bool again = st->gid == UINT64_MAX; /* only the sync had failed */
-    disk_dir(st, dir, sizeof(dir));
-    stored_deleted(st);
-    enum rgkv_err err = again ? RGKV_OK : m->disk->ops->remove_tree(m->disk, dir);
-    return err ? err : vfs_sync_parent(m->disk, dir);
+    if (st->gid != UINT64_MAX) { /* else only the last sync had failed */
+        enum rgkv_err err = bury(m, st);
+        if (err)
+            return err;
+        stored_deleted(st);
+    }
+    return vfs_sync_parent(m->disk, "deleted");
 }
 
 /* As replica_files_prepare: what was deleted, and could not be made durable before the process ended, is durably gone before anything is made in
