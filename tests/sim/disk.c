@@ -12,10 +12,10 @@ static uint64_t disk_time(struct sim *s, const struct sim_machine *m)
     return m->slow_disk ? prng_between(&s->prng, 5000, 60000) : prng_between(&s->prng, 100, 600);
 }
 
-/* Of what runs beside the rest: now and then others get the disk first. */
+/* Of what runs beside the rest: now and then, while there are faults, others get the disk first. */
 static uint64_t beside_time(struct sim *s, const struct sim_machine *m)
 {
-    return prng_chance(&s->prng, 1, 20) ? prng_below(&s->prng, 200000) : disk_time(s, m);
+    return s->faults_on && prng_chance(&s->prng, 1, 20) ? prng_below(&s->prng, 200000) : disk_time(s, m);
 }
 
 /* ---- what is stored ---- */
