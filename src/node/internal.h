@@ -203,6 +203,7 @@ struct node {
     struct node_options options; /* manifest pointer: NULL */
     struct manifest manifest;
     bool manifest_saving, manifest_dirty; /* saved one at a time */
+    bool view_saving;            /* …: that views older than ours are never taken; no report before */
     struct prng prng;
     uint64_t now_us;
     struct out out;

@@ -113,6 +113,9 @@ static void manifest_saved(struct node *n, const struct node_input *i)
     }
     founding_manifest_saved(n);
     drop_deleted(n);
+    if (n->view_saving)
+        poll_changed(n);
+    n->view_saving = false;
     for (unsigned k = 0; k < n->n_replicas; k++)
         replica_saved(n, n->replicas[k]);
     open_pending(n);

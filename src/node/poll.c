@@ -96,7 +96,7 @@ const char *poll_controller(const struct node *n)
 static void poll_send(struct node *n)
 {
     struct msg m = {.kind = MSG_POLL, .id = n->next_request++,
-                    .poll = {.version = n->view.version, .hold_us = POLL_HOLD_US, .has_report = true}};
+                    .poll = {.version = n->view.version, .hold_us = POLL_HOLD_US, .has_report = !n->view_saving}};
     arena_reset(&n->arena);
     make_report(n, &n->arena, &m.poll.report);
     n->poll_id = m.id;
@@ -246,12 +246,27 @@ static bool may_be_deleted(const struct replica *r)
     return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->saving && !r->flushing && !transfer_reads(r) && (replica_idle_on_disk(r) || r->disk_full));
 }
 
+/* This node never had it, and says so; then the controller forgets the tombstone. An older view, from a controller that lags, would make this node
+ * host it after all, once it has started again, and nobody would ever delete that: so the older views are out before it is said. */
+static void outdate_older_views(struct node *n)
+{
+    if (n->manifest.view >= n->view.version)
+        return;
+    n->manifest.view = n->view.version;
+    n->view_saving = true;
+    node_save_manifest(n);
+}
+
 /* A replica is deleted only on a committed tombstone that names it (P4). */
 static void bury(struct node *n)
 {
     for (unsigned i = 0; i < n->view.n_tombstones; i++) {
         const struct ctrl_tombstone *t = &n->view.tombstones[i];
-        struct replica *r = t->node == n->manifest.node ? replica_of(n, t->gid, t->incarnation, t->member) : NULL;
+        if (t->node != n->manifest.node)
+            continue;
+        struct replica *r = replica_of(n, t->gid, t->incarnation, t->member);
+        if (!r)
+            outdate_older_views(n);
         if (!r || !may_be_deleted(r))
             continue;
         node_event(n, "group %llu: member %llu is one no more: deleting its files", (unsigned long long)t->gid,

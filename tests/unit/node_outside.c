@@ -31,7 +31,8 @@ static void heard(struct outside *w, struct bytes frames)
         }
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
-        if (m.kind == MSG_POLL) {
+        if (m.kind == MSG_POLL && m.poll.has_report) {
+            w->reports++;
             w->reported = m.poll.report.n_replicas;
             w->lost = 0;
             for (unsigned i = 0; i < w->reported; i++)

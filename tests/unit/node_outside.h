@@ -43,7 +43,7 @@ struct outside {
     struct raft_fetch fetch;   /* what was wanted of it last */
     struct { uint64_t to, after; unsigned n; } append; /* the last one that had entries */
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
-    unsigned reported, lost;   /* replicas in the last report */
+    unsigned reports, reported, lost; /* …, and replicas in the last one */
     bool saves_hang;           /* the disk of the manifest */
     struct wal_recovered *kept;/* what the log of the next replica that is opened holds; its table is tables[0] */
 };

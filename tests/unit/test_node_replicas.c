@@ -111,6 +111,26 @@ static void P4_a_replica_is_reported_until_no_crash_can_bring_it_back(void **sta
     stop(&w);
 }
 
+/* It was cut off all the while that the replica was wanted. What the controller forgets when it hears that, no view of before may bring back. */
+static void P4_who_never_had_a_replica_says_so_when_no_older_view_can_give_it_one(void **state)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 4, .incarnation = 2, .member = 9};
+    start(&w);
+    w.saves_hang = true;
+    answer_poll(&w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_tombstones = 1, .tombstones = &tombstone});
+    unsigned reports = w.reports;
+    for (unsigned i = 0; i < 10; i++)
+        reported(&w);
+    assert_int_equal(w.reports, reports);
+    step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+    assert_int_equal(w.n->manifest.view, 9);
+    assert_int_equal(reported(&w), 1);
+    assert_int_equal(w.reports, reports + 1);
+    stop(&w);
+}
+
 /* The entry that waits for space is of a replica whose end would give space. */
 static void P29_a_replica_on_a_full_disk_is_deleted_though_its_commit_waits(void **state)
 {
@@ -215,6 +235,7 @@ int main(void)
         cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
         cmocka_unit_test(P4_a_replica_is_reported_until_no_crash_can_bring_it_back),
+        cmocka_unit_test(P4_who_never_had_a_replica_says_so_when_no_older_view_can_give_it_one),
         cmocka_unit_test(P29_a_replica_on_a_full_disk_is_deleted_though_its_commit_waits),
         cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
         cmocka_unit_test(a_place_is_taken_again_only_when_it_is_free_for_good),
