@@ -19,15 +19,18 @@ uint64_t clock_random(void);
 #define TICKER_LATE_US 20000u
 struct ticker {
     uv_timer_t timer;
+    uv_prepare_t turn;   /* active while it is put off and the sockets were not looked at */
     uint64_t armed_us;   /* when it fires; UINT64_MAX: it does not */
     uint64_t ticked_us;  /* the last time it fired */
     bool put_off;        /* it was late */
+    uv_close_cb closed;
     void (*tick)(void *arg);
     void *arg;
 };
 void ticker_init(struct ticker *t, uv_loop_t *loop, void (*tick)(void *arg), void *arg);
 /* The engine's next deadline is now this (UINT64_MAX: none). */
 void ticker_set(struct ticker *t, uint64_t deadline_us);
+/* closed: NULL, or called with the timer's handle when the loop knows nothing of the ticker any more. */
 void ticker_close(struct ticker *t, uv_close_cb closed);
 
 #endif

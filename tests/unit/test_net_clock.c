@@ -10,6 +10,7 @@ struct world {
     uv_loop_t loop;
     uv_poll_t poll;
     struct ticker ticker;
+    uv_timer_t other;
     int ends[2];
     unsigned reads, reads_before_tick;
     bool ticked;
@@ -29,7 +30,15 @@ static void on_tick(void *arg)
     w->reads_before_tick = w->reads;
 }
 
-/* A tick that was due at this distance from now; what is to be read is there already. */
+/* Two milliseconds of work, and then a look at the clock, as arming any timer does. */
+static void on_other(uv_timer_t *timer)
+{
+    for (uint64_t end_us = clock_now_us() + 2000; clock_now_us() < end_us;)
+        ;
+    uv_update_time(timer->loop);
+}
+
+/* A tick that was due at this distance from now, and another timer behind it; what is to be read is there already. */
 static unsigned reads_before_a_tick(int64_t due_us)
 {
     struct world w = {0};
@@ -41,10 +50,13 @@ static unsigned reads_before_a_tick(int64_t due_us)
     uv_poll_start(&w.poll, UV_READABLE, on_readable);
     ticker_init(&w.ticker, &w.loop, on_tick, &w);
     ticker_set(&w.ticker, clock_now_us() + (uint64_t)due_us);
+    uv_timer_init(&w.loop, &w.other);
+    clock_arm(&w.other, on_other, 0);
     while (!w.ticked)
         uv_run(&w.loop, UV_RUN_ONCE);
     ticker_close(&w.ticker, NULL);
     uv_close((uv_handle_t *)&w.poll, NULL);
+    uv_close((uv_handle_t *)&w.other, NULL);
     uv_run(&w.loop, UV_RUN_DEFAULT);
     uv_loop_close(&w.loop);
     close(w.ends[0]);
