@@ -50,7 +50,7 @@
     X(install_under_queue,   "B27: what waits to be applied is applied on top of a newer snapshot")              \
     X(snapshot_rows_lost,    "B28: rows of a snapshot are lost on the way and nobody counts them")               \
     X(snapshot_no_sessions,  "B10: a snapshot leaves the sessions out")                                          \
-    X(snapshot_in_next_term, "a chunk goes out in the term of who leads since it was read")                       \
+    X(snapshot_in_next_term, "a chunk goes out in the term of who leads since it was read")                      \
     X(install_forgets,       "B26: an installed snapshot forgets who voted and in which term")                   \
     X(held_at_once,          "the node sends promises while the log is being written")                           \
     X(answer_uncommitted,    "B8: a write is answered when it is proposed")                                      \

@@ -21,7 +21,6 @@ struct outgoing {
     bool dropped;                      /* nobody wants it any more, but that job: freed when it ends */
     bool told, broken;                 /* told: begun. broken: our table cannot be read; nothing is sent until it is given up */
     uint64_t index, term;              /* until the first chunk is here, index: the table has at least that */
-    struct raft_config config;
     uint64_t number;                   /* of the chunk under way */
     uint64_t sent_us, progress_us;
     uint64_t refused_us;               /* when it was refused; 0: it was not. It stays until then, so that no other one begins */
@@ -105,7 +104,8 @@ static void tell_broken(struct node *n, struct replica *r, struct outgoing *o, e
 /* Where in the log the table was at that moment: what was applied and is not saved comes as entries. */
 static enum rgkv_err learn_position(struct node *n, struct replica *r, struct outgoing *o)
 {
-    enum rgkv_err err = applied_row_decode(buf_bytes(&o->source.applied), &o->index, &o->term, &o->config);
+    struct raft_config config; /* the receiver reads it in the table itself */
+    enum rgkv_err err = applied_row_decode(buf_bytes(&o->source.applied), &o->index, &o->term, &config);
     o->told = true;
     if (!err)
         node_event(n, "group %llu: sending member %llu a snapshot at %llu", (unsigned long long)r->desc.gid,

@@ -269,7 +269,7 @@ static void read_begin(struct sim *s, struct sim_machine *m, const struct node_e
 {
     struct sim_read *r = mem_zalloc(sizeof(*r));
     bool at_once = prng_chance(&s->prng, 1, 2);
-    *r = (struct sim_read){.replica = e->replica, .number = e->number, .source = at_once ? NULL : e->source, .next = m->reads};
+    *r = (struct sim_read){.number = e->number, .source = at_once ? NULL : e->source, .next = m->reads};
     m->reads = r;
     if (at_once)
         chunk_read(e->source);
@@ -278,7 +278,7 @@ static void read_begin(struct sim *s, struct sim_machine *m, const struct node_e
                                                   .from = (unsigned)e->number});
 }
 
-static void read_ends(struct sim *s, struct sim_machine *m, uint64_t number)
+static void read_ends(struct sim *s, struct sim_machine *m, uint32_t replica, uint64_t number)
 {
     struct sim_read **at = &m->reads, *r;
     while ((*at)->number != number)
@@ -287,7 +287,7 @@ static void read_ends(struct sim *s, struct sim_machine *m, uint64_t number)
     *at = r->next;
     if (r->source)
         chunk_read(r->source);
-    machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = r->replica, .number = number});
+    machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = replica, .number = number});
     mem_free(r);
 }
 
@@ -499,7 +499,7 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
         return;
     }
     if (e->kind == SIM_CHUNK) {
-        read_ends(s, m, e->from);
+        read_ends(s, m, e->replica, e->from);
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);

@@ -89,7 +89,6 @@ struct sim_job {
     struct sim_job *next;
 };
 struct sim_read {              /* a chunk of a snapshot */
-    uint32_t replica;
     uint64_t number;
     struct chunk_source *source; /* NULL: it is read, which is not told yet */
     struct sim_read *next;
