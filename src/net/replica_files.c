@@ -198,8 +198,9 @@ void replica_files_close(struct replica_files *f)
         wal_close(f->wal);
     table_free(f->table);
     table_free(f->incoming);
+    table_free(f->old);
     f->wal = NULL;
-    f->table = f->incoming = NULL;
+    f->table = f->incoming = f->old = NULL;
 }
 
 static enum rgkv_err bury(struct replica_files *f, const char *dead)
@@ -241,7 +242,7 @@ enum rgkv_err replica_files_incoming(struct replica_files *f, struct buf *why)
     return err ? err : open_table(f, f->number + 1, &f->incoming, why);
 }
 
-static enum rgkv_err switch_tables(struct replica_files *f, struct table **ret_old, struct buf *why)
+static enum rgkv_err switch_tables(struct replica_files *f, struct buf *why)
 {
     enum rgkv_err err = table_rocks_flush(f->incoming);
     if (err)
@@ -250,17 +251,17 @@ static enum rgkv_err switch_tables(struct replica_files *f, struct table **ret_o
         err = write_number(f, f->number + 1, why);
     if (err)
         return err;
-    *ret_old = f->table;
+    f->old = f->table;
     f->table = f->incoming;
     f->incoming = NULL;
     f->number++;
     return RGKV_OK;
 }
 
-enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct table **ret_old, struct buf *why)
+enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct buf *why)
 {
-    ASSERT(f->incoming || *ret_old);
-    enum rgkv_err err = f->incoming ? switch_tables(f, ret_old, why) : RGKV_OK;
+    ASSERT(f->incoming || f->old);
+    enum rgkv_err err = f->incoming ? switch_tables(f, why) : RGKV_OK;
     if (err)
         return err;
     err = wal_reset(f->wal, index, term);
@@ -269,10 +270,13 @@ enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uin
     return err;
 }
 
-enum rgkv_err replica_files_retire(struct replica_files *f, struct table *old, uint64_t number, struct buf *why)
+enum rgkv_err replica_files_retire(struct replica_files *f, struct buf *why)
 {
     char path[REPLICA_PATH_BYTES];
-    table_free(old);
-    table_path(f, path, number);
+    if (!f->old)
+        return RGKV_OK;
+    table_free(f->old);
+    f->old = NULL;
+    table_path(f, path, f->number - 1);
     return explain(f->vfs, f->vfs->ops->remove_tree(f->vfs, path), why);
 }

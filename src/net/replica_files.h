@@ -27,9 +27,10 @@ struct replica_files {
     char dir[REPLICA_PATH_BYTES];
     uint64_t segment_bytes;         /* of the log; 0: its default */
     bool blank;                     /* it has promised nothing yet: a missing log is a new one */
-    struct wal *wal;                /* these four: NULL or 0 until opened */
+    struct wal *wal;                /* these: NULL or 0 until opened */
     struct table *table;
     struct table *incoming;         /* a snapshot's, at number + 1 */
+    struct table *old;              /* the one before, at number - 1, until it is retired */
     uint64_t number;                /* table.N */
 };
 
@@ -45,10 +46,10 @@ MUST_USE enum rgkv_err replica_files_delete(struct replica_files *f, struct buf 
 /* A blank table beside the real one; an older such is discarded. */
 MUST_USE enum rgkv_err replica_files_incoming(struct replica_files *f, struct buf *why);
 MUST_USE enum rgkv_err replica_files_discard(struct replica_files *f, struct buf *why);
-/* The incoming table is the table now. The old one is given to the caller, still open: whoever used it has to hear of the new one
- * first; then replica_files_retire. After an error: if *ret_old is not NULL, the new table is in place and only the log failed. After NO_SPACE it
- * may be called again with the same *ret_old, and goes on. */
-MUST_USE enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct table **ret_old, struct buf *why);
-MUST_USE enum rgkv_err replica_files_retire(struct replica_files *f, struct table *old, uint64_t number, struct buf *why);
+/* The incoming table is the table now. The old one stays open: whoever used it has to hear of the new one first; then replica_files_retire.
+ * After an error: if f->old is not NULL, the new table is in place and only the log failed. After NO_SPACE it may be called again, and goes on. */
+MUST_USE enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct buf *why);
+/* Closes and removes the old table; OK if there is none. */
+MUST_USE enum rgkv_err replica_files_retire(struct replica_files *f, struct buf *why);
 
 #endif

@@ -29,6 +29,7 @@ struct store {
     struct disk_lane lane;
     struct replica_files files;   /* the lane's jobs', never the loop's while one runs */
     bool dying, deleted;
+    bool ended;                   /* dying, and something could not be done: what was to come after that is not done either */
     uint64_t retry_us;            /* the lane is held until then; 0: it is not */
 };
 
@@ -54,8 +55,6 @@ struct job {
     struct wal_recovered recovered;
     struct table *table;          /* what the node is told of */
     struct kv *kv;                /* its machine, the node's when it is told */
-    struct table *old;            /* replaced, to be closed */
-    uint64_t old_number;
     uint64_t disk_bytes;
 };
 
@@ -143,19 +142,14 @@ static enum rgkv_err incoming_work(struct job *j)
 static enum rgkv_err install_work(struct job *j)
 {
     struct replica_files *f = &j->store->files;
-    if (!j->old)
-        j->old_number = f->number;
-    enum rgkv_err err = replica_files_install(f, j->index, j->term, &j->old, &j->why);
+    enum rgkv_err err = replica_files_install(f, j->index, j->term, &j->why);
     j->table = f->table;
     if (!err)
         open_machine(j);
     return err;
 }
 
-static enum rgkv_err retire_work(struct job *j)
-{
-    return replica_files_retire(&j->store->files, j->old, j->old_number, &j->why);
-}
+static enum rgkv_err retire_work(struct job *j) { return replica_files_retire(&j->store->files, &j->why); }
 
 static enum rgkv_err delete_work(struct job *j) { return replica_files_delete(&j->store->files, &j->why); }
 
@@ -198,7 +192,7 @@ static void on_work(struct disk_job *d)
 {
     struct job *j = (struct job *)d;
     uint64_t begun_us = clock_now_us();
-    j->err = j->row->work(j);
+    j->err = j->row->lane == DISK_ORDERED && j->store->ended ? RGKV_NO_SPACE : j->row->work(j);
     j->took_us = clock_now_us() - begun_us;
 }
 
@@ -307,13 +301,15 @@ static void on_done(struct disk_job *d)
     note_disk(j);
     if (wait_for_space(j))
         return;
+    if (j->row->lane == DISK_ORDERED) /* none of these runs now, to look at it */
+        s->ended |= s->dying && j->err;
     if (j->row->effect == NODE_COMPACT && j->names.len) {
         job_start(s, (struct job){.row = &unlink_row, .names = j->names});
         j->names = (struct buf){0};
     }
     tell(j);
-    if (j->old && j->row != &retire_row)
-        job_start(s, (struct job){.row = &retire_row, .old = j->old, .old_number = j->old_number});
+    if (j->row->effect == NODE_SNAPSHOT_INSTALL && s->files.old)
+        job_start(s, (struct job){.row = &retire_row});
     if (j->row->effect == NODE_DELETE_REPLICA && !j->err)
         s->deleted = true;
     job_free(j);

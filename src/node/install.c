@@ -207,6 +207,10 @@ void install_try(struct node *n, struct replica *r)
 void install_done(struct node *n, struct replica *r, const struct node_input *i)
 {
     struct incoming *in = r->incoming;
+    if (r->state == REPLICA_DELETING) { /* it waited for space */
+        kv_free(i->kv);
+        return;
+    }
     ASSERT(in && in->installing);
     r->table = i->table;
     if (i->err || replica_open_machine(n, r, i->kv)) {

@@ -240,10 +240,17 @@ static void host_what_is_ours(struct node *n)
         host_in(n, &n->view.groups[i]);
 }
 
-/* Nothing of it is on its way to the disk; but a commit that waits for space may wait for ever, and the end of this replica gives some (P29). */
+/* Nothing of it is on its way to the disk; but what waits for space may wait for ever, and the end of this replica gives some (P29). */
 static bool may_be_deleted(const struct replica *r)
 {
-    return r->state == REPLICA_REFUSED || (r->state == REPLICA_RUNNING && !r->saving && !r->flushing && !transfer_reads(r) && (replica_idle_on_disk(r) || r->disk_full));
+    switch (r->state) {
+    case REPLICA_RUNNING:
+        return !r->saving && !r->flushing && !transfer_reads(r) && (replica_idle_on_disk(r) || r->disk_full || r->resetting);
+    case REPLICA_OPENING: return r->dirty; /* it is being opened, and not about to be */
+    case REPLICA_DELETING: case REPLICA_DELETED: return false;
+    case REPLICA_SAVING: case REPLICA_INSTALLING: case REPLICA_REFUSED: return true;
+    }
+    ASSERT(false);
 }
 
 /* This node never had it, and says so; then the controller forgets the tombstone. An older view, from a controller that lags, would make this node

@@ -116,6 +116,10 @@ static bool log_is_empty(const struct wal_recovered *w)
 
 void replica_opened(struct node *n, struct replica *r, const struct node_input *i)
 {
+    if (r->state == REPLICA_DELETING) { /* it waited for space */
+        kv_free(i->kv);
+        return;
+    }
     if (i->err) {
         refuse_replica(n, r, i->why && i->why[0] ? i->why : rgkv_err_sentence(i->err));
         return;

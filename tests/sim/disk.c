@@ -71,6 +71,7 @@ static struct sim_stored *stored_open(const struct sim *s, struct sim_machine *m
     table_mem_hold(st->table, m->tables_behind);
     st->replica = e->replica;
     st->blank = d->blank;
+    st->ended = false;
     return st;
 }
 
@@ -330,6 +331,15 @@ void disk_dir(const struct sim_stored *st, char *to, size_t bytes)
              (unsigned long long)st->member);
 }
 
+/* As replica_store.c: what is in the way of a deletion does not wait. */
+static bool is_dying(const struct sim_stored *st)
+{
+    const struct sim_job *j;
+    for (j = st->jobs; j && j->effect.kind != NODE_DELETE_REPLICA; j = j->next)
+        ;
+    return j != NULL;
+}
+
 static enum rgkv_err open_replica(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
     struct wal_recovered recovered;
@@ -347,6 +357,8 @@ static enum rgkv_err open_replica(struct sim *s, struct sim_machine *m, struct s
         durable_check_recovered(s, m, st, &recovered);
     if (err == RGKV_NO_SPACE) {
         buf_release(&why);
+        if (is_dying(st))
+            machine_step(s, m, &(struct node_input){.kind = NODE_REPLICA_OPENED, .replica = st->replica, .err = err, .recovered = &recovered});
         return err;
     }
     m->hurt |= m->rot.there;
@@ -457,15 +469,6 @@ static bool waits_for_space(const struct node_effect *e, enum rgkv_err err)
                                     e->kind == NODE_SNAPSHOT_INSTALL);
 }
 
-/* As replica_store.c: what is in the way of a deletion does not wait. */
-static bool is_dying(const struct sim_stored *st)
-{
-    const struct sim_job *j;
-    for (j = st->jobs; j && j->effect.kind != NODE_DELETE_REPLICA; j = j->next)
-        ;
-    return j != NULL;
-}
-
 static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
 {
     struct sim_stored *st = disk_stored(m, e->replica);
@@ -475,6 +478,16 @@ static void flushed_event(struct sim *s, struct sim_machine *m, const struct sim
     if (!e->up && !full)
         table_mem_flush(st->table);
     machine_step(s, m, &(struct node_input){.kind = NODE_FLUSHED, .replica = e->replica, .err = full ? RGKV_NO_SPACE : RGKV_OK});
+}
+
+static void job_drop(struct sim *s, struct sim_machine *m, struct sim_stored *st)
+{
+    struct sim_job *j = st->jobs;
+    st->jobs = j->next;
+    st->working = false;
+    effect_release(&j->effect);
+    mem_free(j);
+    work(s, m, st);
 }
 
 void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
@@ -505,11 +518,16 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
     struct sim_stored *st = disk_stored(m, e->replica);
     ASSERT(st && st->jobs && st->working);
     struct sim_job *j = st->jobs;
+    if (st->ended && j->effect.kind != NODE_DELETE_REPLICA) { /* nor is it told: nobody listens */
+        job_drop(s, m, st);
+        return;
+    }
     struct node_input in = {.replica = st->replica};
     struct wal_range range = {0};
     bool tell = job_do(s, m, st, &j->effect, &in, &range), again = waits_for_space(&j->effect, in.err) && !is_dying(st);
     if (in.err)
         sim_trace(s, "%s: disk: %s", m->addr, rgkv_err_name(in.err));
+    st->ended |= in.err && is_dying(st);
     if (!again) {
         st->jobs = j->next;
         st->working = false;
@@ -534,7 +552,7 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
 static void half_done(struct sim *s, struct sim_machine *m, struct sim_stored *st)
 {
     struct sim_job *j = st->jobs;
-    if (!j || !st->wal)
+    if (!j || !st->wal || (st->ended && j->effect.kind != NODE_DELETE_REPLICA))
         return;
     if (j->effect.kind == NODE_COMMIT)
         st->in_flight = MIN(st->in_flight, durable_lowest(&j->effect.batch));
@@ -572,7 +590,7 @@ static void stored_closed(struct sim_stored *st)
     table_free(st->table_new);
     st->wal = NULL;
     st->table_new = NULL;
-    st->working = false;
+    st->working = st->ended = false;
     st->save.under_way = false;
     st->replica = 0;
     st->commit_seen = st->applied_seen = st->led_term = 0;

@@ -107,6 +107,7 @@ struct sim_stored {            /* the files of one replica on one machine: outli
     struct wal *wal;
     struct sim_job *jobs;
     bool working;
+    bool ended;                /* it is being deleted, and something could not be done: nothing is done on top of that (replica_store.c) */
     struct { bool under_way, done; enum rgkv_err err; struct kv_saving what; } save; /* done: err is how it ended, which is not told yet */
     uint64_t commit_seen, applied_seen, led_term; /* invariants: never back within one boot */
     struct sim_seen seen;

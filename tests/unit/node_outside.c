@@ -91,7 +91,7 @@ static void carry_out(struct outside *w, struct node_effect *e)
             step(w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
         break;
     case NODE_OPEN_REPLICA:
-        if (w->n_tables < ARRAY_LEN(w->tables)) /* more never come to an end of it */
+        if (!w->opens_hang && w->n_tables < ARRAY_LEN(w->tables)) /* more never come to an end of it */
             open_replica(w, e->replica);
         break;
     case NODE_REPLY:
@@ -227,6 +227,14 @@ void answer_poll(struct outside *w, struct ctrl_view view)
     struct msg m = {.kind = MSG_VIEW, .id = w->n->poll_id, .cluster = CLUSTER, .view = {.changed = true, .view = view}};
     assert_int_not_equal(m.id, 0);
     receive(w, &m);
+}
+
+void buried(struct outside *w)
+{
+    struct ctrl_shard shards[4] = {{0}};
+    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 3, .incarnation = 1, .member = 1};
+    answer_poll(w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_tombstones = 1, .tombstones = &tombstone});
+    assert_int_equal(w->asked[NODE_DELETE_REPLICA], 1);
 }
 
 struct ctrl_group group_here(uint64_t gid, uint64_t incarnation, uint64_t member)

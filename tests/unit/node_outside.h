@@ -44,7 +44,7 @@ struct outside {
     struct { uint64_t to, after; unsigned n; } append; /* the last one that had entries */
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
     unsigned reports, reported, lost; /* …, and replicas in the last one */
-    bool saves_hang;           /* the disk of the manifest */
+    bool saves_hang, opens_hang; /* the disk of the manifest; of replicas that are to be opened */
     struct wal_recovered *kept;/* what the log of the next replica that is opened holds; its table is tables[0] */
 };
 
@@ -72,6 +72,7 @@ struct kv_shard_status status_of(struct outside *w, uint32_t shard); /* in its f
 
 /* The controller says: the node's next poll is answered with `view`. */
 void answer_poll(struct outside *w, struct ctrl_view view);
+void buried(struct outside *w);         /* with one that has a tombstone of member(), which is deleted then */
 struct ctrl_group group_here(uint64_t gid, uint64_t incarnation, uint64_t member); /* as in a view: founded, of this node alone */
 
 /* The other members of group 3 say. */

@@ -120,12 +120,11 @@ static void an_installed_snapshot_is_the_table_and_the_log_begins_after_it(void 
 {
     struct disk *d = *state;
     struct wal_recovered r;
-    struct table *old = NULL;
     with_incoming(d);
-    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_OK);
-    table_holds(old, "old"); /* whoever used it may go on */
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_OK);
+    table_holds(d->files.old, "old"); /* whoever used it may go on */
     table_holds(d->files.table, "new");
-    assert_int_equal(replica_files_retire(&d->files, old, 1, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_retire(&d->files, &d->why), RGKV_OK);
     assert_false(exists(d, "replicas/2-3-4/table.1"));
     open_again(d, &r);
     table_holds(d->files.table, "new");
@@ -146,22 +145,21 @@ static void a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was(voi
     const struct vfs_ops *ops = d->vfs->ops;
     struct vfs_ops full = *ops;
     struct wal_recovered r;
-    struct table *old = NULL;
     with_incoming(d);
     full.append = no_append;
     d->vfs->ops = &full;
-    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE); /* no pointer */
-    assert_null(old);
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_NO_SPACE); /* no pointer */
+    assert_null(d->files.old);
     full.append = ops->append;
     full.preallocate = no_preallocate;
-    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE); /* no log */
-    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_NO_SPACE);
-    table_holds(old, "old");
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_NO_SPACE); /* no log */
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_NO_SPACE);
+    table_holds(d->files.old, "old");
     d->vfs->ops = ops;
-    assert_int_equal(replica_files_install(&d->files, 100, 2, &old, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_OK);
     table_holds(d->files.table, "new");
     log_entries(d, 101, 1);
-    assert_int_equal(replica_files_retire(&d->files, old, 1, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_retire(&d->files, &d->why), RGKV_OK);
     open_again(d, &r);
     table_holds(d->files.table, "new");
     assert_int_equal(r.compacted_index, 100);
@@ -204,15 +202,14 @@ static void a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log(
 static void a_second_snapshot_replaces_the_first_one_that_was_not_finished(void **state)
 {
     struct disk *d = *state;
-    struct table *old = NULL;
     open_again(d, NULL);
     assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
     table_set(d->files.incoming, "first");
     assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
     table_holds(d->files.incoming, NULL);
     table_set(d->files.incoming, "second");
-    assert_int_equal(replica_files_install(&d->files, 7, 1, &old, &d->why), RGKV_OK);
-    assert_int_equal(replica_files_retire(&d->files, old, 1, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_install(&d->files, 7, 1, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_retire(&d->files, &d->why), RGKV_OK);
     open_again(d, NULL);
     table_holds(d->files.table, "second");
 }
@@ -286,12 +283,11 @@ static void a_lost_pointer_is_told_and_the_table_that_it_named_is_not_removed(vo
 {
     struct disk *d = *state;
     struct wal_recovered r = {0};
-    struct table *old = NULL;
     open_again(d, NULL);
     assert_int_equal(replica_files_incoming(&d->files, &d->why), RGKV_OK);
     table_set(d->files.incoming, "new");
-    assert_int_equal(replica_files_install(&d->files, 7, 1, &old, &d->why), RGKV_OK);
-    assert_int_equal(replica_files_retire(&d->files, old, 1, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_install(&d->files, 7, 1, &d->why), RGKV_OK);
+    assert_int_equal(replica_files_retire(&d->files, &d->why), RGKV_OK);
     replica_files_close(&d->files);
     assert_int_equal(d->vfs->ops->unlink(d->vfs, in_store_dir("replicas/2-3-4/current")), RGKV_OK);
     assert_int_equal(replica_files_open(&d->files, &r, &d->why), RGKV_DAMAGED);

@@ -79,14 +79,6 @@ static void P4_a_view_from_before_a_burial_gives_nobody_a_replica(void **state)
     stop(&w);
 }
 
-static void buried(struct outside *w)
-{
-    struct ctrl_shard shards[4] = {{0}};
-    struct ctrl_tombstone tombstone = {.node = NODE, .gid = 3, .incarnation = 1, .member = 1};
-    answer_poll(w, (struct ctrl_view){.cluster = CLUSTER, .version = 9, .nshards = 4, .shards = shards, .n_tombstones = 1, .tombstones = &tombstone});
-    assert_int_equal(w->asked[NODE_DELETE_REPLICA], 1);
-}
-
 static unsigned reported(struct outside *w)
 {
     struct msg m = {.kind = MSG_VIEW, .id = w->n->poll_id, .cluster = CLUSTER};
@@ -148,6 +140,69 @@ static void P29_a_replica_on_a_full_disk_is_deleted_though_its_commit_waits(void
     step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1, .err = RGKV_NO_SPACE}); /* it does not try any more */
     step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
     assert_int_equal(w.n->manifest.n_replicas, 0);
+    stop(&w);
+}
+
+static void deleted(struct outside *w)
+{
+    step(w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    collect(w);
+    assert_int_equal(w->n->manifest.n_replicas, 0);
+    assert_false(w->failed);
+}
+
+static void P29_one_that_waits_for_space_to_be_opened_is_deleted(void **state)
+{
+    struct outside w = member();
+    w.opens_hang = true;
+    start(&w);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = 1, .err = RGKV_NO_SPACE});
+    deleted(&w);
+    stop(&w);
+}
+
+static void P29_one_whose_manifest_waits_for_space_is_deleted(void **state)
+{
+    struct outside w = member();
+    struct wal_recovered blank = {.created = true};
+    struct table *t = table_mem_new();
+    w.opens_hang = true;
+    start(&w);
+    w.saves_hang = true;
+    step(&w, (struct node_input){.kind = NODE_REPLICA_OPENED, .replica = 1, .recovered = &blank, .table = t}); /* it must never be taken for blank again */
+    collect(&w);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_MANIFEST_SAVED});
+    w.saves_hang = false;
+    deleted(&w);
+    table_free(t);
+    stop(&w);
+}
+
+/* Its table is ahead of its log, which is to begin anew; a newer term waits behind that. */
+static void P29_one_is_deleted_though_its_log_waits_to_begin_anew(void **state)
+{
+    struct outside w = member();
+    struct wal_recovered kept = {.hard_state = {.term = 7}};
+    struct raft_config config = {.n = 2, .members = {me(), {.id = 2, .node = 6, .voter = true, .addr = OTHER}}};
+    struct buf row = {0};
+    applied_row_encode(&row, 50, 7, &config);
+    w.tables[w.n_tables++] = table_mem_new();
+    const struct table_change applied = {.kind = TABLE_PUT, .key = bytes_str(TABLE_APPLIED_KEY), .value = buf_bytes(&row)};
+    assert_int_equal(table_write(w.tables[0], &applied, 1), RGKV_OK);
+    w.manifest.replicas[0].blank = false;
+    w.kept = &kept;
+    w.hangs = true;
+    start(&w);
+    assert_int_equal(w.asked[NODE_RESET_LOG], 1);
+    other_says(&w, (struct raft_message){.kind = RAFT_HEARTBEAT, .term = 8});
+    assert_int_equal(w.asked[NODE_COMMIT], 1);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_COMPACTED, .replica = 1, .err = RGKV_NO_SPACE});
+    step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1, .err = RGKV_NO_SPACE});
+    deleted(&w);
+    buf_release(&row);
     stop(&w);
 }
 
@@ -237,6 +292,9 @@ int main(void)
         cmocka_unit_test(P4_a_replica_is_reported_until_no_crash_can_bring_it_back),
         cmocka_unit_test(P4_who_never_had_a_replica_says_so_when_no_older_view_can_give_it_one),
         cmocka_unit_test(P29_a_replica_on_a_full_disk_is_deleted_though_its_commit_waits),
+        cmocka_unit_test(P29_one_that_waits_for_space_to_be_opened_is_deleted),
+        cmocka_unit_test(P29_one_whose_manifest_waits_for_space_is_deleted),
+        cmocka_unit_test(P29_one_is_deleted_though_its_log_waits_to_begin_anew),
         cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
         cmocka_unit_test(a_place_is_taken_again_only_when_it_is_free_for_good),
         cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),

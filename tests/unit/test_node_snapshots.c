@@ -158,6 +158,24 @@ static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_a
 }
 
 /* Who is INSTALLING hears nobody: it must not wait for a long compaction then. */
+/* Two tables are on the disk, and there is no space to put the one in the other's place. */
+static void P29_a_replica_is_deleted_though_a_snapshot_waits_to_take_its_tables_place(void **state)
+{
+    struct outside w = member();
+    struct parts p = parts_of(50);
+    struct table *t = table_mem_new();
+    start(&w);
+    snapshot_arrives(&w, t, &p);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 1);
+    buried(&w);
+    step(&w, (struct node_input){.kind = NODE_SNAPSHOT_INSTALLED, .replica = 1, .err = RGKV_NO_SPACE});
+    step(&w, (struct node_input){.kind = NODE_REPLICA_DELETED, .replica = 1});
+    assert_int_equal(w.n->manifest.n_replicas, 0);
+    assert_false(w.failed);
+    table_free(t);
+    stop(&w);
+}
+
 static void a_snapshot_takes_the_tables_place_when_the_disk_is_done_with_that(void **state)
 {
     struct outside w = member();
@@ -565,6 +583,7 @@ int main(void)
         cmocka_unit_test(B28_a_snapshot_that_is_not_what_was_sent_is_refused),
         cmocka_unit_test(B28_a_snapshot_that_is_no_table_of_ours_is_refused),
         cmocka_unit_test(B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_apply),
+        cmocka_unit_test(P29_a_replica_is_deleted_though_a_snapshot_waits_to_take_its_tables_place),
         cmocka_unit_test(a_snapshot_takes_the_tables_place_when_the_disk_is_done_with_that),
         cmocka_unit_test(the_next_chunk_is_asked_for_when_the_table_can_take_it),
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
