@@ -117,6 +117,7 @@ static enum rgkv_err propose_config(struct raft *r, const struct raft_config *c)
     blob_unref(payload);
     buf_release(&bytes);
     raft_commit_count(r); /* a smaller quorum may be there already */
+    raft_reads_confirm(r);
     return RGKV_OK;
 }
 

@@ -332,6 +332,19 @@ TEST(B1_reads_of_a_deposed_leader_fail)
     raft_free(o.r);
 }
 
+TEST(reads_do_not_wait_for_who_is_no_member_any_more)
+{
+    struct one o = leader_with_commit(2);
+    struct raft_config alone = one_config(1, 0);
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_READ, .read_id = 5}), RGKV_OK);
+    one_collect(&o);
+    assert_int_equal(o.ready.n_reads, 0);
+    assert_int_equal(change(&o, &alone), RGKV_OK);
+    one_collect(&o);
+    assert_int_equal(o.ready.n_reads, 1); /* nobody is left who could answer the round */
+    raft_free(o.r);
+}
+
 TEST(a_single_voter_confirms_reads_at_once)
 {
     struct one o = one_new(1, 1);
@@ -431,6 +444,7 @@ int main(void)
         T(a_round_that_was_never_sent_confirms_nothing),
         T(B4_a_new_leader_answers_no_read_before_an_entry_of_its_own_is_committed),
         T(B1_reads_of_a_deposed_leader_fail),
+        T(reads_do_not_wait_for_who_is_no_member_any_more),
         T(a_single_voter_confirms_reads_at_once),
         T(a_configuration_comes_back_from_its_bytes_and_nothing_else_does),
         T(the_log_agrees_with_a_plain_array_after_any_history),
