@@ -46,11 +46,16 @@ static bool better(const struct raft *r, const struct raft_peer *a, const struct
     return a_leads != b_leads ? a_leads : a->match > b->match;
 }
 
+/* Among equals the next one after this member, round and round: who would not lead either (its disk is nearly full, too) passes the lead on, and not
+ * back. */
 static const struct raft_peer *follower_best(struct raft *r)
 {
     const struct raft_peer *best = NULL;
-    for (unsigned i = 0; i < r->n_peers; i++) {
-        const struct raft_peer *p = &r->peers[i];
+    unsigned me = 0;
+    while (me < r->n_peers && r->peers[me].id != r->options.id)
+        me++;
+    for (unsigned i = 1; i <= r->n_peers; i++) {
+        const struct raft_peer *p = &r->peers[(me + i) % r->n_peers];
         if (stays(r, p) && (!best || better(r, p, best)))
             best = p;
     }

@@ -319,6 +319,23 @@ static void has_applied(struct one *o, uint64_t from, uint64_t applied)
                                       .log_term = s.term, .commit = applied});
 }
 
+/* Who leads and would not (its disk is nearly full) must not get it back from the first one that would not either. */
+TEST(the_lead_goes_round_among_those_who_are_as_good)
+{
+    struct raft_restored restored = {.config = one_config(3, 0)};
+    struct raft_member *m = restored.config.members, first = m[0];
+    m[0] = m[1];
+    m[1] = first;
+    struct one o = one_restored(&restored, false);
+    one_lead(&o);
+    has_applied(&o, 2, 1);
+    has_applied(&o, 3, 1);
+    assert_int_equal(one_step(&o, (struct raft_input){.kind = RAFT_TRANSFER}), RGKV_OK);
+    one_collect(&o);
+    assert_non_null(one_said(&o, RAFT_TIMEOUT_NOW, 3));
+    raft_free(o.r);
+}
+
 /* Rolling restarts: who comes back has the log before it has applied it, and would lead without being able to answer. */
 TEST(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_can_commit)
 {
@@ -453,6 +470,7 @@ int main(void)
         T(a_transfer_waits_for_the_log_refuses_proposals_and_is_given_up_in_time),
         T(nothing_is_refused_for_a_successor_that_is_silent_or_far_behind),
         T(a_transfer_goes_to_a_voter_other_than_oneself_only),
+        T(the_lead_goes_round_among_those_who_are_as_good),
         T(a_leader_may_leave_when_another_one_has_applied_the_log_and_those_who_stay_can_commit),
         T(a_leader_may_leave_when_there_is_nothing_to_wait_for),
         T(who_is_told_to_take_over_campaigns_without_a_pre_vote),
