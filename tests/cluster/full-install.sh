@@ -2,7 +2,7 @@
 # A member that was away needs a snapshot, and its disk has no room for one: it waits, says so, and harms nobody; with room it goes on by
 # itself, in the same process, and is then as good as the others. Taken out of the group on a full disk, it gives its space back.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
-limit 120
+limit 180
 mkdir "$work/node3"
 mount -t tmpfs -o size=200m tmpfs "$work/node3" || skip "no tmpfs"
 mounted[node3]=1
@@ -32,11 +32,30 @@ blobs_are_right() { local i; for i in $(seq 15); do cmp "$work/blob" "$work/a/bl
 check "all values are right with it in the majority" blobs_are_right
 check "and it takes new ones" cp "$work/blob" "$work/a/blob16"
 
-# Its disk is full again, and a commit waits. It is taken out of the group: its end gives the space that the commit waits for (P29).
 node_again 2
 members=$work/a/.ctrl/groups/101/members
 all_near() { [ "$(grep -c "behind=[0-9] *$\|behind=[0-9] " "$members")" = 3 ]; }
 check "the other one comes back" wait_until 30 all_near
+
+# A new member on that disk: its snapshot waits again, and now it is taken out of the group. Its two tables go, and it gives their space (P29).
+member_3() { awk -v a="addr=${node_addr[3]}" '$2 == a { print $1 }' "$members"; }
+no_files() { [ -z "$(find "$work/node3" -name '101-*')" ]; }
+check "it is taken out" bash -c "echo remove $(member_3) >'$members'"
+check "its files go" wait_until 30 no_files
+rm "$work"/a/blob1[3-6]
+fallocate -l $(($(free_kib) - 9000))K "$work/node3/filler" || fail "no filler"
+before=$(grep -c "putting a snapshot in place waits" "$work/node3.log")
+waits_again() { [ "$(grep -c "putting a snapshot in place waits" "$work/node3.log")" -gt "$before" ]; }
+check "it may come back" wait_until 30 bash -c "echo add ${node_addr[3]} >'$members'"
+check "its snapshot waits for space" wait_until 30 waits_again
+check "it is taken out again" bash -c "echo remove $(member_3) >'$members'"
+check "its files go while its snapshot waits" wait_until 30 no_files
+rm "$work/node3/filler"
+check "it comes back with room" wait_until 30 bash -c "echo add ${node_addr[3]} >'$members'"
+check "and is as good as the others" wait_until 30 all_near
+check "all that in one process" kill -0 "$pid"
+
+# Its disk is full again, and a commit waits. Again it is taken out, and its end gives the space that the commit waits for (P29).
 # A leader with a full disk refuses what grows until another one leads: that is not what is tried here.
 [ "$(leader_of 101)" != 3 ] || awk -v a="addr=${node_addr[1]}" '$2 == a { print $1 }' "$members" >"$work/a/.ctrl/groups/101/leader" || fail "node 1 does not lead"
 fallocate -l "$(free_kib)K" "$work/node3/filler"
@@ -44,8 +63,7 @@ for i in $(seq 17 60); do cp "$work/blob" "$work/a/blob$i" || fail "blob$i"; don
 # Its log as a rule; on a busy machine it may have been so far behind that it was sent a snapshot.
 finds_no_space() { grep -qE "disk is full|disk of the group is full" "$work/node3.log"; }
 check "its commit waits" wait_until 30 finds_no_space
-check "it is taken out" bash -c "echo remove $(awk -v a="addr=${node_addr[3]}" '$2 == a { print $1 }' "$members") >'$members'"
-no_files() { [ -z "$(find "$work/node3" -name '101-*')" ]; }
+check "it is taken out a third time" bash -c "echo remove $(member_3) >'$members'"
 check "its files go, and it gives space" wait_until 30 no_files
 check "in the same process, too" kill -0 "$pid"
 done_testing
