@@ -400,6 +400,7 @@ bool replica_stores_idle(const struct replica_stores *s) { return s->n_jobs == 0
 void replica_stores_close(struct replica_stores *s)
 {
     s->closing = true;
+    table_rocks_trims_end(s->shared); /* one may take minutes, and is only for space */
     replica_stores_sweep(s, UINT64_MAX);
 }
 

@@ -53,6 +53,7 @@ struct table_rocks_shared {
     struct patience patience;    /* of the one thread that asks for what it can have now; the disk is the same for all */
     pthread_mutex_t lock;        /* tables are opened and closed on any threads */
     struct table_rocks *tables;  /* open ones */
+    bool trims_end;              /* the lock's, as the tables are */
 };
 
 struct table_rocks {
@@ -539,6 +540,8 @@ static void shared_add(struct table_rocks *t)
 {
     pthread_mutex_lock(&t->shared->lock);
     DL_APPEND(t->shared->tables, t);
+    if (t->shared->trims_end)
+        rocksdb_disable_manual_compaction(t->db);
     pthread_mutex_unlock(&t->shared->lock);
 }
 
@@ -547,6 +550,17 @@ static void shared_remove(struct table_rocks *t)
     pthread_mutex_lock(&t->shared->lock);
     DL_DELETE(t->shared->tables, t);
     pthread_mutex_unlock(&t->shared->lock);
+}
+
+void table_rocks_trims_end(struct table_rocks_shared *s)
+{
+    struct table_rocks *t;
+    pthread_mutex_lock(&s->lock);
+    if (!s->trims_end)
+        DL_FOREACH(s->tables, t)
+            rocksdb_disable_manual_compaction(t->db);
+    s->trims_end = true;
+    pthread_mutex_unlock(&s->lock);
 }
 
 void table_rocks_memory(struct table_rocks_shared *s, struct table_rocks_memory *ret_m)

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <rocksdb/c.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -583,6 +584,34 @@ static void a_trimmed_range_gives_its_space_back_and_its_neighbours_stay(void **
     table_free(t);
 }
 
+static void *trim_b(void *arg)
+{
+    assert_int_equal(table_rocks_trim(arg, bytes_str("b"), bytes_str("c")), RGKV_OK);
+    return NULL;
+}
+
+/* A process that ends does not wait for what only gives space. */
+static void no_trim_begins_or_goes_on_when_they_are_to_end(void **state)
+{
+    struct table_rocks_shared *ending = table_rocks_shared_new(64 << 20);
+    struct buf why = {0};
+    struct table *t;
+    struct table_change gone = {TABLE_DELETE_RANGE, .key = bytes_str("b"), .end = bytes_str("c")};
+    pthread_t running;
+    assert_int_equal(table_rocks_open(in_store_dir("ending"), ending, &t, &why), RGKV_OK);
+    put_many(t, "b", 500);
+    assert_int_equal(table_rocks_flush(t), RGKV_OK);
+    assert_int_equal(pthread_create(&running, NULL, trim_b, t), 0);
+    table_rocks_trims_end(ending);
+    pthread_join(running, NULL);
+    assert_int_equal(table_write(t, &gone, 1), RGKV_OK);
+    uint64_t before = files_bytes(t);
+    trim_b(t);
+    assert_true(files_bytes(t) >= before);
+    table_free(t);
+    table_rocks_shared_free(ending);
+}
+
 /* The nice value of a thread of this process whose name is `name`; or -100. */
 static int nice_of(const char *name)
 {
@@ -623,6 +652,7 @@ int main(int argc, char **argv)
         BOTH(a_snapshot_stays_while_the_table_goes_on),
         BOTH(an_iterator_does_not_see_what_is_written_while_it_goes),
         cmocka_unit_test(a_trimmed_range_gives_its_space_back_and_its_neighbours_stay),
+        cmocka_unit_test(no_trim_begins_or_goes_on_when_they_are_to_end),
         cmocka_unit_test(both_tables_agree_after_every_batch_and_in_every_snapshot),
         cmocka_unit_test_setup_teardown(a_crash_of_the_table_in_memory_goes_back_to_its_last_flush, mem_setup, table_teardown),
         cmocka_unit_test(what_was_flushed_survives_a_kill_of_the_process),
