@@ -159,7 +159,8 @@ static enum rgkv_err open_dir(struct replica_files *f, struct buf *why)
     if (err)
         return err;
     snprintf(keep, sizeof(keep), "table.%llu", (unsigned long long)f->number);
-    return explain(f->vfs, remove_strays(f->vfs, f->dir, other_table, keep), why);
+    err = f->vfs->ops->sync_dir(f->vfs, f->dir); /* who wrote the pointer may have ended before it was durable: the table before goes only then */
+    return explain(f->vfs, err ? err : remove_strays(f->vfs, f->dir, other_table, keep), why);
 }
 
 enum rgkv_err replica_files_open(struct replica_files *f, struct wal_recovered *ret_recovered, struct buf *why)

@@ -199,6 +199,42 @@ static void a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log(
     buf_release(&two);
 }
 
+static bool dir_synced;
+static const struct vfs_ops *real;
+static enum rgkv_err note_sync(struct vfs *v, const char *dir)
+{
+    dir_synced |= strcmp(dir, in_store_dir("replicas/2-3-4")) == 0;
+    return real->sync_dir(v, dir);
+}
+static enum rgkv_err remove_later(struct vfs *v, const char *path)
+{
+    assert_true(dir_synced);
+    return real->remove_tree(v, path);
+}
+
+/* Who replaced the pointer may have been killed before that was durable: a power cut may still show the old one. */
+static void the_table_before_goes_only_when_the_pointer_to_the_new_one_is_durable(void **state)
+{
+    struct disk *d = *state;
+    struct vfs_ops ops;
+    struct buf two = {0};
+    with_incoming(d);
+    assert_int_equal(table_rocks_flush(d->files.incoming), RGKV_OK);
+    buf_put_le64(&two, 2);
+    assert_int_equal(small_file_write(d->vfs, in_store_dir("replicas/2-3-4/current"), buf_bytes(&two), &d->why), RGKV_OK);
+    buf_release(&two);
+    real = d->vfs->ops;
+    ops = *real;
+    ops.sync_dir = note_sync;
+    ops.remove_tree = remove_later;
+    dir_synced = false;
+    d->vfs->ops = &ops;
+    open_again(d, NULL);
+    d->vfs->ops = real;
+    assert_true(dir_synced);
+    assert_false(exists(d, "replicas/2-3-4/table.1"));
+}
+
 static void a_second_snapshot_replaces_the_first_one_that_was_not_finished(void **state)
 {
     struct disk *d = *state;
@@ -305,6 +341,7 @@ int main(void)
         T(a_snapshot_that_was_not_installed_is_gone_after_a_crash),
         T(a_lost_pointer_is_told_and_the_table_that_it_named_is_not_removed),
         T(a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log),
+        T(the_table_before_goes_only_when_the_pointer_to_the_new_one_is_durable),
         T(a_second_snapshot_replaces_the_first_one_that_was_not_finished),
         T(a_deleted_replica_is_gone_and_may_be_deleted_again),
         T(half_of_a_deleted_replica_is_cleared_away_at_the_next_start),
