@@ -1,8 +1,12 @@
 #include "store/vfs.h"
 
+/* As dirname(3): slashes at the end name nothing. */
 static void parent_of(const char *path, struct buf *ret_parent)
 {
-    const char *slash = strrchr(path, '/');
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    const char *slash = memrchr(path, '/', len);
     if (!slash)
         buf_printf(ret_parent, ".");
     else if (slash == path)

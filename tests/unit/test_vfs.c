@@ -232,6 +232,25 @@ static void a_write_that_fails_half_way_says_so(void **state)
     assert_content(v, in_store_dir("limited"), bytes_str("1234"));
 }
 
+static char synced_dir[64];
+static enum rgkv_err note_sync_dir(struct vfs *v, const char *dir)
+{
+    snprintf(synced_dir, sizeof(synced_dir), "%s", dir);
+    return RGKV_OK;
+}
+
+static void the_parent_of_a_directory_is_the_same_with_slashes_behind_its_name(void **state)
+{
+    static const struct { const char *path, *parent; } cases[] = {
+        {"/a/b", "/a"}, {"/a/b/", "/a"}, {"/a/b//", "/a"}, {"/a", "/"}, {"/a/", "/"}, {"/", "/"}, {"a", "."}, {"a/", "."}, {"a/b/", "a"}};
+    const struct vfs_ops ops = {.sync_dir = note_sync_dir};
+    struct vfs v = {.ops = &ops};
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        must(vfs_sync_parent(&v, cases[i].path));
+        assert_string_equal(synced_dir, cases[i].parent);
+    }
+}
+
 /* The disk in memory only: each over many seeds, since a crash is random. */
 
 #define SEEDS 300
@@ -386,6 +405,7 @@ static void a_full_disk_refuses_what_does_not_fit_and_takes_what_does(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_parent_of_a_directory_is_the_same_with_slashes_behind_its_name),
         BOTH(creating_what_exists_and_opening_what_does_not_are_errors),
         BOTH(writes_land_where_they_are_sent),
         BOTH(a_file_cut_and_grown_again_has_zeros_there),
