@@ -45,7 +45,7 @@ struct server {
     /* the data directory's own jobs: the manifest (one at a time, the node sees to that) and the space */
     struct disk_lane lane;
     struct disk_job save, space;
-    struct buf manifest;
+    struct buf manifest, save_why;
     enum rgkv_err save_err, space_err;
     uint64_t space_free, space_total;
     bool asking_space, save_waits, save_runs;
@@ -141,7 +141,9 @@ static void save_work(struct disk_job *j)
     struct server *s = (struct server *)((char *)j - offsetof(struct server, save));
     char path[PATH_BYTES];
     path_of(path, s->data_dir, "manifest");
-    s->save_err = small_file_write(s->vfs, path, buf_bytes(&s->manifest), NULL);
+    buf_clear(&s->save_why);
+    s->save_err = small_file_write(s->vfs, path, buf_bytes(&s->manifest), &s->save_why);
+    buf_put_u8(&s->save_why, 0);
 }
 
 static void save_done(struct disk_job *j)
@@ -155,7 +157,7 @@ static void save_done(struct disk_job *j)
         return; /* the next sweep tries again; the node waits for its answer meanwhile */
     }
     s->save_waits = false;
-    step(s, &(struct node_input){.kind = NODE_MANIFEST_SAVED, .err = s->save_err, .why = rgkv_err_sentence(s->save_err)});
+    step(s, &(struct node_input){.kind = NODE_MANIFEST_SAVED, .err = s->save_err, .why = (const char *)s->save_why.data});
 }
 
 static void save_run(struct server *s)
@@ -461,6 +463,7 @@ void server_free(struct server *s)
     links_free(s->links);
     conns_free(s->conns);
     buf_release(&s->manifest);
+    buf_release(&s->save_why);
     mem_free(s->data_dir);
     mem_free(s);
 }
