@@ -5,6 +5,7 @@
 #
 #     large.sh [MIB [NODES]]     RGKVFS_FULL=1: 1024, with the bounds of an idle machine; NODES 1: only filled, and started again
 #
+# In the long form the nodes have large pages, as rgkvd.service gives them.
 # A virtual machine may lose its processors for longer than a loop may stand still. In the long form that is measured beside it and
 # printed, and a loop may stand still for so much longer.
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
@@ -50,6 +51,7 @@ most() { sed -n "s/.* $1=\([0-9]*\).*/\1/p" "$work/samples.$phase" | sort -n | t
 report() { echo "$1: memory at most $(($(most rss_kib) / 1024)) MiB of $((memory / 1048576)) asked for, longest stall $(most stall_us) us${full:+ (of the machine: $(machine_us) us)}, longest work $(most work_us) us, log at most $(($(most log_kib) / 1024)) MiB"; }
 
 if [ -n "$full" ]; then
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
     python3 "$top_srcdir/tests/cluster/machine_pauses.py" "$work" 2>/dev/null &
     machine_pid=$!
 fi
