@@ -157,7 +157,6 @@ static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_a
     stop(&w);
 }
 
-/* Who is INSTALLING hears nobody: it must not wait for a long compaction then. */
 /* Two tables are on the disk, and there is no space to put the one in the other's place. */
 static void P29_a_replica_is_deleted_though_a_snapshot_waits_to_take_its_tables_place(void **state)
 {
@@ -176,6 +175,7 @@ static void P29_a_replica_is_deleted_though_a_snapshot_waits_to_take_its_tables_
     stop(&w);
 }
 
+/* Who is INSTALLING hears nobody: it must not wait for a long compaction then. */
 static void a_snapshot_takes_the_tables_place_when_the_disk_is_done_with_that(void **state)
 {
     struct outside w = member();
