@@ -20,6 +20,8 @@ struct replica_stores {
     struct store *by_replica;     /* uthash */
     unsigned n_jobs;
     bool closing;
+    struct disk_lane lane;        /* of what concerns all of them */
+    struct disk_job trims_end;
 };
 
 struct store {
@@ -326,6 +328,7 @@ enum rgkv_err replica_stores_new(const struct replica_stores_options *o, struct 
     s->options = *o;
     s->options.dir = s->dir = mem_strdup(o->dir);
     s->shared = table_rocks_shared_new(o->table_budget_bytes);
+    disk_lane_init(&s->lane, o->loop);
     *ret_s = s;
     return RGKV_OK;
 }
@@ -396,11 +399,25 @@ void replica_stores_sweep(struct replica_stores *s, uint64_t now_us)
 void replica_stores_memory(const struct replica_stores *s, struct table_rocks_memory *ret_m) { table_rocks_memory(s->shared, ret_m); }
 bool replica_stores_idle(const struct replica_stores *s) { return s->n_jobs == 0; }
 
-/* What waits for space gets one more try, and then its end. */
+static void trims_end_work(struct disk_job *d)
+{
+    struct replica_stores *s = (struct replica_stores *)((char *)d - offsetof(struct replica_stores, trims_end));
+    table_rocks_trims_end(s->shared);
+}
+
+static void trims_end_done(struct disk_job *d)
+{
+    struct replica_stores *s = (struct replica_stores *)((char *)d - offsetof(struct replica_stores, trims_end));
+    s->n_jobs--;
+}
+
+/* A trim may take minutes, and is only for space: so it ends. What waits for space gets one more try, and then its end. */
 void replica_stores_close(struct replica_stores *s)
 {
     s->closing = true;
-    table_rocks_trims_end(s->shared); /* one may take minutes, and is only for space */
+    s->n_jobs++;
+    s->trims_end = (struct disk_job){.kind = DISK_BESIDE, .work = trims_end_work, .done = trims_end_done};
+    disk_run(&s->lane, &s->trims_end);
     replica_stores_sweep(s, UINT64_MAX);
 }
 

@@ -24,7 +24,8 @@ MUST_USE enum rgkv_err table_rocks_flush(struct table *t);
 /* Flushes, and writes what lives in [from, to) once more, so that the disk has back what does not. Blocks for as long as reading the
  * range takes; may run on a pool thread as a flush may. */
 MUST_USE enum rgkv_err table_rocks_trim(struct table *t, struct bytes from, struct bytes to);
-/* No trim goes on, nor begins: for who is to end soon. What was rewritten so far stays so. Any thread; waits until those that run have noticed. */
+/* No trim goes on, nor begins: for who is to end soon. What was rewritten so far stays so. Any thread; waits until those that run have noticed
+ * (RocksDB 7.8: one that waits for an ordinary compaction notices when that has ended). */
 void table_rocks_trims_end(struct table_rocks_shared *s);
 
 /* Of all open tables together, for people. Any thread. */
