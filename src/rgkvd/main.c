@@ -168,19 +168,46 @@ static enum rgkv_err daemon_start(struct daemon *d, struct buf *why)
     return server_new(&s, &d->server, why);
 }
 
+#define KEPT_BYTES (64 << 20)
+#define PREFAULT_BLOCK_BYTES (8u << 20)
+#define PREFAULT_BYTES_MAX (1u << 30)
+
 /* What was used once is used again: to give memory back, and touch it anew, costs the loop milliseconds (a virtual machine may take 12 us for
  * each page). How much that can be, the budget bounds. */
-static void keep_memory(void)
+static void keep_memory(size_t prefaulted)
 {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, (int)(KEPT_BYTES + prefaulted));
     mallopt(M_TOP_PAD, 1 << 20);
+}
+
+/* The first touch is the dear one. This thread's own heap is what the loop allocates from; what is free at its end stays there. */
+static void prefault(size_t bytes)
+{
+    struct block { struct block *next; } *blocks = NULL, *b;
+    for (; bytes >= PREFAULT_BLOCK_BYTES; bytes -= PREFAULT_BLOCK_BYTES) {
+        b = mem_zalloc(PREFAULT_BLOCK_BYTES);
+        memset(b, 1, PREFAULT_BLOCK_BYTES); /* fresh memory need not be touched to be zero */
+        b->next = blocks;
+        blocks = b;
+    }
+    while ((b = blocks)) {
+        blocks = b->next;
+        mem_free(b);
+    }
+}
+
+static void prepare_memory(const struct options *o)
+{
+    size_t bytes = o->prefault ? MIN(o->memory_bytes / 4, PREFAULT_BYTES_MAX) : 0;
+    keep_memory(bytes);
+    prefault(bytes);
 }
 
 static int daemon_run(struct daemon *d)
 {
     struct buf why = {0};
-    keep_memory();
+    prepare_memory(&d->options);
     d->vfs = vfs_posix_new();
     d->log = log_new(STDERR_FILENO);
     int rc = uv_loop_init(&d->loop);

@@ -16,6 +16,7 @@ const char options_usage[] =
     "  --shards N             shards of a new cluster (default 256); fixed for ever\n"
     "  --snapshot-bytes N     compact a log beyond N bytes (default 64 MiB); -1 never\n"
     "  --memory-bytes N       what caches, buffers and logs may take of memory (default 512 MiB)\n"
+    "  --prefault             touch a quarter of that at the start, so that no pause comes of it later\n"
     "  --election-ms N        election timeouts are random in N to 2N ms (default 250)\n"
     "  --heartbeat-ms N       a leader's heartbeat (default 50)\n"
     "  --insecure             listen beyond loopback, though nothing is encrypted\n"
@@ -97,6 +98,12 @@ static enum rgkv_err set_memory_bytes(struct options *o, const char *v, struct b
     return err;
 }
 
+static enum rgkv_err set_prefault(struct options *o, const char *v, struct buf *why)
+{
+    o->prefault = true;
+    return RGKV_OK;
+}
+
 static enum rgkv_err milliseconds(const char *name, const char *v, uint64_t *ret_us, struct buf *why)
 {
     int64_t n;
@@ -158,6 +165,7 @@ static const struct option_row {
     {"shards", VALUE_MUST, set_shards},
     {"snapshot-bytes", VALUE_MUST, set_snapshot_bytes},
     {"memory-bytes", VALUE_MUST, set_memory_bytes},
+    {"prefault", VALUE_NONE, set_prefault},
     {"election-ms", VALUE_MUST, set_election},
     {"heartbeat-ms", VALUE_MUST, set_heartbeat},
     {"insecure", VALUE_NONE, set_insecure},

@@ -16,6 +16,7 @@ struct options {
     uint32_t nshards;
     int64_t snapshot_bytes;     /* -1: never */
     uint64_t memory_bytes;
+    bool prefault;              /* memory is touched at the start, and not when it is needed */
     uint64_t election_us, heartbeat_us;
     bool insecure;
     bool die_with_parent;
