@@ -318,7 +318,7 @@ bool row_queue_item(struct bytes rowkey, struct queue_item *ret_i)
         i.revision = read_be64(&r);
     if (i.kind == QUEUE_HISTORY)
         i.key = read_bytes(&r, r.rest.len);
-    bool bounded = i.kind != QUEUE_VALUE || i.chunk <= PUT_CHUNKS_MAX;
+    bool bounded = i.key.len <= KEY_BYTES_MAX && (i.kind != QUEUE_VALUE || i.chunk <= PUT_CHUNKS_MAX);
     if (!r.ok || !kind_fits || !queue_kind_known(i.kind) || !bounded || r.rest.len)
         return false;
     *ret_i = i;
