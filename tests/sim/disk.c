@@ -6,6 +6,9 @@
 #include "tests/sim/sim.h"
 
 #define FULL_RETRY_US 20000u
+#define READS_OF_ONE_HELD 40u
+#define READ_HELD_US 3000000u
+#define READ_LOOK_US 1000u
 
 static uint64_t disk_time(struct sim *s, const struct sim_machine *m)
 {
@@ -265,12 +268,21 @@ static void warm(struct sim *s, struct sim_machine *m, const struct node_effect 
                                                   .from = (unsigned)e->number});
 }
 
+/* Now and then a read lasts until its reader leads no more: the moment at which what was read must not be sent. It comes from the seed, but not from
+ * what the seed draws. */
+static uint64_t held_until_us(const struct sim *s, const struct sim_machine *m, uint64_t number)
+{
+    const uint64_t of[] = {s->seed, m->index, m->boot, number};
+    return s->faults_on && hash64_seeded(bytes_of(of, sizeof(of)), 2) % READS_OF_ONE_HELD == 0 ? s->now_us + READ_HELD_US : 0;
+}
+
 /* What is read is the table as it was when the node opened it: whenever that is. */
 static void read_begin(struct sim *s, struct sim_machine *m, const struct node_effect *e)
 {
     struct sim_read *r = mem_zalloc(sizeof(*r));
     bool at_once = prng_chance(&s->prng, 1, 2);
-    *r = (struct sim_read){.number = e->number, .source = at_once ? NULL : e->source, .next = m->reads};
+    *r = (struct sim_read){.number = e->number, .source = at_once ? NULL : e->source,
+                           .held_until_us = held_until_us(s, m, e->number), .next = m->reads};
     m->reads = r;
     if (at_once)
         chunk_read(e->source);
@@ -279,16 +291,20 @@ static void read_begin(struct sim *s, struct sim_machine *m, const struct node_e
                                                   .from = (unsigned)e->number});
 }
 
-static void read_ends(struct sim *s, struct sim_machine *m, uint32_t replica, uint64_t number)
+static void read_ends(struct sim *s, struct sim_machine *m, const struct sim_event *e)
 {
     struct sim_read **at = &m->reads, *r;
-    while ((*at)->number != number)
+    while ((*at)->number != e->from)
         at = &(*at)->next;
     r = *at;
+    if (s->faults_on && s->now_us < r->held_until_us && machine_leads(m, disk_stored(m, e->replica)->gid)) {
+        sim_at(s, READ_LOOK_US, *e);
+        return;
+    }
     *at = r->next;
     if (r->source)
         chunk_read(r->source);
-    machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = replica, .number = number});
+    machine_step(s, m, &(struct node_input){.kind = NODE_SNAPSHOT_READ_DONE, .replica = e->replica, .number = e->from});
     mem_free(r);
 }
 
@@ -512,7 +528,7 @@ void disk_event(struct sim *s, struct sim_machine *m, const struct sim_event *e)
         return;
     }
     if (e->kind == SIM_CHUNK) {
-        read_ends(s, m, e->replica, e->from);
+        read_ends(s, m, e);
         return;
     }
     struct sim_stored *st = disk_stored(m, e->replica);

@@ -91,6 +91,7 @@ struct sim_job {
 struct sim_read {              /* a chunk of a snapshot */
     uint64_t number;
     struct chunk_source *source; /* NULL: it is read, which is not told yet */
+    uint64_t held_until_us;    /* at most; 0: not at all */
     struct sim_read *next;
 };
 struct sim_seen {              /* what the invariants of a replica are about */
