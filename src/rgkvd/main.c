@@ -170,7 +170,7 @@ static enum rgkv_err daemon_start(struct daemon *d, struct buf *why)
 
 #define KEPT_BYTES (64 << 20)
 #define PREFAULT_BLOCK_BYTES (8u << 20)
-#define PREFAULT_BYTES_MAX (1u << 30)
+#define PREFAULT_BYTES_MAX (128u << 20) /* 0.8 s on a slow virtual machine, and the node is not ready before */
 #define PAGE_BYTES_MIN 4096u
 
 /* What was used once is used again: to give memory back, and touch it anew, costs the loop milliseconds (a virtual machine may take 12 us for
