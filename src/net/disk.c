@@ -1,8 +1,8 @@
 #include "net/disk.h"
 
-void disk_lane_init(struct disk_lane *l, uv_loop_t *loop)
+void disk_lane_init(struct disk_lane *l, struct pool *pool)
 {
-    *l = (struct disk_lane){.loop = loop};
+    *l = (struct disk_lane){.pool = pool};
     l->last = &l->first;
 }
 
@@ -10,15 +10,17 @@ bool disk_lane_idle(const struct disk_lane *l) { return !l->first && !l->running
 
 static void start_due(struct disk_lane *l);
 
-static void on_work(uv_work_t *request)
+static struct disk_job *job_of(struct pool_job *p) { return (struct disk_job *)((char *)p - offsetof(struct disk_job, pooled)); }
+
+static void on_work(struct pool_job *p)
 {
-    struct disk_job *j = request->data;
+    struct disk_job *j = job_of(p);
     j->work(j);
 }
 
-static void on_done(uv_work_t *request, int status)
+static void on_done(struct pool_job *p)
 {
-    struct disk_job *j = request->data;
+    struct disk_job *j = job_of(p);
     struct disk_lane *l = j->lane;
     if (j->kind == DISK_BESIDE)
         l->beside--;
@@ -36,9 +38,8 @@ static void start(struct disk_lane *l, struct disk_job *j)
     else
         l->running++;
     l->alone = j->kind == DISK_ALONE;
-    j->request.data = j;
-    int rc = uv_queue_work(l->loop, &j->request, on_work, on_done);
-    ASSERT(rc == 0);
+    j->pooled = (struct pool_job){.work = on_work, .done = on_done};
+    pool_run(l->pool, &j->pooled);
 }
 
 static bool may_start(const struct disk_lane *l, const struct disk_job *j)

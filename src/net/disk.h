@@ -11,9 +11,7 @@
 #ifndef RGKV_NET_DISK_H
 #define RGKV_NET_DISK_H
 
-#include <uv.h>
-
-#include "base/base.h"
+#include "net/pool.h"
 
 enum disk_kind { DISK_ORDERED, DISK_BESIDE, DISK_ALONE };
 
@@ -25,20 +23,20 @@ struct disk_job {
     void (*work)(struct disk_job *j);
     void (*done)(struct disk_job *j);  /* the job is the owner's again; the lane must live on */
     /* disk.c's: */
-    uv_work_t request;
+    struct pool_job pooled;
     struct disk_lane *lane;
     struct disk_job *next;
 };
 
 struct disk_lane {
-    uv_loop_t *loop;
+    struct pool *pool;
     struct disk_job *first, **last;    /* waiting, in order */
     unsigned running, beside;          /* ordered or alone: 0 or 1; beside: any number */
     bool alone;                        /* the one that runs wants nothing beside it */
     bool held;
 };
 
-void disk_lane_init(struct disk_lane *l, uv_loop_t *loop);
+void disk_lane_init(struct disk_lane *l, struct pool *pool);
 /* The job stays where it is until `done`. */
 void disk_run(struct disk_lane *l, struct disk_job *j);
 /* From `done`: the same job again, before all others, after disk_lane_release. */

@@ -328,7 +328,7 @@ enum rgkv_err replica_stores_new(const struct replica_stores_options *o, struct 
     s->options = *o;
     s->options.dir = s->dir = mem_strdup(o->dir);
     s->shared = table_rocks_shared_new(o->table_budget_bytes);
-    disk_lane_init(&s->lane, o->loop);
+    disk_lane_init(&s->lane, o->pool);
     *ret_s = s;
     return RGKV_OK;
 }
@@ -355,7 +355,7 @@ static struct store *store_new(struct replica_stores *s, const struct node_effec
     int len = snprintf(t->files.dir, sizeof(t->files.dir), "%s/%llu-%llu-%llu", s->dir, (unsigned long long)d->gid,
                        (unsigned long long)d->incarnation, (unsigned long long)d->member);
     ASSERT(len > 0 && (unsigned)len < sizeof(t->files.dir) - sizeof(REPLICA_DEAD) - 40);
-    disk_lane_init(&t->lane, s->options.loop);
+    disk_lane_init(&t->lane, s->options.pool);
     HASH_ADD(hh, s->by_replica, replica, sizeof(t->replica), t);
     return t;
 }

@@ -4,8 +4,7 @@
 #ifndef RGKV_NET_REPLICA_STORE_H
 #define RGKV_NET_REPLICA_STORE_H
 
-#include <uv.h>
-
+#include "net/pool.h"
 #include "node/node.h"
 #include "store/table_rocks.h"
 #include "store/vfs.h"
@@ -15,7 +14,7 @@
 struct replica_stores;
 
 struct replica_stores_options {
-    uv_loop_t *loop;
+    struct pool *pool;
     struct vfs *vfs;
     const char *dir;                    /* DATA/replicas; copied */
     uint64_t table_budget_bytes;        /* cache and write buffers of all tables */

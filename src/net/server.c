@@ -8,10 +8,12 @@
 #include "net/line_limit.h"
 #include "net/link.h"
 #include "net/listener.h"
+#include "net/pool.h"
 #include "net/replica_store.h"
 #include "store/smallfile.h"
 
 #define SWEEP_MS 1000u
+#define DISK_THREADS 16u      /* long jobs (compact.c, warm.c) and installations take some of them, logs need the others */
 #define ROUND_US 2000u     /* then what came in meanwhile is read */
 #define STALL_TOLD_US 200000u /* a heartbeat or four that did not go out */
 #define SEGMENT_BYTES_MIN (16u << 10)
@@ -34,6 +36,7 @@ struct server {
     struct conns *conns;
     struct links *links;
     struct replica_stores *stores;
+    struct pool *pool;
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t again;              /* active: there is work left, the poll must not wait */
@@ -354,7 +357,7 @@ static enum rgkv_err start_stores(struct server *s, const struct server_options 
 {
     char dir[PATH_BYTES];
     path_of(dir, s->data_dir, "replicas");
-    return replica_stores_new(&(struct replica_stores_options){.loop = s->loop, .vfs = s->vfs, .dir = dir,
+    return replica_stores_new(&(struct replica_stores_options){.pool = s->pool, .vfs = s->vfs, .dir = dir,
         .table_budget_bytes = o->table_budget_bytes, .segment_bytes = segment_bytes(o->node.snapshot_bytes), .step = on_stored,
         .line = on_store_line, .arg = s}, &s->stores, why);
 }
@@ -384,7 +387,7 @@ static void start_loop(struct server *s, const struct server_options *o)
     lag_init(&s->lag, s->loop);
     s->stalls = (struct line_limit){.line = s->events.line, .arg = s->arg};
     ticker_init(&s->ticker, s->loop, on_tick, s);
-    disk_lane_init(&s->lane, s->loop);
+    disk_lane_init(&s->lane, s->pool);
     s->save = (struct disk_job){.kind = DISK_ORDERED, .work = save_work, .done = save_done};
     s->space = (struct disk_job){.kind = DISK_BESIDE, .work = space_work, .done = space_done};
     s->conns = conns_new(s->loop);
@@ -392,6 +395,16 @@ static void start_loop(struct server *s, const struct server_options *o)
     conns_log(s->conns, s->events.line, s->arg);
     if (o->conns_max)
         conns_limit(s->conns, o->conns_max);
+}
+
+/* Nothing is left on the loop when it fails. */
+static enum rgkv_err server_prepare(const struct server_options *o, struct server *s, struct buf *why)
+{
+    s->loop = o->loop;
+    s->vfs = o->vfs;
+    s->events = o->events;
+    s->arg = o->arg;
+    return pool_new(s->loop, DISK_THREADS, &s->pool, why);
 }
 
 /* After the loop's handles, so that a failure of any step is undone in one way. */
@@ -406,14 +419,14 @@ static enum rgkv_err start(struct server *s, const struct server_options *o, str
 enum rgkv_err server_new(const struct server_options *o, struct server **ret_s, struct buf *why)
 {
     struct server *s = mem_zalloc(sizeof(*s));
-    s->loop = o->loop;
-    s->vfs = o->vfs;
-    s->events = o->events;
-    s->arg = o->arg;
+    enum rgkv_err err = server_prepare(o, s, why);
+    if (err) {
+        mem_free(s);
+        return err;
+    }
     s->data_dir = mem_strdup(o->data_dir);
     start_loop(s, o);
-    enum rgkv_err err = start(s, o, why);
-    if (err) {
+    if ((err = start(s, o, why))) {
         server_close(s);
         uv_run(s->loop, UV_RUN_DEFAULT);
         server_free(s);
@@ -451,6 +464,7 @@ void server_close(struct server *s)
     conns_close_all(s->conns);
     if (s->stores)
         replica_stores_close(s->stores);
+    pool_close(s->pool);
 }
 
 void server_free(struct server *s)
@@ -460,6 +474,7 @@ void server_free(struct server *s)
     ASSERT(s->closing && disk_lane_idle(&s->lane));
     node_free(s->node);
     replica_stores_free(s->stores);
+    pool_free(s->pool);
     links_free(s->links);
     conns_free(s->conns);
     buf_release(&s->manifest);

@@ -104,12 +104,11 @@ static bool orphaned(const struct options *o)
     return o->parent ? (uint64_t)parent != o->parent : parent == 1;
 }
 
-/* A thread per disk that blocks; as many descriptors as the system allows. */
+/* As many descriptors as the system allows. */
 static void process_init(void)
 {
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
-    setenv("UV_THREADPOOL_SIZE", "16", 0); /* long jobs (compact.c, warm.c), installations and names take some of them, logs need the others */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);

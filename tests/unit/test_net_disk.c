@@ -11,6 +11,8 @@ struct test_job {
     sem_t go;
     bool put_back;
 };
+static uv_loop_t loop;
+static struct pool *pool;
 static char order[32];
 static unsigned n_order;
 static int running, running_max;
@@ -44,13 +46,15 @@ static void submit(struct disk_lane *l, struct test_job *t, char name, enum disk
 
 static int setup(void **state)
 {
-    static uv_loop_t loop;
     static struct disk_lane lane;
+    struct buf why = {0};
     n_order = 0;
     order[0] = 0;
     running = running_max = 0;
     uv_loop_init(&loop);
-    disk_lane_init(&lane, &loop);
+    if (pool_new(&loop, 4, &pool, &why))
+        return -1;
+    disk_lane_init(&lane, pool);
     *state = &lane;
     return 0;
 }
@@ -59,7 +63,10 @@ static int teardown(void **state)
 {
     struct disk_lane *l = *state;
     assert_true(disk_lane_idle(l));
-    return uv_loop_close(l->loop);
+    pool_close(pool);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    pool_free(pool);
+    return uv_loop_close(&loop);
 }
 
 static void ordered_jobs_run_one_at_a_time_in_their_order(void **state)
@@ -68,7 +75,7 @@ static void ordered_jobs_run_one_at_a_time_in_their_order(void **state)
     struct test_job t[4];
     for (int i = 0; i < 4; i++)
         submit(l, &t[i], (char)('a' + i), DISK_ORDERED, 1);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_string_equal(order, "abcd");
     assert_int_equal(running_max, 1);
 }
@@ -81,10 +88,10 @@ static void a_flush_passes_an_ordered_job_that_takes_long(void **state)
     submit(l, &t[1], 'b', DISK_ORDERED, 1);
     submit(l, &t[2], 'f', DISK_BESIDE, 1);
     while (n_order == 0)
-        uv_run(l->loop, UV_RUN_ONCE);
+        uv_run(&loop, UV_RUN_ONCE);
     assert_string_equal(order, "f");
     sem_post(&t[0].go);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_string_equal(order, "fab");
 }
 
@@ -96,13 +103,13 @@ static void a_job_that_wants_to_be_alone_waits_for_the_flush_and_stops_the_next_
     submit(l, &t[1], 'a', DISK_ALONE, 1);
     submit(l, &t[2], 'g', DISK_BESIDE, 1);
     submit(l, &t[3], 'o', DISK_ORDERED, 1);
-    uv_run(l->loop, UV_RUN_NOWAIT);
+    uv_run(&loop, UV_RUN_NOWAIT);
     assert_string_equal(order, "");
     sem_post(&t[0].go);
     while (n_order < 2)
-        uv_run(l->loop, UV_RUN_ONCE);
+        uv_run(&loop, UV_RUN_ONCE);
     assert_memory_equal(order, "fa", 2);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(n_order, 4);
 }
 
@@ -114,14 +121,14 @@ static void a_job_that_was_put_back_goes_first_and_only_when_released(void **sta
     t[0].put_back = true;
     submit(l, &t[1], 'b', DISK_ORDERED, 1);
     submit(l, &t[2], 'f', DISK_BESIDE, 1);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(n_order, 2);
     assert_null(strchr(order, 'b'));
     submit(l, &t[3], 'u', DISK_ORDERED, 1);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(n_order, 2);
     disk_lane_release(l);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_string_equal(order + 2, "abu");
 }
 
@@ -131,14 +138,14 @@ static void what_frees_space_passes_a_job_that_waits_for_space(void **state)
     struct test_job t[2];
     submit(l, &t[0], 'a', DISK_ORDERED, 2);
     t[0].put_back = true;
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     t[1] = (struct test_job){.name = 'u', .job = {.kind = DISK_ORDERED, .urgent = true, .work = work, .done = done}};
     sem_init(&t[1].go, 0, 1);
     disk_run(l, &t[1].job);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_string_equal(order, "au");
     disk_lane_release(l);
-    uv_run(l->loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_DEFAULT);
     assert_string_equal(order, "aua");
 }
 
