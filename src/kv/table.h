@@ -7,7 +7,7 @@
  * crash the table is exactly as after some earlier batch, no older than the last flush that ended. Every batch
  * carries the row `applied`, so table and log position always agree (P23).
  *
- * Reads (get, iter) may come from any thread, also while another writes. What comes with _now, from one thread only; writes, and `waits`, from any,
+ * Reads (get, iter) may come from any thread, also while another writes. What comes with _now, and `waits`, from one thread only; writes from any,
  * but one after the other.
  *
  * Errors: IO or DAMAGED from the disk; NO_SPACE when it is full. A failed read or write changes nothing. */

@@ -327,7 +327,7 @@ enum rgkv_err replica_stores_new(const struct replica_stores_options *o, struct 
     struct replica_stores *s = mem_zalloc(sizeof(*s));
     s->options = *o;
     s->options.dir = s->dir = mem_strdup(o->dir);
-    s->shared = table_rocks_shared_new(o->table_budget_bytes);
+    s->shared = table_rocks_shared_new(o->table_budget_bytes, o->compaction_nice);
     disk_lane_init(&s->lane, o->pool);
     *ret_s = s;
     return RGKV_OK;

@@ -18,6 +18,7 @@ struct replica_stores_options {
     struct vfs *vfs;
     const char *dir;                    /* DATA/replicas; copied */
     uint64_t table_budget_bytes;        /* cache and write buffers of all tables */
+    int compaction_nice;                /* table_rocks.h */
     uint64_t segment_bytes;             /* of the logs */
     void (*step)(void *arg, struct node_input *i); /* an effect's outcome; its time is to be filled in */
     void (*line)(void *arg, const char *text);     /* for the program's log */
@@ -28,7 +29,7 @@ MUST_USE enum rgkv_err replica_stores_new(const struct replica_stores_options *o
 /* Is it one of those that this module does? Takes a commit's batch. */
 bool replica_stores_effect(struct replica_stores *s, struct node_effect *e);
 void replica_stores_sweep(struct replica_stores *s, uint64_t now_us); /* now and then: what waits for space, what is gone */
-void replica_stores_memory(const struct replica_stores *s, struct table_rocks_memory *ret_m);
+void replica_stores_memory(const struct replica_stores *s, struct table_rocks_memory *ret_m); /* blocks; on any thread */
 bool replica_stores_idle(const struct replica_stores *s);
 /* Nothing is stepped any more; what runs is finished in the background (uv_run waits for it). */
 void replica_stores_close(struct replica_stores *s);

@@ -45,13 +45,14 @@ struct server {
     struct lag lag;
     struct line_limit stalls;
 
-    /* the data directory's own jobs: the manifest (one at a time, the node sees to that) and the space */
+    /* the data directory's own jobs: the manifest (one at a time, the node sees to that) and what is left of the disk, used of memory */
     struct disk_lane lane;
-    struct disk_job save, space;
+    struct disk_job save, look;
     struct buf manifest, save_why;
     enum rgkv_err save_err, space_err;
+    bool looking, save_waits, save_runs;
     uint64_t space_free, space_total;
-    bool asking_space, save_waits, save_runs;
+    struct table_rocks_memory memory, memory_seen; /* told; the job's */
 };
 
 /* ---- inputs ---- */
@@ -176,26 +177,29 @@ static void save_manifest(struct server *s, const struct manifest *m)
     save_run(s);
 }
 
-static void space_work(struct disk_job *j)
+/* Tables tell their memory under locks that their own threads hold meanwhile: not for the loop to wait for. */
+static void look_work(struct disk_job *j)
 {
-    struct server *s = (struct server *)((char *)j - offsetof(struct server, space));
+    struct server *s = (struct server *)((char *)j - offsetof(struct server, look));
+    replica_stores_memory(s->stores, &s->memory_seen);
     s->space_err = s->vfs->ops->free_space(s->vfs, s->data_dir, &s->space_free, &s->space_total);
 }
 
-static void space_done(struct disk_job *j)
+static void look_done(struct disk_job *j)
 {
-    struct server *s = (struct server *)((char *)j - offsetof(struct server, space));
-    s->asking_space = false;
+    struct server *s = (struct server *)((char *)j - offsetof(struct server, look));
+    s->looking = false;
+    s->memory = s->memory_seen;
     if (!s->space_err)
         step(s, &(struct node_input){.kind = NODE_DISK_SPACE, .disk_free = s->space_free, .disk_total = s->space_total});
 }
 
-static void ask_space(struct server *s)
+static void look(struct server *s)
 {
-    if (s->asking_space)
+    if (s->looking)
         return; /* the disk hangs: one question is enough */
-    s->asking_space = true;
-    disk_run(&s->lane, &s->space);
+    s->looking = true;
+    disk_run(&s->lane, &s->look);
 }
 
 /* ---- effects ---- */
@@ -300,8 +304,6 @@ static void tell_vitals(struct server *s)
 static void tell_metrics(struct server *s)
 {
     const struct conn_counters *c = conns_counters(s->conns);
-    struct table_rocks_memory memory;
-    replica_stores_memory(s->stores, &memory);
     const struct ctrl_report_metric rows[] = {
         {0, CTRL_METRIC_ACCEPTED, 0, c->accepted},
         {0, CTRL_METRIC_CONNECTIONS, 0, conns_count(s->conns)},
@@ -311,9 +313,9 @@ static void tell_metrics(struct server *s)
         {0, CTRL_METRIC_REFUSED, CTRL_REASON_SLOW, c->slow},
         {0, CTRL_METRIC_REFUSED, CTRL_REASON_UNREAD, c->unread},
         {0, CTRL_METRIC_REFUSED, CTRL_REASON_GREEDY, c->greedy},
-        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_BUFFERS, memory.buffers},
-        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_CACHE, memory.cache},
-        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_INDEXES, memory.indexes},
+        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_BUFFERS, s->memory.buffers},
+        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_CACHE, s->memory.cache},
+        {0, CTRL_METRIC_MEMORY, CTRL_MEMORY_INDEXES, s->memory.indexes},
         {0, CTRL_METRIC_LOOP_WORK, 0, lag_longest(&s->lag).worked_us},
     };
     static_assert(ARRAY_LEN(rows) <= NODE_METRICS_MAX, "they fit");
@@ -328,7 +330,7 @@ static void on_sweep(uv_timer_t *timer)
     conns_sweep(s->conns, now);
     links_sweep(s->links, now);
     replica_stores_sweep(s->stores, now);
-    ask_space(s);
+    look(s);
     if (s->save_waits && !s->save_runs)
         save_run(s);
     tell_vitals(s);
@@ -358,7 +360,8 @@ static enum rgkv_err start_stores(struct server *s, const struct server_options 
     char dir[PATH_BYTES];
     path_of(dir, s->data_dir, "replicas");
     return replica_stores_new(&(struct replica_stores_options){.pool = s->pool, .vfs = s->vfs, .dir = dir,
-        .table_budget_bytes = o->table_budget_bytes, .segment_bytes = segment_bytes(o->node.snapshot_bytes), .step = on_stored,
+        .table_budget_bytes = o->table_budget_bytes, .compaction_nice = o->compaction_nice,
+        .segment_bytes = segment_bytes(o->node.snapshot_bytes), .step = on_stored,
         .line = on_store_line, .arg = s}, &s->stores, why);
 }
 
@@ -389,7 +392,7 @@ static void start_loop(struct server *s, const struct server_options *o)
     ticker_init(&s->ticker, s->loop, on_tick, s);
     disk_lane_init(&s->lane, s->pool);
     s->save = (struct disk_job){.kind = DISK_ORDERED, .work = save_work, .done = save_done};
-    s->space = (struct disk_job){.kind = DISK_BESIDE, .work = space_work, .done = space_done};
+    s->look = (struct disk_job){.kind = DISK_BESIDE, .work = look_work, .done = look_done};
     s->conns = conns_new(s->loop);
     s->links = links_new(s->loop, s->conns, &links_events, s);
     conns_log(s->conns, s->events.line, s->arg);
@@ -433,7 +436,7 @@ enum rgkv_err server_new(const struct server_options *o, struct server **ret_s, 
         return err;
     }
     s->dirty = true; /* a new node has effects already */
-    ask_space(s);
+    look(s);
     *ret_s = s;
     return RGKV_OK;
 }

@@ -33,6 +33,7 @@ struct server_options {
     const char *advertise;        /* how others name it; NULL: as it listens */
     bool beyond_loopback;
     uint64_t table_budget_bytes;
+    int compaction_nice;          /* store/table_rocks.h */
     unsigned conns_max;           /* 0: CONNS_MAX */
     struct node_options node;     /* addr, seed, boot, now_us are filled in here */
     struct server_events events;

@@ -21,6 +21,8 @@
 
 #include <pthread.h>
 #include <rocksdb/c.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -39,7 +41,6 @@
 #define WRITE_BUFFER_BYTES_MAX (32u << 20)
 #define BACKGROUND_JOBS 2
 #define READ_ONCE_BYTES (1u << 20)
-#define COMPACTION_NICE 10 /* on top of the process's: a tenth of the loop's weight, seven times the lowest */
 #define WRITE_BUFFER_BLOOM 0.05 /* of the buffer's size */
 #define BLOOM_BITS_PER_KEY 10
 #define FROM_CACHE 1 /* ReadTier::kBlockCacheTier of rocksdb/options.h; the C API has no name for it */
@@ -49,11 +50,15 @@
 struct table_rocks_shared {
     rocksdb_cache_t *cache;
     rocksdb_env_t *env;
+    int compaction_nice;
     uint64_t write_buffer_bytes;
     struct patience patience;    /* of the one thread that asks for what it can have now; the disk is the same for all */
     pthread_mutex_t lock;        /* tables are opened and closed on any threads */
     struct table_rocks *tables;  /* open ones */
     bool trims_end;              /* the lock's, as the tables are */
+    pthread_t asker;             /* asks RocksDB whether a table is behind: who asks may wait for threads that hold its locks */
+    sem_t asked;                 /* by somebody, or to end */
+    atomic_bool asker_ends;
 };
 
 struct table_rocks {
@@ -65,10 +70,11 @@ struct table_rocks {
     rocksdb_readoptions_t *read, *read_now;
     rocksdb_writeoptions_t *write;
     rocksdb_writebatch_t *batch; /* reused: write is called by one thread at a time */
-    bool waits;                  /* as asked last */
-    size_t unasked_bytes;        /* written since */
-    bool in_trouble;             /* there was an error in the background, and no write has succeeded since */
-    uint64_t errors;             /* in the background, before that */
+    atomic_bool waits;           /* as was answered last */
+    atomic_bool asked;           /* and not answered yet */
+    atomic_size_t unasked_bytes; /* written since it was asked */
+    atomic_bool in_trouble;      /* there was an error in the background, and no write has succeeded since */
+    atomic_uint_fast64_t errors; /* in the background, before that */
 };
 
 struct table_snapshot {
@@ -123,37 +129,118 @@ static enum rgkv_err failed(char *text, struct buf *why)
 
 static struct table_rocks *of(struct table *t) { return (struct table_rocks *)t; }
 
-/* A thread begins with the priority of the one that starts it, and nobody may raise it again: so that is not the caller. */
-static void *start_compaction_threads(void *env)
+/* ---- who would have to wait ---- */
+
+static uint64_t property(struct table_rocks *t, const char *name)
 {
+    uint64_t value = 0;
+    rocksdb_property_int(t->db, name, &value);
+    return value;
+}
+
+static uint64_t first_files(struct table_rocks *t)
+{
+    char *text = rocksdb_property_value(t->db, "rocksdb.num-files-at-level0");
+    uint64_t n = text ? strtoull(text, NULL, 10) : 0;
+    rocksdb_free(text);
+    return n;
+}
+
+static bool in_trouble(struct table_rocks *t)
+{
+    if (property(t, "rocksdb.background-errors") != t->errors)
+        t->in_trouble = true;
+    return t->in_trouble;
+}
+
+static bool is_behind(struct table_rocks *t)
+{
+    return !in_trouble(t) &&
+           (property(t, "rocksdb.num-immutable-mem-table") >= WRITE_BUFFERS_WAITING || first_files(t) >= FIRST_FILES_WAITING);
+}
+
+static void *ask(void *arg)
+{
+    struct table_rocks_shared *s = arg;
+    struct table_rocks *t;
+    pthread_setname_np(pthread_self(), "rgkv-ask");
+    for (;;) {
+        while (sem_wait(&s->asked) != 0)
+            ;
+        if (s->asker_ends)
+            return NULL;
+        pthread_mutex_lock(&s->lock);
+        DL_FOREACH(s->tables, t)
+            if (atomic_exchange(&t->asked, false))
+                t->waits = is_behind(t);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+/* What was answered last; the next answer is on its way when it is due. */
+static bool rocks_waits(struct table *table)
+{
+    struct table_rocks *t = of(table);
+    bool waits = t->waits;
+    if (!waits && t->unasked_bytes < UNASKED_BYTES_MAX)
+        return false;
+    t->unasked_bytes = 0;
+    if (!atomic_exchange(&t->asked, true))
+        sem_post(&t->shared->asked);
+    return waits;
+}
+
+static void asker_start(struct table_rocks_shared *s)
+{
+    sem_init(&s->asked, 0, 0);
+    int rc = pthread_create(&s->asker, NULL, ask, s);
+    ASSERT(rc == 0);
+}
+
+static void asker_end(struct table_rocks_shared *s)
+{
+    s->asker_ends = true;
+    sem_post(&s->asked);
+    pthread_join(s->asker, NULL);
+    sem_destroy(&s->asked);
+}
+
+/* ---- what tables share ---- */
+
+/* A thread begins with the priority of the one that starts it, and nobody may raise it again: so that is not the caller. */
+static void *start_compaction_threads(void *arg)
+{
+    struct table_rocks_shared *s = arg;
     id_t thread = (id_t)gettid();
-    int err = setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + COMPACTION_NICE);
+    int err = setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + s->compaction_nice);
     (void)err; /* they only yield less */
-    rocksdb_env_set_background_threads(env, BACKGROUND_JOBS);
+    rocksdb_env_set_background_threads(s->env, BACKGROUND_JOBS);
     return NULL;
 }
 
-static void start_threads(rocksdb_env_t *env)
+static void start_threads(struct table_rocks_shared *s)
 {
     pthread_t starter;
-    if (pthread_create(&starter, NULL, start_compaction_threads, env) == 0)
+    if (pthread_create(&starter, NULL, start_compaction_threads, s) == 0)
         pthread_join(starter, NULL);
     else
-        rocksdb_env_set_background_threads(env, BACKGROUND_JOBS);
-    rocksdb_env_set_high_priority_background_threads(env, 1);
+        rocksdb_env_set_background_threads(s->env, BACKGROUND_JOBS);
+    rocksdb_env_set_high_priority_background_threads(s->env, 1);
 }
 
 /* RocksDB counts every comparison of keys in a variable of the thread unless told not to: a sixth of a busy node's time
  * (a put of 256 bytes on three nodes: 39 us of processor instead of 48). The level is this thread's: the one that will
  * read the tables; whoever writes them says it then. */
-struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes)
+struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes, int compaction_nice)
 {
     struct table_rocks_shared *s = mem_zalloc(sizeof(*s));
+    s->compaction_nice = compaction_nice;
     pthread_mutex_init(&s->lock, NULL);
     rocksdb_set_perf_level(rocksdb_disable);
     s->cache = rocksdb_cache_create_lru(MAX(budget_bytes / 2, 1u << 20));
     s->env = rocksdb_create_default_env();
-    start_threads(s->env);
+    start_threads(s);
+    asker_start(s);
     s->write_buffer_bytes = MIN(MAX(budget_bytes / 16, WRITE_BUFFER_BYTES_MIN), WRITE_BUFFER_BYTES_MAX);
     return s;
 }
@@ -163,6 +250,7 @@ void table_rocks_shared_free(struct table_rocks_shared *s)
     if (!s)
         return;
     ASSERT(!s->tables);
+    asker_end(s);
     pthread_mutex_destroy(&s->lock);
     rocksdb_cache_destroy(s->cache);
     rocksdb_env_destroy(s->env);
@@ -170,6 +258,8 @@ void table_rocks_shared_free(struct table_rocks_shared *s)
 }
 
 struct patience *table_rocks_patience(struct table_rocks_shared *s) { return &s->patience; }
+
+/* ---- opening ---- */
 
 static void set_blocks(rocksdb_options_t *o, const struct table_rocks_shared *s)
 {
@@ -286,47 +376,15 @@ static void batch_add(rocksdb_writebatch_t *b, const struct table_change *c)
     }
 }
 
-/* ---- who would have to wait ---- */
-
-static uint64_t property(struct table_rocks *t, const char *name)
-{
-    uint64_t value = 0;
-    rocksdb_property_int(t->db, name, &value);
-    return value;
-}
-
-static uint64_t first_files(struct table_rocks *t)
-{
-    char *text = rocksdb_property_value(t->db, "rocksdb.num-files-at-level0");
-    uint64_t n = text ? strtoull(text, NULL, 10) : 0;
-    rocksdb_free(text);
-    return n;
-}
-
-static bool in_trouble(struct table_rocks *t)
-{
-    t->in_trouble |= property(t, "rocksdb.background-errors") != t->errors;
-    return t->in_trouble;
-}
-
-static bool rocks_waits(struct table *table)
-{
-    struct table_rocks *t = of(table);
-    if (!t->waits && t->unasked_bytes < UNASKED_BYTES_MAX)
-        return false;
-    t->unasked_bytes = 0;
-    t->waits = !in_trouble(t) &&
-               (property(t, "rocksdb.num-immutable-mem-table") >= WRITE_BUFFERS_WAITING || first_files(t) >= FIRST_FILES_WAITING);
-    return t->waits;
-}
+/* ---- writing ---- */
 
 static void note_write(struct table_rocks *t, const struct table_change *changes, size_t n, bool ok)
 {
     for (size_t i = 0; i < n; i++)
         t->unasked_bytes += changes[i].key.len + changes[i].value.len;
     if (ok && t->in_trouble) {
-        t->in_trouble = false;
         t->errors = property(t, "rocksdb.background-errors");
+        t->in_trouble = false;
     }
 }
 

@@ -13,7 +13,8 @@
 
 struct table_rocks_shared;  /* cache, write buffer manager, background threads */
 
-struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes);
+/* The threads that compact have the process's nice value and `compaction_nice` more. */
+struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes, int compaction_nice);
 void table_rocks_shared_free(struct table_rocks_shared *s);
 /* How long whoever asks for what can be had now may still wait: until then a file is read for him. */
 struct patience *table_rocks_patience(struct table_rocks_shared *s);

@@ -24,7 +24,7 @@ static int setup(void **state)
     struct disk *d = mem_zalloc(sizeof(*d));
     assert_int_equal(store_dir_make(NULL), 0);
     d->vfs = vfs_posix_new();
-    d->shared = table_rocks_shared_new(8u << 20);
+    d->shared = table_rocks_shared_new(8u << 20, 0);
     assert_int_equal(replica_files_prepare(d->vfs, in_store_dir("replicas"), &d->why), RGKV_OK);
     files_init(d);
     *state = d;
