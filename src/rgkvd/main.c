@@ -2,16 +2,14 @@
  *
  *     main.c      puts the parts together and ends the process (this file decides nothing)
  *     options.c   the command line
+ *     process.c   what it asks of the system
  *     datadir.c   the data directory: lock, manifest, whose it is
  *     log.c       lines to standard error that never block
  *     ../net      the loop: sockets, disks, time      ../node  what the node does
  *
  * Exit status: 0 stopped by a signal; 1 it could not start, or must not go on; 2 the command line is wrong. */
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,9 +17,11 @@
 #include "rgkvd/datadir.h"
 #include "rgkvd/log.h"
 #include "rgkvd/options.h"
+#include "rgkvd/process.h"
 
 #define STOP_MS_MAX 5000u
 #define LOG_WAIT_MS 500u
+#define COMPACTION_NICE 10 /* a tenth of the loop's weight, seven times the lowest */
 
 struct daemon {
     struct options options;
@@ -94,27 +94,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- the process ---- */
 
-/* True: whoever started this process is gone already. The signal comes when the parent's starting thread ends. */
-static bool orphaned(const struct options *o)
-{
-    if (!o->die_with_parent)
-        return false;
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    pid_t parent = getppid();
-    return o->parent ? (uint64_t)parent != o->parent : parent == 1;
-}
-
-/* As many descriptors as the system allows. */
-static void process_init(void)
-{
-    struct rlimit files;
-    signal(SIGPIPE, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 static void watch_signal(struct daemon *d, uv_signal_t *handle, int number)
 {
     uv_signal_init(&d->loop, handle);
@@ -143,12 +122,15 @@ static unsigned conns_max(void)
     return getrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)MIN(files.rlim_cur / 2, CONNS_MAX) : CONNS_MAX;
 }
 
+/* A loop with a better priority than all others may wait for a thread that compacts and has RocksDB's lock: that one must not be behind everybody. */
+static int compaction_nice(const struct options *o) { return o->nice < 0 ? 0 : COMPACTION_NICE; }
+
 static struct server_options server_options(struct daemon *d)
 {
     const struct options *o = &d->options;
     struct server_options s = {
         .loop = &d->loop, .vfs = d->vfs, .data_dir = o->data, .listen = o->listen, .advertise = o->advertise,
-        .beyond_loopback = o->insecure, .table_budget_bytes = o->memory_bytes / 2, .conns_max = conns_max(),
+        .beyond_loopback = o->insecure, .table_budget_bytes = o->memory_bytes / 2, .compaction_nice = compaction_nice(o), .conns_max = conns_max(),
         .events = {on_line, on_stopped, on_failed}, .arg = d,
         .node = {.n_controllers = o->n_controllers, .nshards = o->nshards, .snapshot_bytes = snapshot_bytes(o),
                  .election_us = o->election_us, .heartbeat_us = o->heartbeat_us, .manifest = &d->manifest},
@@ -167,48 +149,21 @@ static enum rgkv_err daemon_start(struct daemon *d, struct buf *why)
     return server_new(&s, &d->server, why);
 }
 
-#define KEPT_BYTES (64 << 20)
-#define PREFAULT_BLOCK_BYTES (8u << 20)
-#define PREFAULT_BYTES_MAX (128u << 20) /* 0.8 s on a slow virtual machine, and the node is not ready before */
-#define PAGE_BYTES_MIN 4096u
-
-/* What was used once is used again: to give memory back, and touch it anew, costs the loop milliseconds (a virtual machine may take 12 us for
- * each page). How much that can be, the budget bounds. */
-static void keep_memory(size_t prefaulted)
+/* Of the loop: the other threads have begun. A node without it does all that it must. */
+static void set_priority(struct daemon *d)
 {
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, (int)(KEPT_BYTES + prefaulted));
-    mallopt(M_TOP_PAD, 1 << 20);
-}
-
-/* The first touch is the dear one. This thread's own heap is what the loop allocates from; what is free at its end stays there. */
-static void prefault(size_t bytes)
-{
-    struct block { struct block *next; } *blocks = NULL, *b;
-    for (; bytes >= PREFAULT_BLOCK_BYTES; bytes -= PREFAULT_BLOCK_BYTES) {
-        b = mem_alloc(PREFAULT_BLOCK_BYTES);
-        for (size_t at = 0; at < PREFAULT_BLOCK_BYTES; at += PAGE_BYTES_MIN)
-            ((volatile uint8_t *)b)[at] = 1;
-        b->next = blocks;
-        blocks = b;
+    struct buf why = {0};
+    if (d->options.nice && process_nice(d->options.nice, &why)) {
+        buf_put_u8(&why, 0);
+        log_line(d->log, (const char *)why.data);
     }
-    while ((b = blocks)) {
-        blocks = b->next;
-        mem_free(b);
-    }
-}
-
-static void prepare_memory(const struct options *o)
-{
-    size_t bytes = o->prefault ? MIN(o->memory_bytes / 4, PREFAULT_BYTES_MAX) : 0;
-    keep_memory(bytes);
-    prefault(bytes);
+    buf_release(&why);
 }
 
 static int daemon_run(struct daemon *d)
 {
     struct buf why = {0};
-    prepare_memory(&d->options);
+    process_memory(&d->options);
     d->vfs = vfs_posix_new();
     d->log = log_new(STDERR_FILENO);
     int rc = uv_loop_init(&d->loop);
@@ -219,6 +174,7 @@ static int daemon_run(struct daemon *d)
     }
     buf_release(&why);
     watch_signals(d);
+    set_priority(d);
     printf("rgkvd: ready on %s\n", server_addr(d->server));
     fflush(stdout);
     uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -247,6 +203,6 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
-    process_init();
-    return orphaned(&d.options) ? 1 : daemon_run(&d);
+    process_prepare();
+    return process_orphaned(&d.options) ? 1 : daemon_run(&d);
 }

@@ -17,6 +17,7 @@ const char options_usage[] =
     "  --snapshot-bytes N     compact a log beyond N bytes (default 64 MiB); -1 never\n"
     "  --memory-bytes N       what caches, buffers and logs may take of memory (default 512 MiB)\n"
     "  --prefault             touch a quarter of that at the start, so that no pause comes of it later\n"
+    "  --nice N               the nice value of the loop, which sends heartbeats and answers (default 0: unchanged)\n"
     "  --election-ms N        election timeouts are random in N to 2N ms (default 250)\n"
     "  --heartbeat-ms N       a leader's heartbeat (default 50)\n"
     "  --insecure             listen beyond loopback, though nothing is encrypted\n"
@@ -104,6 +105,15 @@ static enum rgkv_err set_prefault(struct options *o, const char *v, struct buf *
     return RGKV_OK;
 }
 
+static enum rgkv_err set_nice(struct options *o, const char *v, struct buf *why)
+{
+    int64_t n;
+    enum rgkv_err err = number("nice", v, -20, 19, &n, why);
+    if (!err)
+        o->nice = (int)n;
+    return err;
+}
+
 static enum rgkv_err milliseconds(const char *name, const char *v, uint64_t *ret_us, struct buf *why)
 {
     int64_t n;
@@ -166,6 +176,7 @@ static const struct option_row {
     {"snapshot-bytes", VALUE_MUST, set_snapshot_bytes},
     {"memory-bytes", VALUE_MUST, set_memory_bytes},
     {"prefault", VALUE_NONE, set_prefault},
+    {"nice", VALUE_MUST, set_nice},
     {"election-ms", VALUE_MUST, set_election},
     {"heartbeat-ms", VALUE_MUST, set_heartbeat},
     {"insecure", VALUE_NONE, set_insecure},

@@ -17,6 +17,7 @@ struct options {
     int64_t snapshot_bytes;     /* -1: never */
     uint64_t memory_bytes;
     bool prefault;              /* memory is touched at the start, and not when it is needed */
+    int nice;                   /* of the loop's thread; 0: as the process */
     uint64_t election_us, heartbeat_us;
     bool insecure;
     bool die_with_parent;

@@ -5,7 +5,7 @@
 #
 #     large.sh [MIB [NODES]]     RGKVFS_FULL=1: 1024, with the bounds of an idle machine; NODES 1: only filled, and started again
 #
-# In the long form the nodes have large pages and prefault, as rgkvd.service has it.
+# In the long form the nodes have large pages, prefault and a nice value, as rgkvd.service has it.
 # A virtual machine may lose its processors for longer than a loop may stand still. In the long form that is measured beside it and
 # printed, and a loop may stand still for so much longer.
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
@@ -19,7 +19,7 @@ n=${2:-3}
 members=$(seq "$n")
 stall_us=$([ -n "$full" ] && echo 20000 || echo 1000000)
 work_us=$([ -n "$full" ] && echo 20000 || echo 50000)
-node_options=(--memory-bytes "$memory" ${full:+--prefault})
+node_options=(--memory-bytes "$memory" ${full:+--prefault --nice -10})
 bench=$(realpath "$builddir/tests/bench/rgkv-bench")
 
 # fill OP SECONDS…: writes every key once ("get" does), or goes on for a time.

@@ -35,6 +35,7 @@ static void a_short_line_gets_the_defaults(void **state)
     assert_int_equal(o.memory_bytes, MEMORY_BYTES_DEFAULT);
     assert_int_equal(o.election_us, ELECTION_US_DEFAULT);
     assert_int_equal(o.heartbeat_us, HEARTBEAT_US_DEFAULT);
+    assert_int_equal(o.nice, 0);
     assert_false(o.insecure || o.prefault || o.die_with_parent);
     assert_int_equal(o.action, OPTIONS_RUN);
 }
@@ -43,7 +44,7 @@ static void a_value_may_follow_an_equals_sign(void **state)
 {
     struct options o;
     assert_int_equal(PARSE(&o, "--listen=[::1]:0", "--data=/d", "--shards=10", "--snapshot-bytes=-1", "--memory-bytes=268435456", "--election-ms=100",
-                           "--heartbeat-ms=20", "--insecure", "--prefault", "--die-with-parent=77"), RGKV_OK);
+                           "--heartbeat-ms=20", "--insecure", "--prefault", "--nice=-10", "--die-with-parent=77"), RGKV_OK);
     assert_string_equal(o.listen, "[::1]:0");
     assert_int_equal(o.nshards, 10);
     assert_int_equal(o.snapshot_bytes, -1);
@@ -51,6 +52,7 @@ static void a_value_may_follow_an_equals_sign(void **state)
     assert_int_equal(o.election_us, 100000);
     assert_int_equal(o.heartbeat_us, 20000);
     assert_true(o.insecure && o.prefault && o.die_with_parent);
+    assert_int_equal(o.nice, -10);
     assert_int_equal(o.parent, 77);
 }
 
