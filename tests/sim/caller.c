@@ -209,13 +209,14 @@ static void admin_leave(struct sim *s, uint64_t gid)
     admin_submit(s, o);
 }
 
-void caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid)
+bool caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid)
 {
     struct sim_op *o = admin_op(s, gid);
     if (!o)
-        return;
+        return false;
     o->command = (struct ctrl_command){.op = CTRL_MOVE, .shard = shard, .gid = gid};
     admin_submit(s, o);
+    return true;
 }
 
 static void admin_something(struct sim *s)

@@ -4,12 +4,17 @@
  *   overthrow   who begins to lead loses its group at once, but not its clients: tails that nobody else has, of many terms
  *   outlive     a leader whose followers' answers come late is replaced, and goes on hearing what they said before
  *   blind       a machine that hears nothing of the controllers any more, for the whole run
- *   at_steps    when a shard's move takes a step, one of those who take part stands still, crashes or is cut off */
+ *   at_steps    when a shard's move takes a step, one of those who take part stands still, crashes or is cut off
+ *   hasty       in the moment in which a move is decided, its destination stands still, and the shard is to move on. What comes of it is drawn
+ *               from the seed alone: other seeds go on as they did */
 #include "tests/sim/sim.h"
 
+#define NEXT_MOVE_US 3000000u  /* for the move to be decided */
+#define NEXT_MOVE_LOOK_US 1000u
+#define NEXT_MOVE_PAUSE_US 1000000u
 #define SLOWER_US 100000u /* per step: less than an election timeout, or the leader would step down */
 
-enum script { SCRIPT_SLOWER, SCRIPT_REPLACED, SCRIPT_ALONE, SCRIPT_OVER };
+enum script { SCRIPT_SLOWER, SCRIPT_REPLACED, SCRIPT_ALONE, SCRIPT_OVER, SCRIPT_NEXT_MOVE };
 
 static void script_later(struct sim *s, uint64_t us, enum script script, unsigned machine, unsigned left)
 {
@@ -138,9 +143,78 @@ static void hurt(struct sim *s, struct sim_machine *m)
     }
 }
 
+/* ---- hasty ---- */
+
+static uint64_t drawn_from_seed(const struct sim *s, uint64_t what)
+{
+    const uint64_t of[] = {s->seed, what};
+    return hash64_seeded(bytes_of(of, sizeof(of)), 3);
+}
+
+static void next_move_waits(struct sim *s, uint64_t gid, uint32_t shard)
+{
+    struct sim_directed *d = &s->directed;
+    if (!d->hasty || d->next_move.until_us || drawn_from_seed(s, s->now_us) % 2)
+        return;
+    d->next_move = (typeof(d->next_move)){.gid = gid, .shard = shard, .until_us = s->now_us + NEXT_MOVE_US};
+    script_later(s, 0, SCRIPT_NEXT_MOVE, 0, 0);
+}
+
+static bool is_decided(struct sim *s)
+{
+    const struct ctrl_view *v = caller_newest_view(s);
+    const struct ctrl_shard *p = v && s->directed.next_move.shard < v->nshards ? &v->shards[s->directed.next_move.shard] : NULL;
+    return p && p->holder == s->directed.next_move.gid && !p->target;
+}
+
+/* The index of group gid; or the number of groups. */
+static unsigned group_index(const struct sim *s, uint64_t gid)
+{
+    unsigned i = 0;
+    while (i < s->n_groups && s->groups[i].gid != gid)
+        i++;
+    return i;
+}
+
+static void group_stands_still(struct sim *s, uint64_t gid)
+{
+    unsigned g = group_index(s, gid);
+    for (unsigned i = 0; g < s->n_groups && i < s->groups[g].n; i++)
+        machine_pause(s, &s->machines[s->groups[g].first + i], NEXT_MOVE_PAUSE_US);
+}
+
+/* To the next group that has joined. True: there is none, or it is ordered. */
+static bool moved_on(struct sim *s)
+{
+    unsigned g = group_index(s, s->directed.next_move.gid);
+    for (unsigned k = 1; k < s->n_groups; k++)
+        if (s->groups[(g + k) % s->n_groups].joined)
+            return caller_admin_move(s, s->directed.next_move.shard, s->groups[(g + k) % s->n_groups].gid);
+    return true;
+}
+
+static void next_move(struct sim *s)
+{
+    struct sim_directed *d = &s->directed;
+    if (!d->next_move.decided && is_decided(s)) {
+        sim_trace(s, "shard %u is group %llu's, which stands still, and is to move on", d->next_move.shard,
+                  (unsigned long long)d->next_move.gid);
+        s->counts.directed++;
+        d->next_move.decided = true;
+        d->next_move.until_us = s->now_us + NEXT_MOVE_PAUSE_US;
+        group_stands_still(s, d->next_move.gid);
+    }
+    if (s->now_us >= d->next_move.until_us || (d->next_move.decided && moved_on(s)))
+        d->next_move.until_us = 0;
+    else
+        script_later(s, NEXT_MOVE_LOOK_US, SCRIPT_NEXT_MOVE, 0, 0);
+}
+
 /* A frozen shard's source may get another leader while its destination stands still. */
 void directed_shard(struct sim *s, struct sim_machine *m, uint64_t gid, uint32_t shard, enum kv_shard_state now)
 {
+    if (now == KV_PREPARED)
+        next_move_waits(s, gid, shard);
     if (!s->directed.at_steps || !prng_chance(&s->prng, 1, 6))
         return;
     s->counts.directed++;
@@ -162,6 +236,7 @@ void directed_begin(struct sim *s)
     d->blind = s->n_machines > s->n_controllers && prng_chance(&s->prng, 1, 4);
     if (d->blind)
         d->blind_machine = (unsigned)prng_between(&s->prng, s->n_controllers, s->n_machines - 1);
+    d->hasty = drawn_from_seed(s, 0) % 4 == 0;
     directed_healed(s);
 }
 
@@ -174,5 +249,6 @@ void directed_event(struct sim *s, const struct sim_event *e)
     case SCRIPT_REPLACED: replaced(s, e->who); break;
     case SCRIPT_ALONE: left_alone(s, e->who); break;
     case SCRIPT_OVER: over(s, e->who); break;
+    case SCRIPT_NEXT_MOVE: next_move(s); break;
     }
 }

@@ -259,7 +259,7 @@ void caller_machine_died(struct sim *s, unsigned machine);
 void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine); /* a reset */
 bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
-void caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid);
+bool caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid); /* false: the administrator waits for something else */
 bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of members; false: the administrator is busy */
 void caller_drain(struct sim *s, struct sim_caller *c);
 bool caller_settled(struct sim *s);
@@ -344,8 +344,9 @@ void faults_end(struct sim *s); /* all is well from here on */
 
 /* Which scripts a seed plays (swarm). */
 struct sim_directed {
-    bool overthrow, outlive, blind, at_steps;
+    bool overthrow, outlive, blind, at_steps, hasty;
     unsigned blind_machine;
+    struct { uint64_t gid, until_us; uint32_t shard; bool decided; } next_move; /* of hasty; until_us 0: none */
 };
 void directed_begin(struct sim *s);
 void directed_event(struct sim *s, const struct sim_event *e);
