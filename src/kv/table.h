@@ -40,7 +40,8 @@ struct table_ops {
     /* All changes, in order, or none. */
     enum rgkv_err (*write)(struct table *t, const struct table_change *changes, size_t n);
     /* Would a write have to wait for earlier ones, which are not on the disk yet? Then it had better come later: who writes
-     * has other things to do. A table in trouble does not wait, for the write will tell. */
+     * has other things to do. A table in trouble does not wait, for the write will tell. It may be what the question before found: whoever was
+     * told to wait asks again. */
     bool (*waits)(struct table *t);
     struct table_snapshot *(*snapshot)(struct table *t);
     void (*snapshot_free)(struct table *t, struct table_snapshot *s);

@@ -10,7 +10,7 @@
  *   many files, small ones   every flush has keys from one end to the other, so the first compaction rewrites level 1: that is to be
  *                            small, and rare. What is below it is sorted by file and offset and mostly moves down as it is: of a
  *                            gigabyte written, a node writes 3.0 and not 3.5 to its disk, the log included
- *   compactions yield        to the loop; flushes do not, for writers would wait for them. But not to everybody, as with the lowest
+ *   compactions yield        to the loop (`compaction_nice`); flushes do not, for writers would wait for them. But not to everybody, as with the lowest
  *                            priority: beside others' work they got nothing, and at last writers waited for them for ever
  *   bloom filters            in files and in write buffers: most reads are of one key, many of keys that are not there
  *                            (sessions, new files)
@@ -177,17 +177,18 @@ static void *ask(void *arg)
     }
 }
 
-/* What was answered last; the next answer is on its way when it is due. */
+/* What was answered last; the next answer is on its way when it is due. If that takes long, no more than a buffer is written meanwhile. */
 static bool rocks_waits(struct table *table)
 {
     struct table_rocks *t = of(table);
     bool waits = t->waits;
     if (!waits && t->unasked_bytes < UNASKED_BYTES_MAX)
         return false;
-    t->unasked_bytes = 0;
-    if (!atomic_exchange(&t->asked, true))
+    if (!atomic_exchange(&t->asked, true)) {
+        t->unasked_bytes = 0;
         sem_post(&t->shared->asked);
-    return waits;
+    }
+    return waits || t->unasked_bytes >= t->shared->write_buffer_bytes;
 }
 
 static void asker_start(struct table_rocks_shared *s)
@@ -378,11 +379,12 @@ static void batch_add(rocksdb_writebatch_t *b, const struct table_change *c)
 
 /* ---- writing ---- */
 
-static void note_write(struct table_rocks *t, const struct table_change *changes, size_t n, bool ok)
+/* A write that succeeds ends the trouble that was there when it began: what came meanwhile is for the next one. */
+static void note_write(struct table_rocks *t, const struct table_change *changes, size_t n, bool trouble_ends)
 {
     for (size_t i = 0; i < n; i++)
         t->unasked_bytes += changes[i].key.len + changes[i].value.len;
-    if (ok && t->in_trouble) {
+    if (trouble_ends) {
         t->errors = property(t, "rocksdb.background-errors");
         t->in_trouble = false;
     }
@@ -392,12 +394,13 @@ static enum rgkv_err rocks_write(struct table *table, const struct table_change 
 {
     struct table_rocks *t = of(table);
     char *text = NULL;
+    bool in_trouble = t->in_trouble;
     rocksdb_set_perf_level(rocksdb_disable);
     rocksdb_writebatch_clear(t->batch);
     for (size_t i = 0; i < n; i++)
         batch_add(t->batch, &changes[i]);
     rocksdb_write(t->db, t->write, t->batch, &text);
-    note_write(t, changes, n, !text);
+    note_write(t, changes, n, in_trouble && !text);
     return failed(text, NULL);
 }
 

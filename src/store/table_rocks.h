@@ -13,7 +13,7 @@
 
 struct table_rocks_shared;  /* cache, write buffer manager, background threads */
 
-/* The threads that compact have the process's nice value and `compaction_nice` more. */
+/* The threads that compact have the caller's nice value and `compaction_nice` more (of the first call: a process has them once). */
 struct table_rocks_shared *table_rocks_shared_new(uint64_t budget_bytes, int compaction_nice);
 void table_rocks_shared_free(struct table_rocks_shared *s);
 /* How long whoever asks for what can be had now may still wait: until then a file is read for him. */
