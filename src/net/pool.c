@@ -1,5 +1,6 @@
-/* Two lists. What is to be done: first in, first out, under a lock that is held for a few instructions. What is done: a stack that a thread pushes
- * to and the loop takes as a whole, both with one atomic exchange; who pushes to an empty one writes to an eventfd, which the loop polls. */
+/* Two lists. What is to be done: first in, first out, under a lock that is held for a few instructions. What is done: a stack that threads push
+ * to and the loop takes as a whole, without a lock (so that its head is never taken alone: a head that looks the same is the same); who
+ * pushes to an empty one writes to an eventfd, which the loop polls. */
 #include "net/pool.h"
 
 #include <errno.h>

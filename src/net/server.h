@@ -39,8 +39,7 @@ struct server_options {
     struct server_events events;
     void *arg;
 };
-/* Errors of listener_bind, node_new, replica_stores_new; each with a sentence. After a failure uv_run must run once more,
- * to close what was opened. */
+/* Errors of pool_new, listener_bind, node_new, replica_stores_new; each with a sentence. What was opened is closed again. */
 MUST_USE enum rgkv_err server_new(const struct server_options *o, struct server **ret_s, struct buf *why);
 const char *server_addr(const struct server *s);
 void server_stop(struct server *s);

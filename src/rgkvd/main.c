@@ -122,8 +122,8 @@ static unsigned conns_max(void)
     return getrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)MIN(files.rlim_cur / 2, CONNS_MAX) : CONNS_MAX;
 }
 
-/* A loop with a better priority than all others may wait for a thread that compacts and has RocksDB's lock: that one must not be behind everybody. */
-static int compaction_nice(const struct options *o) { return o->nice < 0 ? 0 : COMPACTION_NICE; }
+/* Compactions are behind the loop, but no further: it may wait for one that has RocksDB's lock. */
+static int compaction_nice(const struct options *o) { return o->nice && process_nice_raises(o->nice) ? 0 : COMPACTION_NICE; }
 
 static struct server_options server_options(struct daemon *d)
 {
@@ -149,7 +149,8 @@ static enum rgkv_err daemon_start(struct daemon *d, struct buf *why)
     return server_new(&s, &d->server, why);
 }
 
-/* Of the loop: the other threads have begun. A node without it does all that it must. */
+/* Of the loop: the other threads have begun, but for libuv's, which resolve names: they have it too, and should (pool.h says why). A node
+ * without it does all that it must. */
 static void set_priority(struct daemon *d)
 {
     struct buf why = {0};

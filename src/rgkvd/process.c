@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@ void process_prepare(void)
 {
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
+    setenv("UV_THREADPOOL_SIZE", "16", 0); /* for names of hosts: libuv lets half of them wait for a resolver that is silent */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
@@ -75,4 +77,13 @@ enum rgkv_err process_nice(int nice, struct buf *why)
         return RGKV_OK;
     buf_printf(why, "--nice %d: %s: the loop keeps the priority that it has (RLIMIT_NICE; LimitNICE= of systemd)", nice, strerror(errno));
     return RGKV_NOT_PERMITTED;
+}
+
+bool process_nice_raises(int nice)
+{
+    int now = getpriority(PRIO_PROCESS, 0);
+    if (nice >= now || setpriority(PRIO_PROCESS, 0, nice) != 0)
+        return false;
+    (void)setpriority(PRIO_PROCESS, 0, now); /* that way nobody needs a permission */
+    return true;
 }

@@ -11,5 +11,7 @@ bool process_orphaned(const struct options *o);
 void process_memory(const struct options *o);
 /* Of the calling thread alone, and of those that it starts later. NOT_PERMITTED with a sentence; then nothing changed. */
 MUST_USE enum rgkv_err process_nice(int nice, struct buf *why);
+/* Would that put the calling thread before those that it has started? It is tried, and undone. */
+bool process_nice_raises(int nice);
 
 #endif

@@ -94,21 +94,21 @@ static void a_job_that_blocks_takes_one_thread_only(void **state)
     assert_int_equal(n_done, 3);
 }
 
-/* All that was finished meanwhile is taken at once. */
-static void what_was_finished_while_the_loop_was_busy_is_done_in_its_order(void **state)
+/* One thread that has begun the third job has finished two. */
+static void what_was_finished_while_the_loop_was_busy_is_done_at_once_in_its_order(void **state)
 {
-    struct test_job t[2];
-    for (unsigned i = 0; i < 2; i++) {
-        give(&t[i], i, 0);
+    struct test_job t[3];
+    for (unsigned i = 0; i < 3; i++)
+        give(&t[i], i, i < 2);
+    for (unsigned i = 0; i < 3; i++)
         sem_wait(&begun);
-    }
-    sem_post(&t[1].go);
-    while (n_done == 0)
-        uv_run(&loop, UV_RUN_ONCE);
-    sem_post(&t[0].go);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(n_done, 2);
-    assert_int_equal(done_numbers[0], 1);
+    assert_int_equal(done_numbers[0], 0);
+    assert_int_equal(done_numbers[1], 1);
+    sem_post(&t[2].go);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(n_done, 3);
 }
 
 static void a_job_given_from_done_is_run_although_the_pool_closes(void **state)
@@ -175,7 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(jobs_run_off_the_loop_in_the_order_given_and_are_done_on_it, setup_one, teardown),
         cmocka_unit_test_setup_teardown(a_job_that_blocks_takes_one_thread_only, setup_two, teardown),
-        cmocka_unit_test_setup_teardown(what_was_finished_while_the_loop_was_busy_is_done_in_its_order, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(what_was_finished_while_the_loop_was_busy_is_done_at_once_in_its_order, setup_one, teardown),
         cmocka_unit_test_setup_teardown(a_job_given_from_done_is_run_although_the_pool_closes, setup_two, teardown),
         cmocka_unit_test_setup_teardown(an_idle_pool_keeps_no_loop_running, setup_two, teardown),
         cmocka_unit_test(thousands_of_jobs_of_eight_threads_are_each_done_once),
