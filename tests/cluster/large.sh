@@ -7,7 +7,7 @@
 #
 # In the long form the nodes have large pages, prefault and a nice value, as rgkvd.service has it.
 # A virtual machine may lose its processors for longer than a loop may stand still. In the long form that is measured beside it and
-# printed, and a loop may stand still for so much longer.
+# printed, and a loop may stand still for so much longer; or compute, for the kernel counts what the host took as work of the thread.
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
 limit "$([ -n "$full" ] && echo 3600 || echo 180)"
 mib=${1:-${full:+1024}}
@@ -90,7 +90,7 @@ comes_back() {
     sampler_stop
     report "snapshot while serving"
     cat "$work/bench.out"
-    sanitized || check "no turn computed for $work_us us" test "$(most work_us)" -le "$work_us"
+    sanitized || check "no turn computed for $work_us us by itself" test "$(most work_us)" -le $((work_us + $(machine_us)))
     check "no loop stood still for $stall_us us by itself" test "$(most stall_us)" -le $((stall_us + $(machine_us)))
 }
 [ "$n" -lt 3 ] || { away; comes_back; }
