@@ -4,7 +4,7 @@
  *
  * Why not uv_queue_work: in libuv 1.44 the loop that a pool thread wakes waits, with sched_yield(), until that thread has left uv_async_send
  * (uv__async_spin). The kernel likes to run the one who wakes up before the one who woke it, so on a busy processor the loop gives
- * way to everybody until that thread has its turn again: 10 to 25 ms, and for ever with a real-time policy. Here the loop takes what is
+ * way to everybody until that thread has its turn again: 10 to 26 ms were seen. Here the loop takes what is
  * done without waiting for anybody; to give a job it takes a lock, for a few instructions. */
 #ifndef RGKV_NET_POOL_H
 #define RGKV_NET_POOL_H
