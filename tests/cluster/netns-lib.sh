@@ -3,7 +3,7 @@
 #
 #     [ -n "${RGKV_OWN_NET:-}" ] || [ "$(id -u)" != 0 ] || RGKV_OWN_NET=1 exec unshare --net --mount --propagation private bash "$0" "$@"
 #     . "${top_srcdir:-.}/tests/cluster/fault-lib.sh"; . "${top_srcdir:-.}/tests/cluster/netns-lib.sh"
-#     netns_start 5                    # nodes 1 … 5, the first three of them controllers
+#     netns_start 5 3                  # nodes 1 … 5, the first three of them controllers (which need not be said)
 #     cut_one 1 2; isolate 3; connect 3; heal
 #
 # Clients are not cut off: they are where the router is.
@@ -39,7 +39,8 @@ netns_start() {
     shards=${shards:-16}
     netns_make "$1"
     netns_daemon
-    controllers=${node_addr[1]},${node_addr[2]},${node_addr[3]}
+    controllers=${node_addr[1]}
+    for ((i = 2; i <= ${2:-3}; i++)); do controllers=$controllers,${node_addr[$i]}; done
     node_options+=(--insecure)
     for ((i = 1; i <= n_nodes; i++)); do node_again "$i"; done
 }

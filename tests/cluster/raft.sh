@@ -14,11 +14,11 @@ full=${RGKVFS_FULL:-}
 
 # ---- the test bed ----
 
-# group N: N nodes, all of them group 101, and the mount `a`.
+# group N [CONTROLLERS]: N nodes, all of them group 101, and the mount `a`.
 group() {
     local all
     all=$(seq "$1")
-    netns_start "$1"
+    netns_start "$@"
     # shellcheck disable=SC2086
     join_nodes 101 $all || exit 1
     mount_start a || exit 1
@@ -297,7 +297,7 @@ R16() {
 scenario R17 Figure8 400
 R17() {
     local round l i
-    group 5
+    group 5 5 # three of five are always there to say who leads, whichever were killed
     ledger_start load --workers 8 --timeout 30
     for round in $(seq "${full:+50}" 2>/dev/null || seq 10); do
         sleep "0.0$((RANDOM % 10))" # any moment
