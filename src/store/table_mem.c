@@ -29,6 +29,7 @@ struct table_mem {
     struct node *root, *flushed;
     uint64_t bytes, flushed_bytes;
     bool refuse, hold;
+    bool waits;               /* as the question before found */
     unsigned cold, asked_now; /* every so many of these has to wait; 0: none */
 };
 
@@ -248,7 +249,13 @@ static enum rgkv_err mem_write(struct table *t, const struct table_change *chang
     return RGKV_OK;
 }
 
-static bool mem_waits(struct table *t) { return of(t)->hold && !of(t)->refuse; }
+/* Told late, as by a table on a disk, which asks beside the loop. */
+static bool mem_waits(struct table *t)
+{
+    bool waits = of(t)->waits;
+    of(t)->waits = of(t)->hold && !of(t)->refuse;
+    return waits;
+}
 
 static struct table_snapshot *mem_snapshot(struct table *t)
 {

@@ -219,7 +219,17 @@ void ticks_for(struct outside *w, uint64_t us)
         tick(w, 50000);
 }
 
-void wait_a_while(struct outside *w) { tick(w, TABLE_AGAIN_US); }
+void table_falls_behind(struct table *t)
+{
+    table_mem_hold(t, true);
+    assert_false(table_waits(t));
+}
+
+void wait_a_while(struct outside *w)
+{
+    tick(w, TABLE_AGAIN_US);
+    tick(w, TABLE_AGAIN_US);
+}
 
 void answer_poll(struct outside *w, struct ctrl_view view)
 {

@@ -66,7 +66,8 @@ void save_is_due(struct outside *w);                             /* of its first
 void save_ends(struct outside *w);                               /* of the first replica, the one that hung */
 void chunk_read_ends(struct outside *w);                         /* of the first replica, the one that hung */
 void chunk_write_ends(struct outside *w);
-void wait_a_while(struct outside *w);                            /* until a table that was behind is asked again */
+void table_falls_behind(struct table *t);                        /* and who asks is told so */
+void wait_a_while(struct outside *w);                            /* until a table has been asked again that was behind, and tells late that it is not */
 unsigned rows_in(struct table *t);
 struct kv_shard_status status_of(struct outside *w, uint32_t shard); /* in its first replica */
 

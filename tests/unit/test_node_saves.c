@@ -119,7 +119,7 @@ static bool hands_over_within(struct outside *w, uint64_t us)
 }
 
 static void save_hangs(struct outside *w) { w->tables_hang = true; }
-static void table_is_behind(struct outside *w) { table_mem_hold(w->tables[0], true); }
+static void table_is_behind(struct outside *w) { table_falls_behind(w->tables[0]); }
 
 /* Heartbeats go out, and nothing is answered: somebody else may be better off. */
 static void B39_a_leader_whose_table_hangs_hands_over(void **state)

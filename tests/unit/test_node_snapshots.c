@@ -145,7 +145,7 @@ static void B27_a_snapshot_takes_the_tables_place_only_when_nothing_is_left_to_a
     struct parts p = parts_of(50);
     start(&w);
     save_is_due(&w);
-    table_mem_hold(w.tables[0], true);
+    table_falls_behind(w.tables[0]);
     one_entry_is_committed(&w);
     snapshot_arrives(&w, t, &p);
     assert_int_equal(w.asked[NODE_SNAPSHOT_INSTALL], 0);
@@ -199,7 +199,7 @@ static void the_next_chunk_is_asked_for_when_the_table_can_take_it(void **state)
     struct table *t = table_mem_new();
     start(&w);
     struct msg m = chunk_for(&w, t);
-    table_mem_hold(t, true);
+    table_falls_behind(t);
     unsigned acks = w.snapshot_acks;
     receive(&w, &m);
     assert_int_equal(rows_in(t), 1);

@@ -33,7 +33,7 @@ static void a_table_that_is_behind_is_waited_for_without_standing_still(void **s
     struct outside w = member();
     start(&w);
     save_is_due(&w);
-    table_mem_hold(w.tables[0], true);
+    table_falls_behind(w.tables[0]);
     one_entry_is_committed(&w);
     assert_int_equal(w.n->replicas[0]->applied, 0);
     assert_true(node_deadline_us(w.n) <= w.now_us + TABLE_AGAIN_US);
