@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 struct pool {
-    uv_loop_t *loop;
     uv_poll_t poll;
     int fd;
     unsigned given;                    /* and not yet done */
@@ -152,9 +151,9 @@ static void release(struct pool *p)
     mem_free(p);
 }
 
-static void watch(struct pool *p)
+static void watch(struct pool *p, uv_loop_t *loop)
 {
-    int rc = uv_poll_init(p->loop, &p->poll, p->fd);
+    int rc = uv_poll_init(loop, &p->poll, p->fd);
     ASSERT(rc == 0);
     p->poll.data = p;
     rc = uv_poll_start(&p->poll, UV_READABLE, on_finished);
@@ -173,7 +172,6 @@ static int start_threads(struct pool *p, unsigned n)
 enum rgkv_err pool_new(uv_loop_t *loop, unsigned threads, struct pool **ret_p, struct buf *why)
 {
     struct pool *p = mem_zalloc(sizeof(*p) + threads * sizeof(p->threads[0]));
-    p->loop = loop;
     p->last = &p->first;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
@@ -184,7 +182,7 @@ enum rgkv_err pool_new(uv_loop_t *loop, unsigned threads, struct pool **ret_p, s
         release(p);
         return RGKV_IO;
     }
-    watch(p);
+    watch(p, loop);
     *ret_p = p;
     return RGKV_OK;
 }

@@ -259,8 +259,8 @@ void caller_machine_died(struct sim *s, unsigned machine);
 void caller_link_lost(struct sim *s, struct sim_caller *c, unsigned machine); /* a reset */
 bool caller_quiet(const struct sim_caller *c);
 void caller_admin_join(struct sim *s, uint64_t gid);
-bool caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid); /* false: the administrator waits for something else */
-bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of members; false: the administrator is busy */
+bool caller_admin_move(struct sim *s, uint32_t shard, uint64_t gid); /* false: the administrator is busy */
+bool caller_admin_command(struct sim *s, const struct ctrl_command *k); /* of members; false as above */
 void caller_drain(struct sim *s, struct sim_caller *c);
 bool caller_settled(struct sim *s);
 void caller_unsettled(struct sim *s, char *to, size_t bytes); /* a shard whose placement is not as it is wanted, in words */
