@@ -65,7 +65,7 @@ if [ $# -gt 0 ]; then
 elif [ -n "$full" ]; then
     first=1 step=1 last=0
 else
-    first=3 step=$((total / 12)) last=0
+    first=3 step=$((total / 9)) last=0
 fi
 [ "$last" != 0 ] || last=$total
 # Short, of the failing calls only a few are taken.

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Real trees copied into the mount with cp -a while a second group joins are identical, and are so after every process
-# was restarted. /usr/share/common-licenses, /etc and /usr/include; of the last the first 1500 names, or all with
+# was restarted. /usr/share/common-licenses, /etc and /usr/include; of the last the first 1000 names, or all with
 # RGKVFS_REAL_FILES=all. Files over 1 MiB are left out, and anything but files, directories and symbolic links. There
 # are no hard links on the mount (EPERM), so cp is told not to keep them: --no-preserve=links.
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 limit "${RGKVFS_REAL_LIMIT:-240}"
-names_max=${RGKVFS_REAL_FILES:-1500}
+names_max=${RGKVFS_REAL_FILES:-1000}
 nodes_start 6 3
 mount_start a || exit 1
 join_group 101 1 2 3 || exit 1

@@ -182,7 +182,7 @@ S7() {
     keys_put
     appenders_start 0
     RANDOM=7
-    for round in 1 2 3 4 5 6; do
+    for round in $(seq "${RGKVFS_FULL:+6}" 2>/dev/null || seq 4); do
         join 102
         join 101
         appenders_progress $((RANDOM % 300))

@@ -52,7 +52,7 @@ one_tool() {
     echo "$status $(($(date +%s%3N) - start))" >"$out.result"
 }
 
-strerror() { python3 -c 'import errno, os, sys; print(os.strerror(getattr(errno, sys.argv[1])))' "$1"; }
+errnos_ask
 
 # trouble NAME MS ERRNO…: every tool, at once: it fails, within so many ms (each of its calls has the timeout, cp and dd make two), saying one of the errnos, and the sentence is there.
 trouble() {
@@ -68,7 +68,7 @@ trouble() {
         check "$name: $tool within $ms ms ($took)" test "$took" -le "$ms"
         words=none
         for errno in "$@"; do
-            grep -qF "$(strerror "$errno")" "$work/$name.$tool.err" && words=$errno
+            grep -qF "${errno_says[$errno]}" "$work/$name.$tool.err" && words=$errno
         done
         # dash says "I/O error" whatever the errno of a write is
         case $tool in dash*) grep -q "I/O error" "$work/$name.$tool.err" && words=$(awk -v p="/$tool/$name" '$3 == p { w = $4 } END { print w }' "$c/error") ;; esac

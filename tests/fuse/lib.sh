@@ -205,14 +205,22 @@ same() { [ "$1" = "$2" ] || { echo "  is:     $1"; echo "  wanted: $2"; return 1
 check_same() { checks=$((checks + 1)); same "$2" "$3" || fail "$1"; }
 check_fails() { local what=$1; shift; checks=$((checks + 1)); if "$@" >/dev/null 2>&1; then fail "$what: succeeded ($*)"; fi; }
 
+# errno_says[NAME]: what strerror says of it. Asked once, for a process takes its time to start.
+declare -A errno_says
+errnos_ask() {
+    local name says
+    while read -r name says; do errno_says[$name]=$says; done < \
+        <(python3 -c 'import errno, os; [print(name, os.strerror(getattr(errno, name))) for name in errno.errorcode.values()]')
+}
+
 # check_errno NAME WHAT COMMAND…: the command fails and says what strerror says of the errno.
 check_errno() {
-    local name=$1 what=$2 text
+    local name=$1 what=$2 text wanted
     shift 2
     checks=$((checks + 1))
     text=$(LC_ALL=C "$@" 2>&1) && { fail "$what: succeeded, $name was wanted"; return; }
-    local wanted
-    wanted=$(python3 -c 'import errno, os, sys; print(os.strerror(getattr(errno, sys.argv[1])))' "$name")
+    [ "${#errno_says[@]}" != 0 ] || errnos_ask
+    wanted=${errno_says[$name]:-no errno of this name}
     case $text in
     *"$wanted"*) ;;
     *) fail "$what: \"$text\", wanted \"$wanted\"" ;;
