@@ -58,11 +58,24 @@ static void view_wake_one(struct client *c, struct request *r, struct request **
         request_move(c, r, REQUEST_READY, woken);
 }
 
+/* Who waits for a group to be reached may do so for ever: its shard may be elsewhere meanwhile. */
+static void view_wake_parked(struct client *c, struct group *g, struct request **woken)
+{
+    struct request *r, *next;
+    DL_FOREACH_SAFE(g->parked, r, next) {
+        const struct ctrl_shard *s = r->kind == CLIENT_KV ? view_shard(c, r->kv.shard) : NULL;
+        if (s && s->holder != g->gid)
+            request_move(c, r, REQUEST_READY, woken);
+    }
+}
+
 static void view_wake(struct client *c)
 {
     struct request *r, *next, *woken = NULL;
     DL_FOREACH_SAFE(c->waiting, r, next)
         view_wake_one(c, r, &woken);
+    for (struct group *g = c->groups; g; g = g->hh.next)
+        view_wake_parked(c, g, &woken);
     request_ready_all(c, &woken);
 }
 

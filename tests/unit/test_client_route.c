@@ -223,6 +223,31 @@ static void a_moving_shard_is_asked_at_once_when_the_placement_says_that_it_arri
     fake_free(f);
 }
 
+/* A client may reach one group and not the other. The shard's new holder is no news about the members of its old one. */
+static void what_waits_for_a_group_that_cannot_be_reached_follows_its_shard_to_another(void **state)
+{
+    struct fake *f = fake_connected();
+    fake_to(f, f->now + 100000);
+    f->links_come_up = false;
+    uint64_t change = fake_append(f, 0, "x", 0), read = fake_get(f, 0, 0), stays = fake_get(f, 1, 0);
+    fake_to(f, f->now + FAKE_SECOND * 12 / 10);
+    assert_int_equal(f->n_connects, 3); /* no link to any member of group 101 came up */
+    assert_int_equal(f->n_sent, 0);
+    f->links_come_up = true;
+    f->shards[0] = (struct ctrl_shard){.holder = 102, .epoch = 2, .active = true};
+    fake_view_newer(f);
+    assert_int_equal(f->n_sent, 1); /* the one that looks for the leader: the shard's time, for the change was first */
+    assert_int_equal(f->sent[0].m.kv_request.gid, 102);
+    fake_contact(f, 5000);
+    assert_int_equal(f->n_sent, 3);
+    for (unsigned i = 1; i < 3; i++)
+        fake_reply(f, &f->sent[i], RGKV_OK, NULL);
+    assert_int_equal(fake_outcome(f, change)->err, RGKV_OK);
+    assert_int_equal(fake_outcome(f, read)->err, RGKV_OK);
+    assert_false(fake_is_done(f, stays));
+    fake_free(f);
+}
+
 static void a_busy_group_is_asked_again_after_a_pause(void **state)
 {
     struct fake *f = fake_connected();
@@ -645,6 +670,7 @@ int main(void)
         cmocka_unit_test(wrong_group_asks_for_the_placement_and_follows_it),
         cmocka_unit_test(a_moving_shard_is_asked_again_after_growing_pauses),
         cmocka_unit_test(a_moving_shard_is_asked_at_once_when_the_placement_says_that_it_arrived),
+        cmocka_unit_test(what_waits_for_a_group_that_cannot_be_reached_follows_its_shard_to_another),
         cmocka_unit_test(a_busy_group_is_asked_again_after_a_pause),
         cmocka_unit_test(a_shard_without_a_holder_waits_and_is_no_group_at_the_deadline),
         cmocka_unit_test(a_shard_without_a_holder_is_served_when_a_group_joins),
