@@ -14,8 +14,8 @@
 
 enum verdict { ANSWER, REFUSED, UNSURE, UNDER_WAY, EXPIRED };
 
-/* `reasoned`: it came with a sentence of the controller's state machine. A full disk is told before or after the
- * log, nobody knows: it is an answer only if no other copy can have been executed. */
+/* `reasoned`: it came with a sentence, which is the controller's last word: of its state machine, or of a leader whose log holds no
+ * other copy. A full disk is told before or after the log, nobody knows: it is an answer only if no other copy can have been executed. */
 static enum verdict verdict_of(const struct request *r, enum rgkv_err err, bool reasoned)
 {
     switch (err) {

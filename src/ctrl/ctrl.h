@@ -159,6 +159,7 @@ void ctrl_free(struct ctrl *c);
 MUST_USE enum rgkv_err ctrl_apply(struct ctrl *c, const struct ctrl_command *command, struct ctrl_result *ret_r);
 MUST_USE enum rgkv_err ctrl_finish(struct ctrl *c, struct bytes applied); /* again with the same row: tries again after NO_SPACE */
 
+bool ctrl_has_result(const struct ctrl *c, const struct ctrl_command *command); /* of an admin command: a copy of it is answered so */
 bool ctrl_initialised(const struct ctrl *c);
 uint64_t ctrl_time_us(const struct ctrl *c);
 /* Of the state as applied (finished or not: call after ctrl_finish). Borrowed until the next apply. */

@@ -24,6 +24,12 @@ bool ctrl_results_find(const struct results *all, const struct ctrl_command *k, 
     return false;
 }
 
+bool ctrl_has_result(const struct ctrl *c, const struct ctrl_command *command)
+{
+    struct ctrl_result r;
+    return ctrl_results_find(&c->results, command, &r);
+}
+
 bool ctrl_results_expired(const struct results *all, const struct ctrl_command *k)
 {
     return all->first > 0 && k->born_us <= all->evicted_us;

@@ -45,15 +45,21 @@ static enum rgkv_err check(const struct ctrl_command *c, struct ctrl_result *res
     return err;
 }
 
-/* Who answers is not gone for ever. */
+static bool all_is_applied(const struct replica *r)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    return r->applied == s.last_index;
+}
+
+/* Who answers is not gone for ever. But a sentence ends the request (P28), and an earlier copy of it may be in the log: then what becomes
+ * of that is the answer. So there is none before all of the log is applied and everybody was heard of: it is asked again. */
 static enum rgkv_err check_gone(const struct node *n, const struct replica *r, const struct ctrl_command *c, struct ctrl_result *result)
 {
-    if (c->op != CTRL_ABANDON)
+    if (c->op != CTRL_ABANDON || ctrl_has_result(r->ctrl, c))
         return RGKV_OK;
-    if (!r->plan || !ctrl_plan_settled_in(r->plan, n->now_us)) {
-        snprintf(result->why, sizeof(result->why), "the controller has a new leader, which has not heard of everybody yet: write it again in a few seconds");
+    if (!r->plan || !ctrl_plan_settled_in(r->plan, n->now_us) || !all_is_applied(r))
         return RGKV_BUSY;
-    }
     if (!ctrl_plan_led(r->plan, r->ctrl, c->gid, n->now_us))
         return RGKV_OK;
     snprintf(result->why, sizeof(result->why), "group %llu answers: let it leave instead", (unsigned long long)c->gid);

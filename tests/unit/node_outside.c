@@ -38,8 +38,10 @@ static void heard(struct outside *w, struct bytes frames)
             for (unsigned i = 0; i < w->reported; i++)
                 w->lost += m.poll.report.replicas[i].lost;
         }
-        if (m.kind == MSG_ADMIN_REPLY && m.id < ARRAY_LEN(w->answers))
+        if (m.kind == MSG_ADMIN_REPLY && m.id < ARRAY_LEN(w->answers)) {
             w->answers[m.id] = m.admin_reply.result.err;
+            w->reasoned = m.admin_reply.result.why[0] != 0;
+        }
         if (m.kind == MSG_KV_REPLY && m.id < ARRAY_LEN(w->answers)) {
             w->answers[m.id] = m.kv_reply.err;
             w->n_answers[m.id]++;

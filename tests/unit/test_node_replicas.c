@@ -248,7 +248,7 @@ static void a_place_is_taken_again_only_when_it_is_free_for_good(void **state)
 
 /* ---- a group that is given up ---- */
 
-static void P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago(void **state)
+static struct outside controller_with_a_group(void)
 {
     struct outside w = lone_controller();
     struct ctrl_join_group g = {.gid = 101, .n = 1, .addrs = {OTHER}};
@@ -259,26 +259,70 @@ static void P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_sin
     group_says(&w, KV_NONE); /* and led: its shards are prepared */
     group_says(&w, KV_PREPARED);
     group_says(&w, KV_SERVING);
+    ticks_for(&w, 4000000); /* whoever did not report by now is silent */
     const struct ctrl_view *v = ctrl_view(w.n->replicas[0]->ctrl);
     assert_true(v->shards[0].holder == 101 && v->shards[0].active);
-    assert_int_equal(admin(&w, 2, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_BUSY);
+    return w;
+}
 
-    /* The controller starts anew (or another one begins to lead), and the group's nodes have not reported to it yet. */
+/* The controller starts anew (or another one begins to lead), and the group's nodes have not reported to it yet. */
+static void start_anew(struct outside *w)
+{
     struct raft_status s;
-    raft_status(w.n->replicas[0]->raft, &s);
+    raft_status(w->n->replicas[0]->raft, &s);
     struct wal_recovered kept = {.hard_state = {s.term, s.vote, s.commit}, .compacted_index = s.applied, .compacted_term = s.last_term};
     assert_int_equal(s.applied, s.last_index);
-    w.manifest = w.n->manifest;
-    w.kept = &kept;
-    node_free(w.n);
-    start(&w);
-    ticks_for(&w, 100000);
-    assert_true(replica_is_leader(w.n->replicas[0]));
-    assert_int_equal(admin(&w, 3, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_BUSY);
-    v = ctrl_view(w.n->replicas[0]->ctrl);
-    assert_int_equal(v->shards[0].holder, 101); /* what it holds is not lost */
+    w->manifest = w->n->manifest;
+    w->kept = &kept;
+    node_free(w->n);
+    start(w);
+    w->kept = NULL;
+    ticks_for(w, 100000);
+    assert_true(replica_is_leader(w->n->replicas[0]));
+}
+
+static enum rgkv_err abandon(struct outside *w, uint64_t id) { return admin(w, id, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}); }
+
+static void P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago(void **state)
+{
+    struct outside w = controller_with_a_group();
+    group_says(&w, KV_SERVING);
+    assert_int_equal(abandon(&w, 2), RGKV_BUSY);
+    assert_true(w.reasoned);
+    start_anew(&w);
+    assert_int_equal(abandon(&w, 3), RGKV_BUSY);
+    assert_false(w.reasoned); /* so it is asked again */
+    assert_int_equal(ctrl_view(w.n->replicas[0]->ctrl)->shards[0].holder, 101); /* what it holds is not lost */
     ticks_for(&w, 4000000); /* now it is known to be silent */
-    assert_int_equal(admin(&w, 4, (struct ctrl_command){.op = CTRL_ABANDON, .gid = 101}), RGKV_OK);
+    assert_int_equal(abandon(&w, 4), RGKV_OK);
+    stop(&w);
+}
+
+/* The answer was lost. A refusal with a sentence would end the request: "not done". */
+static void P28_who_asks_again_whether_a_group_was_given_up_hears_that_it_was(void **state)
+{
+    struct outside w = controller_with_a_group();
+    assert_int_equal(abandon(&w, 2), RGKV_OK);
+    assert_int_equal(abandon(&w, 2), RGKV_OK);
+    start_anew(&w);
+    assert_int_equal(abandon(&w, 2), RGKV_OK);
+    stop(&w);
+}
+
+/* The group answers again when the first copy is in the log already, or when it is done. */
+static void P28_who_asks_again_while_a_group_is_given_up_is_not_told_that_it_answers(void **state)
+{
+    struct outside w = controller_with_a_group();
+    w.hangs = true;
+    assert_int_equal(abandon(&w, 2), RGKV_ERR_COUNT);
+    group_says(&w, KV_SERVING);
+    assert_int_equal(abandon(&w, 2), RGKV_BUSY);
+    assert_false(w.reasoned);
+    w.hangs = false;
+    step(&w, (struct node_input){.kind = NODE_COMMITTED, .replica = 1});
+    collect(&w);
+    assert_int_equal(w.answers[2], RGKV_OK);
+    assert_int_equal(abandon(&w, 2), RGKV_OK);
     stop(&w);
 }
 
@@ -298,6 +342,8 @@ int main(void)
         cmocka_unit_test(P4_one_whose_log_was_lost_is_reported_until_it_is_deleted),
         cmocka_unit_test(a_place_is_taken_again_only_when_it_is_free_for_good),
         cmocka_unit_test(P19_no_group_that_answers_is_given_up_by_a_controller_that_leads_since_a_moment_ago),
+        cmocka_unit_test(P28_who_asks_again_whether_a_group_was_given_up_hears_that_it_was),
+        cmocka_unit_test(P28_who_asks_again_while_a_group_is_given_up_is_not_told_that_it_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
