@@ -13,7 +13,7 @@
 #define LAND_RETRY_MIN_US 5000u
 #define LAND_RETRY_MAX_US 200000u
 #define SETTLE_AGAIN_US 300000u
-#define CROSSINGS_MAX 256u     /* at once in one replica */
+#define CROSSINGS_MAX 64u      /* of one replica at once to one group: those to a dead group are never over, and keep no others waiting */
 
 static_assert(LAND_BYTES + XATTR_BYTES_MAX <= DATA_BYTES_MAX, "the last piece takes the extended attributes along");
 
@@ -25,16 +25,29 @@ static struct crossing *crossing_of(struct replica *r, const struct kv_intent *i
     return NULL;
 }
 
-static struct crossing *crossing_begin(struct replica *r, const struct kv_intent *i)
+static uint64_t holder_of(const struct node *n, uint32_t shard)
 {
-    if (r->n_crossings == CROSSINGS_MAX)
+    return n->view.version && shard < n->view.nshards ? n->view.shards[shard].holder : 0;
+}
+
+static unsigned crossings_to(const struct node *n, const struct replica *r, uint64_t gid)
+{
+    unsigned count = 0;
+    for (unsigned k = 0; k < r->n_crossings; k++)
+        count += holder_of(n, r->crossings[k].target) == gid;
+    return count;
+}
+
+static struct crossing *crossing_begin(const struct node *n, struct replica *r, const struct kv_intent *i)
+{
+    if (crossings_to(n, r, holder_of(n, i->target)) >= CROSSINGS_MAX)
         return NULL;
     if (r->n_crossings == r->crossings_cap) {
         r->crossings_cap = MAX(r->crossings_cap * 2, 8u);
         r->crossings = mem_realloc(r->crossings, r->crossings_cap * sizeof(*r->crossings));
     }
     struct crossing *c = &r->crossings[r->n_crossings++];
-    *c = (struct crossing){.shard = i->shard, .number = i->number};
+    *c = (struct crossing){.shard = i->shard, .target = i->target, .number = i->number};
     return c;
 }
 
@@ -74,11 +87,9 @@ static void elsewhere(struct node *n, struct crossing *c, const char *hint)
 }
 
 /* The target's holder; NULL: nobody yet. */
-static const char *target_addr(const struct node *n, const struct crossing *c, uint32_t target, uint64_t *ret_gid)
+static const char *target_addr(const struct node *n, const struct crossing *c, uint64_t *ret_gid)
 {
-    if (!n->view.version || target >= n->view.nshards)
-        return NULL;
-    const struct ctrl_group *g = ctrl_view_group(&n->view, n->view.shards[target].holder);
+    const struct ctrl_group *g = ctrl_view_group(&n->view, holder_of(n, c->target));
     if (!g || !g->n)
         return NULL;
     *ret_gid = g->gid;
@@ -90,7 +101,7 @@ static void land_send(struct node *n, struct replica *r, struct crossing *c, con
 {
     struct kv_range range;
     struct msg m = {.kind = MSG_KV_REQUEST, .id = n->next_request++};
-    const char *addr = target_addr(n, c, i->target, &m.kv_request.gid);
+    const char *addr = target_addr(n, c, &m.kv_request.gid);
     c->deadline_us = n->now_us + LAND_TIMEOUT_US;
     if (!addr || kv_land_request(r->kv, i, c->offset, LAND_BYTES, &n->scratch, &range, &m.kv_request.request))
         return;
@@ -216,7 +227,7 @@ void intents_tick(struct node *n, struct replica *r)
     const struct kv_intent *i;
     for (unsigned k = 0; (i = kv_intent_at(r->kv, k)); k++) {
         struct crossing *c = crossing_of(r, i);
-        if (!serves(r, i->shard) || (!c && !(c = crossing_begin(r, i))))
+        if (!serves(r, i->shard) || (!c && !(c = crossing_begin(n, r, i))))
             continue;
         work_on(n, r, c, i);
     }

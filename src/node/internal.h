@@ -95,7 +95,7 @@ struct nudge {                 /* the last command proposed for a shard: not aga
 };
 
 struct crossing {              /* a rename to another shard that this leader carries out (intents.c) */
-    uint32_t shard;
+    uint32_t shard, target;
     uint64_t number;           /* of the intent */
     uint64_t offset;           /* how much the target has */
     uint64_t request_id, deadline_us, nudge_us;

@@ -29,6 +29,8 @@ static void heard(struct outside *w, struct bytes frames)
             w->append.after = m.raft.message.log_index;
             w->append.n = m.raft.message.n_entries;
         }
+        if (m.kind == MSG_KV_REQUEST && m.kv_request.request.op == KV_LAND && m.kv_request.gid < ARRAY_LEN(w->lands))
+            w->lands[m.kv_request.gid]++;
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
         if (m.kind == MSG_POLL && m.poll.has_report) {

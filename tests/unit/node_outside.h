@@ -45,6 +45,7 @@ struct outside {
     struct { uint64_t to, after; unsigned n; } append; /* the last one that had entries */
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
     unsigned reports, reported, lost; /* …, and replicas in the last one */
+    unsigned lands[8];         /* pieces of files that a rename moves to another shard, by the group that was asked to take them */
     bool saves_hang, opens_hang; /* the disk of the manifest; of replicas that are to be opened */
     struct wal_recovered *kept;/* what the log of the next replica that is opened holds; its table is tables[0] */
 };

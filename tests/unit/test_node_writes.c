@@ -2,6 +2,8 @@
  * and what waits for it is bounded. */
 #include "tests/unit/node_outside.h"
 
+#include <stdio.h>
+
 /* ---- waiters ---- */
 
 static void who_waits_is_answered_also_behind_waiters_of_an_earlier_lead(void **state)
@@ -305,6 +307,76 @@ static void the_end_of_an_import_is_logged_only_behind_its_last_rows(void **stat
     stop(&w);
 }
 
+/* ---- renames to other shards ---- */
+
+enum { SHARDS = 8, DEADS = 6, ALIVES = 7, INTENTS = 64 }; /* the shards of two other groups; how many intents a shard may have */
+
+static struct bytes key_in(uint32_t shard, char at[16], unsigned n)
+{
+    for (unsigned i = 0;; i++) {
+        snprintf(at, 16, "k%u", i);
+        if (kv_key_shard(bytes_str(at), SHARDS) == shard && n-- == 0)
+            return bytes_str(at);
+    }
+}
+
+static void say(struct outside *w, struct kv_request q)
+{
+    q.shard = kv_key_shard(q.key, SHARDS);
+    q.seq = q.floor = 1;
+    q.born_us = w->now_us;
+    struct msg m = {.kind = MSG_KV_REQUEST, .id = 1, .cluster = CLUSTER, .kv_request = {.gid = 3, .request = q}};
+    receive(w, &m);
+}
+
+/* The n-th of the source's keys; each is a client's of its own. */
+static void moves_away(struct outside *w, uint32_t source, uint32_t target, unsigned n)
+{
+    char from[16], to[16];
+    struct bytes key = key_in(source, from, n), key2 = key_in(target, to, n);
+    say(w, (struct kv_request){.op = KV_PUT, .client = 1 + 2 * n, .key = key, .mode = 0644});
+    assert_int_equal(w->answers[1], RGKV_OK);
+    w->answers[1] = RGKV_ERR_COUNT;
+    say(w, (struct kv_request){.op = KV_RENAME, .client = 2 + 2 * n, .key = key, .key2 = key2});
+}
+
+/* It holds the first six of eight shards; groups 4 and 5 have one each. */
+static struct outside holder_beside_others(void)
+{
+    struct outside w = member();
+    struct ctrl_shard shards[SHARDS] = {[DEADS] = {.holder = 4, .epoch = 1}, [ALIVES] = {.holder = 5, .epoch = 1}};
+    struct ctrl_group groups[3] = {group_here(3, 1, 1),
+                                   {.gid = 4, .incarnation = 2, .founded = true, .n = 1, .members = {{.id = 9, .node = 6, .founding = true, .addr = OTHER}}},
+                                   {.gid = 5, .incarnation = 3, .founded = true, .n = 1, .members = {{.id = 10, .node = 7, .founding = true, .addr = THIRD}}}};
+    struct ctrl_view v = {.cluster = CLUSTER, .version = 2, .nshards = SHARDS, .shards = shards, .n_groups = 3, .groups = groups};
+    w.manifest.replicas[0].founding.n = 1;
+    w.manifest.replicas[0].nshards = SHARDS;
+    for (unsigned s = 0; s < DEADS; s++)
+        shards[s] = (struct ctrl_shard){.target = 3, .epoch = 1};
+    start(&w);
+    answer_poll(&w, v);
+    for (unsigned s = 0; s < DEADS; s++)
+        shards[s] = (struct ctrl_shard){.holder = 3, .epoch = 1};
+    v.version = 3;
+    answer_poll(&w, v);
+    return w;
+}
+
+static void renames_to_a_dead_group_keep_none_to_another_group_waiting(void **state)
+{
+    struct outside w = holder_beside_others();
+    for (uint32_t source = 0; source < DEADS; source++)
+        for (unsigned n = 0; n < INTENTS - 1; n++)
+            moves_away(&w, source, DEADS, n);
+    ticks_for(&w, 5000000);
+    assert_in_range(w.lands[4], 100, 5000);
+    moves_away(&w, 0, ALIVES, INTENTS);
+    ticks_for(&w, 100000);
+    assert_int_equal(w.answers[1], RGKV_PENDING);
+    assert_int_equal(w.lands[5], 1);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +391,7 @@ int main(void)
         cmocka_unit_test(who_is_to_end_serves_on_until_another_member_can_answer),
         cmocka_unit_test(who_is_to_end_does_not_wait_for_ever),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
+        cmocka_unit_test(renames_to_a_dead_group_keep_none_to_another_group_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
