@@ -344,6 +344,8 @@ void moves_tick(struct node *n, struct replica *r);
 void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m);
 void moves_pull_reply(struct node *n, const struct msg *m);
 uint64_t moves_steps(const struct replica *r, uint32_t shard);
+/* True: nothing was logged for long, so the time is logged now (P5, P18); who would be told what it was until then should ask again. */
+bool moves_renew_time(struct node *n, struct replica *r);
 bool moves_step(const struct kv_command *c); /* does it end a phase of a move? */
 uint64_t moves_deadline_us(const struct node *n, const struct replica *r);
 

@@ -23,6 +23,7 @@
 #define PULLS_PER_NODE_MAX 8u  /* under way at once in all replicas of a node; those whose source is silent do not count … */
 #define PULLS_MAX 64u          /* … but there are never more in one replica */
 #define SILENCES_MAX 2u
+#define TIME_STANDS_US (SESSION_TTL_US / 4) /* a client uses it as long again before it asks anew: that must not be near the TTL (P5) */
 
 static bool view_is_of(const struct node *n, const struct replica *r)
 {
@@ -334,16 +335,24 @@ uint64_t moves_steps(const struct replica *r, uint32_t shard)
 }
 
 /* One at a time, and not only when nothing else is under way: somebody may write for ever. */
-static void log_clock(struct node *n, struct replica *r)
+static void log_clock(struct node *n, struct replica *r, bool wanted)
 {
     struct kv_command c = {.kind = KV_CLOCK, .time_us = replica_time_us(n, r)};
     struct raft_status s;
     raft_status(r->raft, &s);
     bool under_way = r->clock_term == s.term && r->clock_index > r->applied;
-    if (under_way || !kv_clock_due(r->kv, c.time_us) || replica_propose(n, r, kv_command_encode(&c), 0, 0))
+    if (under_way || !(wanted || kv_clock_due(r->kv, c.time_us)) || replica_propose(n, r, kv_command_encode(&c), 0, 0))
         return; /* refused: the next tick says it again */
     r->clock_index = s.last_index + 1;
     r->clock_term = s.term;
+}
+
+bool moves_renew_time(struct node *n, struct replica *r)
+{
+    bool stands = replica_time_us(n, r) > kv_time_us(r->kv) + TIME_STANDS_US;
+    if (stands)
+        log_clock(n, r, true);
+    return stands;
 }
 
 void moves_tick(struct node *n, struct replica *r)
@@ -361,7 +370,7 @@ void moves_tick(struct node *n, struct replica *r)
         if (st.state == KV_IMPORTING && st.from)
             pull(n, r, s, &st);
     }
-    log_clock(n, r);
+    log_clock(n, r, false);
 }
 
 uint64_t moves_deadline_us(const struct node *n, const struct replica *r)

@@ -43,6 +43,13 @@ static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, c
     return replica_propose(n, r, kv_command_encode(&c), conn, m->id);
 }
 
+/* Whoever asks for the time is about to change something, and that would be refused if it was born at one that is long over. */
+static enum rgkv_err begin_read(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
+{
+    bool renewed = m->kv_request.request.op == KV_TIME && moves_renew_time(n, r);
+    return renewed ? RGKV_BUSY : serve_read_begin(n, r, conn, m);
+}
+
 void serve_kv(struct node *n, uint64_t conn, const struct msg *m)
 {
     const struct kv_request *q = &m->kv_request.request;
@@ -54,7 +61,7 @@ void serve_kv(struct node *n, uint64_t conn, const struct msg *m)
     else if (q->op == KV_SETTLE)
         err = RGKV_INVALID; /* only the group itself says that (intents.c) */
     else if (!(err = kv_request_check(q, kv_nshards(r->kv))))
-        err = kv_op_reads(q->op) ? serve_read_begin(n, r, conn, m) : propose(n, r, conn, m);
+        err = kv_op_reads(q->op) ? begin_read(n, r, conn, m) : propose(n, r, conn, m);
     if (err)
         reply_err(n, r && r->kv ? r : NULL, conn, m->id, err);
 }

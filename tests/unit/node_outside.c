@@ -47,6 +47,7 @@ static void heard(struct outside *w, struct bytes frames)
         if (m.kind == MSG_KV_REPLY && m.id < ARRAY_LEN(w->answers)) {
             w->answers[m.id] = m.kv_reply.err;
             w->n_answers[m.id]++;
+            w->shard_time_us = m.kv_reply.shard_time_us;
         }
         msg_release(&m);
     }

@@ -34,6 +34,7 @@ struct outside {
     enum rgkv_err answers[8];  /* by request id: of replies */
     unsigned n_answers[8];
     bool reasoned;             /* the last one to an administrator had a sentence */
+    uint64_t shard_time_us;    /* as the last one to a client told it */
     size_t reply_bytes_most;   /* of one turn, to one connection */
     uint64_t replies_bytes;
     unsigned snapshot_acks;

@@ -307,6 +307,33 @@ static void the_end_of_an_import_is_logged_only_behind_its_last_rows(void **stat
     stop(&w);
 }
 
+/* ---- time ---- */
+
+static enum rgkv_err says(struct outside *w, struct kv_request q)
+{
+    q.shard = kv_key_shard(bytes_str("k"), 4);
+    struct msg m = {.kind = MSG_KV_REQUEST, .id = 2, .cluster = CLUSTER, .kv_request = {.gid = 3, .request = q}};
+    receive(w, &m);
+    return w->answers[2];
+}
+
+/* Nothing was due either, so the time that is logged stood still. */
+static void P5_the_first_change_after_hours_without_one_is_done_at_once(void **state)
+{
+    struct outside w = with_large_value();
+    const struct kv_request time = {.op = KV_TIME};
+    for (unsigned i = 0; i < 5; i++)
+        tick(&w, SESSION_TTL_US);
+    assert_int_equal(says(&w, time), RGKV_BUSY);
+    assert_int_equal(says(&w, time), RGKV_OK);
+    assert_in_range(w.shard_time_us, w.now_us - SESSION_TTL_US / 4, w.now_us);
+    tick(&w, SESSION_TTL_US / 8);
+    assert_int_equal(says(&w, time), RGKV_OK); /* it is near enough */
+    assert_int_equal(says(&w, (struct kv_request){.op = KV_PUT, .client = 2, .seq = 1, .floor = 1, .born_us = w.shard_time_us,
+                                                  .key = bytes_str("k"), .mode = 0644}), RGKV_OK);
+    stop(&w);
+}
+
 /* ---- renames to other shards ---- */
 
 enum { SHARDS = 8, DEADS = 6, ALIVES = 7, INTENTS = 64 }; /* the shards of two other groups; how many intents a shard may have */
@@ -391,6 +418,7 @@ int main(void)
         cmocka_unit_test(who_is_to_end_serves_on_until_another_member_can_answer),
         cmocka_unit_test(who_is_to_end_does_not_wait_for_ever),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
+        cmocka_unit_test(P5_the_first_change_after_hours_without_one_is_done_at_once),
         cmocka_unit_test(renames_to_a_dead_group_keep_none_to_another_group_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
