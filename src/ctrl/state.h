@@ -1,7 +1,7 @@
 /* The inside of the controller's machine, for the files of this folder only.
  *
  *   ctrl.c          open, apply, finish, query
- *   ctrl_apply_admin.c   JOIN, LEAVE, MOVE: a new config, or a sentence why not
+ *   apply_admin.c   JOIN, LEAVE, MOVE: a new config, or a sentence why not
  *   apply_abandon.c a group that is gone for ever
  *   apply_group.c   slots, addresses, retired groups
  *   apply_members.c members of a group, or of the controller, come and go

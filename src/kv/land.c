@@ -5,7 +5,7 @@
  * carries the rename out may be anybody, several at once, or begin again: it is done once. What comes late for a number below the floor is
  * refused. These rows never expire; there are no more of them than open intents, and the last ones of each pair of shards.
  *
- *   landing row  l source number   what has come so far: a meta row's format without a tail; its generation holds the bytes
+ *   landing row  l source number   what has come so far, as a meta row: the bytes are its tail and the rows of its generation
  *   outcome row  o source number   u8 error
  *   floor row    o source          le64 floor */
 #include "base/mutant.h"

@@ -35,17 +35,18 @@ static bool view_is_of(const struct node *n, const struct replica *r)
 
 static uint64_t place_of(uint64_t round, struct bytes cursor) { return hash64_seeded(cursor, round); }
 
-static bool nudged(struct node *n, struct replica *r, const struct kv_command *c)
+/* Notes it as the shard's last command. False: it is that already, and not for long. */
+static bool nudge_note(struct node *n, struct replica *r, const struct kv_command *c)
 {
     if (!r->nudges)
         r->nudges = mem_zalloc(kv_nshards(r->kv) * sizeof(*r->nudges));
     struct nudge *g = &r->nudges[c->shard];
     uint64_t place = place_of(c->round, c->after);
     if (g->kind == c->kind && g->epoch == c->epoch && g->place == place && n->now_us < g->until_us)
-        return true;
+        return false;
     *g = (struct nudge){.epoch = c->epoch, .until_us = n->now_us + NUDGE_US, .kind = c->kind, .place = place,
                          .round_us = c->kind == KV_COPY ? n->now_us : g->round_us};
-    return false;
+    return true;
 }
 
 /* What a full disk has no place for (P29); it is asked for again as long as the move lasts. */
@@ -54,7 +55,7 @@ static bool grows(const struct kv_command *c) { return c->kind == KV_CHUNK || (c
 /* True: it was proposed now. False: it cannot be, or was not long ago. */
 static bool log_command(struct node *n, struct replica *r, struct kv_command *c)
 {
-    if ((grows(c) && serve_disk_full(n, r)) || nudged(n, r, c))
+    if ((grows(c) && serve_disk_full(n, r)) || !nudge_note(n, r, c))
         return false;
     c->time_us = replica_time_us(n, r);
     enum rgkv_err err = replica_propose(n, r, kv_command_encode(c), 0, 0);
