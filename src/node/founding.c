@@ -10,6 +10,7 @@
 
 #define ASK_US 100000u
 #define ANSWER_FRESH_US 1000000u
+#define TELL_US 1000000u /* who has not acknowledged the record by then may never do so: it asks for it as long as it is blank */
 
 struct answer {
     uint64_t node, at_us, list_hash;
@@ -17,6 +18,7 @@ struct answer {
 struct founder {
     uint64_t list_hash;
     uint64_t next_us;
+    uint64_t tell_until_us;               /* who made the record */
     unsigned n, me;                       /* of the sorted list */
     char addrs[MEMBERS_MAX][ADDR_BYTES_MAX];
     struct answer answers[MEMBERS_MAX];
@@ -86,6 +88,7 @@ static void make_record(struct node *n)
         record.members[i] = (struct raft_member){.id = i + 1, .node = f->answers[i].node, .voter = true};
         memcpy(record.members[i].addr, f->addrs[i], ADDR_BYTES_MAX);
     }
+    f->tell_until_us = n->now_us + TELL_US;
     node_event(n, "founding cluster %016llx with %u controllers", (unsigned long long)record.cluster, f->n);
     adopt(n, &record);
 }
@@ -178,7 +181,7 @@ void founding_tick(struct node *n)
         ask(n);
     } else if (!n->manifest_saving && f->me == 0) {
         tell_record(n);
-        if (all_acked(f)) {
+        if (all_acked(f) || n->now_us >= f->tell_until_us) {
             founding_free(f);
             n->founder = NULL;
         }

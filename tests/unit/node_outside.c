@@ -33,6 +33,9 @@ static void heard(struct outside *w, struct bytes frames)
             w->lands[m.kv_request.gid]++;
         if (m.kind == MSG_FOUND_STATE)
             w->founded = m.found_state.record.cluster;
+        if (m.kind == MSG_FOUND_ASK)
+            w->list_hash = m.found_ask.list_hash;
+        w->records += m.kind == MSG_FOUND;
         if (m.kind == MSG_POLL && m.poll.has_report) {
             w->reports++;
             w->reported = m.poll.report.n_replicas;

@@ -45,6 +45,8 @@ struct outside {
     struct raft_fetch fetch;   /* what was wanted of it last */
     struct { uint64_t to, after; unsigned n; } append; /* the last one that had entries */
     uint64_t founded;          /* the cluster that the last MSG_FOUND_STATE named */
+    uint64_t list_hash;        /* of its list of controllers, as it asks the others */
+    unsigned records;          /* how often it told one of them the founding record */
     unsigned reports, reported, lost; /* …, and replicas in the last one */
     unsigned lands[8];         /* pieces of files that a rename moves to another shard, by the group that was asked to take them */
     bool saves_hang, opens_hang; /* the disk of the manifest; of replicas that are to be opened */

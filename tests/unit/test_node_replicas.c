@@ -14,6 +14,30 @@ static void P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one
     stop(&w);
 }
 
+/* The other one was blank, too, and then it died, or lost its disk before it had the record: nobody acknowledges that any more. */
+static void P2_who_made_the_record_joins_in_though_another_founder_never_acknowledges_it(void **state)
+{
+    struct outside w = blank_controller();
+    struct msg blank = {.kind = MSG_FOUND_STATE, .found_state = {.node = 6, .addr = OTHER}};
+    start(&w);
+    tick(&w, 0);
+    blank.found_state.list_hash = w.list_hash;
+    receive(&w, &blank);
+    ticks_for(&w, 500000);
+    assert_int_not_equal(node_cluster(w.n), 0);
+    assert_true(w.records > 1);
+    ticks_for(&w, 2000000);
+    unsigned records = w.records;
+    assert_true(w.reports > 0);
+    ticks_for(&w, 2000000);
+    assert_int_equal(w.records, records);
+    /* It was only slow. */
+    const struct msg ask = {.kind = MSG_FOUND_ASK, .id = 1, .found_ask = {.node = 6, .addr = OTHER, .list_hash = w.list_hash}};
+    receive(&w, &ask);
+    assert_int_equal(w.founded, node_cluster(w.n));
+    stop(&w);
+}
+
 static unsigned replicas_with_controller(struct ctrl_member m)
 {
     struct outside w = member();
@@ -330,6 +354,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(P2_who_would_found_hears_of_the_cluster_from_any_node_that_knows_one),
+        cmocka_unit_test(P2_who_made_the_record_joins_in_though_another_founder_never_acknowledges_it),
         cmocka_unit_test(P20_a_controller_that_was_added_begins_blank_and_a_founder_never_by_a_view),
         cmocka_unit_test(P20_a_learner_that_never_answers_keeps_no_other_one_out),
         cmocka_unit_test(P4_a_view_from_before_a_burial_gives_nobody_a_replica),
