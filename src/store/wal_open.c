@@ -1,6 +1,6 @@
 /* Recovery: from a directory to hard state and entries.
  *
- *   1. The newest segment's header says which segments are needed; older ones are leftovers of a deletion.
+ *   1. The newest segment's header says which segments are needed; older ones are leftovers of a deletion, and go once its name is durable.
  *   2. Each needed segment must be there, be ours, and continue the one before: its base is an entry that the log has,
  *      its first batch has the next sequence number.
  *   3. Batches are applied in order. Only the newest segment may end in a torn batch; that is cut off.
@@ -115,15 +115,18 @@ static enum rgkv_err read_segment(struct recovery *r, uint64_t number, uint64_t 
     return err;
 }
 
-static void delete_before(struct recovery *r, uint64_t number)
+/* Who made the newest segment may have ended before its name was durable: a power cut could then take that and leave the deletions. */
+static enum rgkv_err delete_before(struct recovery *r, uint64_t number)
 {
     size_t gone = 0;
-    while (gone < r->n_numbers && r->numbers[gone] < number) {
+    enum rgkv_err err = r->numbers[0] < number ? io_failed(r, r->w->vfs->ops->sync_dir(r->w->vfs, r->w->dir)) : RGKV_OK;
+    while (!err && gone < r->n_numbers && r->numbers[gone] < number) {
         (void)r->w->vfs->ops->unlink(r->w->vfs, wal_segment_path(r->w, r->numbers[gone], &r->path_text));
         gone++;
     }
     r->n_numbers -= gone;
     memmove(r->numbers, r->numbers + gone, r->n_numbers * sizeof(*r->numbers));
+    return err;
 }
 
 static enum rgkv_err check_none_missing(struct recovery *r, uint64_t oldest)
@@ -149,8 +152,8 @@ static enum rgkv_err choose_segments(struct recovery *r)
     err = header_of(r, newest, &h, &seed);
     if (err)
         return err;
-    delete_before(r, h.oldest_needed);
-    return check_none_missing(r, h.oldest_needed);
+    err = delete_before(r, h.oldest_needed);
+    return err ? err : check_none_missing(r, h.oldest_needed);
 }
 
 static uint64_t given_after(const struct recovery *r)

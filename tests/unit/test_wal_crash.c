@@ -188,8 +188,77 @@ static void C_nothing_acknowledged_is_lost_and_nothing_is_invented(void **state)
         assert_true(totals.recovered_tried > 50 && totals.resets > 50 && totals.compactions > 200 && totals.truncations > 200);
 }
 
+/* ---- the process ends, and then the power ---- */
+
+#define CALLS_MAX 40u /* more than a compaction, a reset or an opening makes */
+#define CHOICES 12u   /* of what the power leaves, for each two places */
+
+/* A log of some segments. */
+static void begin(struct run *r, uint64_t seed)
+{
+    *r = (struct run){.vfs = vfs_mem_new(), .options = {.segment_bytes = 400}};
+    prng_init(&r->prng, seed);
+    assert_true(start(r));
+    while (r->acknowledged.n < 60) {
+        wal_model_copy(&r->tried, &r->acknowledged);
+        assert_int_equal(do_append(r), RGKV_OK);
+        wal_model_copy(&r->acknowledged, &r->tried);
+    }
+    r->tried.hard_state.commit = r->acknowledged.hard_state.commit = last(r);
+    struct wal_batch b = {0};
+    wal_batch_add(&b, NULL, 0, &r->tried.hard_state, true);
+    assert_int_equal(wal_commit(r->wal, &b), RGKV_OK);
+    wal_batch_release(&b);
+}
+
+/* The process ends after `first` calls of a compaction or a reset, and the power goes after `second` calls of the opening that follows.
+ * false: that one came to its end before. */
+static bool ends_twice(bool reset, unsigned first, unsigned second, uint64_t seed)
+{
+    struct run r;
+    begin(&r, seed);
+    vfs_mem_halt_after(r.vfs, first);
+    enum rgkv_err err = reset ? do_reset(&r) : do_compact(&r);
+    r.open_question = true; /* it need not be told any more */
+    wal_close(r.wal);
+    r.wal = NULL;
+    assert_true(err == RGKV_OK || err == RGKV_IO);
+    vfs_mem_process_ended(r.vfs);
+    vfs_mem_halt_after(r.vfs, second);
+    bool ended = !start(&r) || vfs_mem_halted(r.vfs);
+    wal_close(r.wal);
+    r.wal = NULL;
+    vfs_mem_crash(r.vfs, &r.prng);
+    assert_true(start(&r));
+    wal_close(r.wal);
+    wal_model_release(&r.acknowledged);
+    wal_model_release(&r.tried);
+    vfs_mem_free(r.vfs);
+    return ended;
+}
+
+static void every_two_ends(bool reset)
+{
+    for (unsigned first = 0; first < CALLS_MAX; first++)
+        for (unsigned second = 0; second < CALLS_MAX; second++) {
+            bool ended = false;
+            for (uint64_t seed = 1; seed <= CHOICES; seed++)
+                ended |= ends_twice(reset, first, second, seed);
+            if (!ended)
+                break;
+        }
+}
+
+/* What a segment replaces goes only when the segment's name is durable: who gave it that name may have ended before. */
+static void P7_a_compaction_loses_nothing_in_a_power_cut_after_the_end_of_its_process(void **state) { every_two_ends(false); }
+static void P7_a_reset_loses_nothing_in_a_power_cut_after_the_end_of_its_process(void **state) { every_two_ends(true); }
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(C_nothing_acknowledged_is_lost_and_nothing_is_invented)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(C_nothing_acknowledged_is_lost_and_nothing_is_invented),
+        cmocka_unit_test(P7_a_compaction_loses_nothing_in_a_power_cut_after_the_end_of_its_process),
+        cmocka_unit_test(P7_a_reset_loses_nothing_in_a_power_cut_after_the_end_of_its_process),
+    };
     return cmocka_run_group_tests_name("wal_crash", tests, NULL, NULL);
 }
