@@ -256,19 +256,29 @@ static enum rgkv_err switch_tables(struct replica_files *f, struct buf *why)
     f->table = f->incoming;
     f->incoming = NULL;
     f->number++;
+    f->switched = true;
     return RGKV_OK;
+}
+
+/* What the log waits for on a full disk may be no more than what the old table holds, and that is of no use any more. */
+static enum rgkv_err begin_log(struct replica_files *f, uint64_t index, uint64_t term, struct buf *why)
+{
+    enum rgkv_err err = wal_reset(f->wal, index, term);
+    if (err == RGKV_NO_SPACE && f->old && !replica_files_retire(f, why))
+        err = wal_reset(f->wal, index, term);
+    f->switched = err != RGKV_OK;
+    if (err) {
+        buf_clear(why);
+        buf_printf(why, "%s", wal_error(f->wal));
+    }
+    return err;
 }
 
 enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct buf *why)
 {
-    ASSERT(f->incoming || f->old);
+    ASSERT(f->incoming || f->switched);
     enum rgkv_err err = f->incoming ? switch_tables(f, why) : RGKV_OK;
-    if (err)
-        return err;
-    err = wal_reset(f->wal, index, term);
-    if (err)
-        buf_printf(why, "%s", wal_error(f->wal));
-    return err;
+    return err ? err : begin_log(f, index, term, why);
 }
 
 enum rgkv_err replica_files_retire(struct replica_files *f, struct buf *why)

@@ -31,6 +31,7 @@ struct replica_files {
     struct table *table;
     struct table *incoming;         /* a snapshot's, at number + 1 */
     struct table *old;              /* the one before, at number - 1, until it is retired */
+    bool switched;                  /* the table is a snapshot's, and the log does not begin after it yet */
     uint64_t number;                /* table.N */
 };
 
@@ -46,8 +47,9 @@ MUST_USE enum rgkv_err replica_files_delete(struct replica_files *f, struct buf 
 /* A blank table beside the real one; an older such is discarded. */
 MUST_USE enum rgkv_err replica_files_incoming(struct replica_files *f, struct buf *why);
 MUST_USE enum rgkv_err replica_files_discard(struct replica_files *f, struct buf *why);
-/* The incoming table is the table now. The old one stays open: whoever used it has to hear of the new one first; then replica_files_retire.
- * After an error: if f->old is not NULL, the new table is in place and only the log failed. After NO_SPACE it may be called again, and goes on. */
+/* The incoming table is the table now. Nobody uses the old one meanwhile. It stays open, for whoever has yet to hear of the new one, until
+ * replica_files_retire; but where the log finds no space it is retired here, for the space that it holds.
+ * After an error: if f->switched, the new table is in place and only the log failed. After NO_SPACE it may be called again, and goes on. */
 MUST_USE enum rgkv_err replica_files_install(struct replica_files *f, uint64_t index, uint64_t term, struct buf *why);
 /* Closes and removes the old table; OK if there is none. */
 MUST_USE enum rgkv_err replica_files_retire(struct replica_files *f, struct buf *why);

@@ -135,6 +135,8 @@ static void an_installed_snapshot_is_the_table_and_the_log_begins_after_it(void 
     wal_recovered_release(&r);
 }
 
+static const struct vfs_ops *real;
+
 /* A disk on which files can be made, but not filled any more. */
 static enum rgkv_err no_append(struct vfs_file *f, struct bytes data) { return RGKV_NO_SPACE; }
 static enum rgkv_err no_preallocate(struct vfs_file *f, uint64_t len) { return RGKV_NO_SPACE; }
@@ -154,7 +156,6 @@ static void a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was(voi
     full.preallocate = no_preallocate;
     assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_NO_SPACE); /* no log */
     assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_NO_SPACE);
-    table_holds(d->files.old, "old");
     d->vfs->ops = ops;
     assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_OK);
     table_holds(d->files.table, "new");
@@ -164,6 +165,34 @@ static void a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was(voi
     table_holds(d->files.table, "new");
     assert_int_equal(r.compacted_index, 100);
     assert_int_equal(r.n_entries, 1);
+    wal_recovered_release(&r);
+}
+
+static struct disk *full_disk;
+static enum rgkv_err no_preallocate_beside_the_old_table(struct vfs_file *f, uint64_t len)
+{
+    return exists(full_disk, "replicas/2-3-4/table.1") ? RGKV_NO_SPACE : real->preallocate(f, len);
+}
+
+/* The table that was replaced is as large as what the disk lacks. */
+static void a_full_disk_gets_the_space_of_the_replaced_table_for_the_log(void **state)
+{
+    struct disk *d = *state;
+    struct wal_recovered r;
+    struct vfs_ops ops;
+    with_incoming(d);
+    full_disk = d;
+    real = d->vfs->ops;
+    ops = *real;
+    ops.preallocate = no_preallocate_beside_the_old_table;
+    d->vfs->ops = &ops;
+    assert_int_equal(replica_files_install(&d->files, 100, 2, &d->why), RGKV_OK);
+    d->vfs->ops = real;
+    table_holds(d->files.table, "new");
+    assert_int_equal(replica_files_retire(&d->files, &d->why), RGKV_OK);
+    open_again(d, &r);
+    table_holds(d->files.table, "new");
+    assert_int_equal(r.compacted_index, 100);
     wal_recovered_release(&r);
 }
 
@@ -200,7 +229,6 @@ static void a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log(
 }
 
 static bool dir_synced;
-static const struct vfs_ops *real;
 static enum rgkv_err note_sync(struct vfs *v, const char *dir)
 {
     dir_synced |= strcmp(dir, in_store_dir("replicas/2-3-4")) == 0;
@@ -338,6 +366,7 @@ int main(void)
         T(log_and_flushed_table_come_back_at_the_next_open),
         T(an_installed_snapshot_is_the_table_and_the_log_begins_after_it),
         T(a_full_disk_holds_an_installation_up_and_it_goes_on_where_it_was),
+        T(a_full_disk_gets_the_space_of_the_replaced_table_for_the_log),
         T(a_snapshot_that_was_not_installed_is_gone_after_a_crash),
         T(a_lost_pointer_is_told_and_the_table_that_it_named_is_not_removed),
         T(a_crash_between_table_and_log_leaves_the_new_table_with_the_old_log),
