@@ -161,12 +161,22 @@ static bool is_accepted(struct node *n, struct replica *r, const struct msg_snap
     return !n->failed && r->snapshot_accepted;
 }
 
+/* This node was started again in the middle of it, or it is one that was dropped. */
+static void refuse_rest(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
+{
+    struct incoming lost = {.id = c->snapshot_id, .from = c->envelope.from, .index = c->header.log_index};
+    ack(n, r, &lost, false, true);
+}
+
 void install_chunk(struct node *n, struct replica *r, const struct msg_snapshot_chunk *c)
 {
     if (!is_accepted(n, r, c))
         return;
     struct incoming *in = r->incoming;
-    if (!in || in->id != c->snapshot_id || in->boot != c->boot)
+    bool known = in && in->id == c->snapshot_id && in->boot == c->boot;
+    if (!known && c->number)
+        refuse_rest(n, r, c);
+    else if (!known)
         begin(n, r, c);
     else if (!in->table || in->complete || in->writing)
         return;

@@ -3,7 +3,8 @@
  *     asked for ─▶ NODE_SNAPSHOT_READ ─▶ NODE_SNAPSHOT_READ_DONE: the chunk goes out ─▶ the next one is asked for ─▶ NODE_SNAPSHOT_READ …
  *
  * What is read is the table as it was when it began: nothing stops meanwhile. A chunk that is lost is asked for again; a transfer resumes only
- * with the same (snapshot id, boot). */
+ * with the same (snapshot id, boot). Who has lost its beginning refuses the rest, and is sent another one. An acknowledgement that only asks for
+ * the first chunk says no such thing: it is what a transfer begins with, and may be late. */
 #include "base/mutant.h"
 #include "node/chunk.h"
 #include "node/internal.h"
@@ -177,6 +178,8 @@ void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
         return;
     if (a->installed) {
         arrived(n, r, o);
+    } else if (a->refused && !o->refused_us && a->next < o->number) {
+        give_up(n, r, o); /* it was started again in the middle of it, and is not in want of space */
     } else if (a->refused) {
         o->refused_us = o->refused_us ? o->refused_us : n->now_us;
     } else if (o->refused_us || o->reading || o->broken) {

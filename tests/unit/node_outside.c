@@ -18,6 +18,8 @@ static void heard(struct outside *w, struct bytes frames)
         assert_int_equal(frame_size(frames.data, &size), RGKV_OK);
         assert_int_equal(msg_decode(bytes_first(frames, size), &arena, &m), RGKV_OK);
         w->snapshot_acks += m.kind == MSG_SNAPSHOT_ACK;
+        if (m.kind == MSG_SNAPSHOT_ACK)
+            w->snapshot_ack = m.snapshot_ack;
         w->chunks += m.kind == MSG_SNAPSHOT_CHUNK;
         if (m.kind == MSG_SNAPSHOT_CHUNK && m.snapshot_chunk.snapshot_id != w->snapshot) {
             w->snapshot = m.snapshot_chunk.snapshot_id;

@@ -38,6 +38,7 @@ struct outside {
     size_t reply_bytes_most;   /* of one turn, to one connection */
     uint64_t replies_bytes;
     unsigned snapshot_acks;
+    struct msg_snapshot_ack snapshot_ack; /* the last one */
     uint64_t snapshot;         /* the last one that was sent, and how many there were */
     unsigned snapshots, chunks;
     uint64_t snapshot_index;

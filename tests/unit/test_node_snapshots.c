@@ -272,6 +272,33 @@ static void what_was_written_for_a_dropped_snapshot_is_not_taken_for_the_next_on
     stop(&w);
 }
 
+/* It was killed in the middle of it, and has started again: it has nothing of what came before. */
+static void who_lost_the_beginning_of_a_snapshot_says_so_and_makes_no_table_for_the_rest(void **state)
+{
+    struct outside w = member();
+    start(&w);
+    struct msg m = chunk(100, 3);
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_OPEN], 0);
+    assert_int_equal(w.snapshot_acks, 1);
+    assert_true(w.snapshot_ack.refused && w.snapshot_ack.snapshot_id == 100 && w.snapshot_ack.next == 0);
+    stop(&w);
+}
+
+static void a_late_chunk_of_a_snapshot_that_is_over_does_not_end_the_next_one(void **state)
+{
+    struct outside w = member();
+    struct table *t = table_mem_new();
+    start(&w);
+    struct msg m = chunk_for(&w, t), late = chunk(50, 2);
+    receive(&w, &late);
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_OPEN], 1);
+    assert_int_equal(rows_in(t), 1);
+    table_free(t);
+    stop(&w);
+}
+
 /* ---- what is sent ---- */
 
 static void refuse_snapshot(struct outside *w, uint64_t from)
@@ -538,6 +565,25 @@ static void what_is_asked_for_twice_is_read_once(void **state)
     stop(&w);
 }
 
+/* The third one was killed in the middle of it: it is not to wait until the leader's patience for a lost chunk is at its end. */
+static void who_lost_the_beginning_of_a_snapshot_is_sent_another_one_at_once(void **state)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    w.n->options.chunk_bytes = 1;
+    while (!w.snapshot)
+        third_lives(&w);
+    third_asks_for(&w, 1);
+    third_asks_for(&w, 0); /* the first one again: that was late */
+    for (unsigned i = 0; i < 40; i++)
+        third_lives(&w);
+    assert_int_equal(w.snapshots, 1);
+    refuse_snapshot(&w, 3);
+    for (unsigned i = 0; i < 10; i++)
+        third_lives(&w); /* half a second */
+    assert_int_equal(w.snapshots, 2);
+    stop(&w);
+}
+
 /* It leads no more, and the new leader sends its own table, which takes the place of the one that is still being read. */
 static void a_table_that_is_read_for_somebody_stays_until_that_ends(void **state)
 {
@@ -589,6 +635,9 @@ int main(void)
         cmocka_unit_test(half_a_snapshot_that_nobody_sends_any_more_goes_away),
         cmocka_unit_test(a_chunk_that_is_being_written_is_not_written_twice),
         cmocka_unit_test(what_was_written_for_a_dropped_snapshot_is_not_taken_for_the_next_ones),
+        cmocka_unit_test(who_lost_the_beginning_of_a_snapshot_says_so_and_makes_no_table_for_the_rest),
+        cmocka_unit_test(a_late_chunk_of_a_snapshot_that_is_over_does_not_end_the_next_one),
+        cmocka_unit_test(who_lost_the_beginning_of_a_snapshot_is_sent_another_one_at_once),
         cmocka_unit_test(a_disk_that_hangs_holds_up_a_snapshot_and_nobody_else),
         cmocka_unit_test(a_snapshot_that_is_given_up_while_it_is_read_goes_when_that_ends),
         cmocka_unit_test(who_leads_no_more_sends_no_chunk_in_the_next_leaders_term),
