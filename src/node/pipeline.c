@@ -96,14 +96,9 @@ void pipeline_commit(struct node *n, struct replica *r)
     if (MUTANT(held_at_once))
         release_held(n, r, b);
     if (r->committing)
-        return;
+        return; /* what is held may promise what that batch makes durable, with nothing to write itself */
     if (!b->wal.must_sync) {
-        release_held(n, r, b); /* nothing in it needs the disk; a moved commit index is written with the next batch */
-        return;
-    }
-    if (wal_batch_is_empty(&b->wal)) {
-        release_held(n, r, b); /* what had to be durable first was an earlier batch, and it is */
-        b->wal.must_sync = false;
+        release_held(n, r, b); /* every earlier batch is durable, and this one holds at most a moved commit index: that is written with the next */
         return;
     }
     r->committing = true;
