@@ -89,7 +89,7 @@ static void send(struct node *n, struct replica *r, struct outgoing *o)
     struct msg m = {.kind = MSG_SNAPSHOT_CHUNK, .snapshot_chunk = {
         .envelope = {r->desc.gid, r->desc.incarnation, r->desc.member, o->peer},
         .header = {.kind = RAFT_SNAPSHOT, .from = r->desc.member, .to = o->peer, .term = s.term,
-                   .log_index = o->index, .log_term = o->term, .commit = o->index},
+                   .log_index = o->index, .log_term = o->term},
         .snapshot_id = o->id, .boot = n->options.boot, .number = o->number, .done = o->source.done,
         .rows_total = o->source.n_rows, .hash = o->source.hash, .rows = buf_bytes(&o->source.rows)}};
     node_send(n, addr, &m);
@@ -170,11 +170,18 @@ static void arrived(struct node *n, struct replica *r, struct outgoing *o)
     (void)err;
 }
 
+static bool acknowledges(const struct replica *r, const struct outgoing *o, const struct msg_snapshot_ack *a)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    return s.role == RAFT_LEADER && a->term == s.term && a->snapshot_id == o->id && a->log_index == o->index;
+}
+
 void transfer_ack(struct node *n, struct replica *r, const struct msg *m)
 {
     const struct msg_snapshot_ack *a = &m->snapshot_ack;
     struct outgoing *o = outgoing_to(r, a->envelope.from);
-    if (!o || o->id != a->snapshot_id || !replica_is_leader(r))
+    if (!o || !acknowledges(r, o, a))
         return;
     if (a->installed) {
         arrived(n, r, o);

@@ -83,8 +83,8 @@ struct msg_snapshot_ack {
     struct msg_envelope envelope;
     uint64_t term, snapshot_id;
     uint64_t next;                /* the chunk that is wanted */
-    bool installed, refused;      /* refused: start over or give up */
-    uint64_t log_index;
+    bool installed, refused;      /* refused: start over or give up; at once if `next` is less than what was asked for before */
+    uint64_t log_index;           /* the snapshot's; of another one, or of another term, it is nobody's */
 };
 
 struct msg_kv_request {

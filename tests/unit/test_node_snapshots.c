@@ -11,7 +11,7 @@ static struct msg chunk(uint64_t id, uint64_t number)
 {
     return (struct msg){.kind = MSG_SNAPSHOT_CHUNK, .cluster = CLUSTER, .snapshot_chunk = {
         .envelope = {.gid = 3, .incarnation = 1, .from = 2, .to = 1},
-        .header = {.kind = RAFT_SNAPSHOT, .from = 2, .to = 1, .term = 7, .log_index = 50, .log_term = 6, .commit = 50},
+        .header = {.kind = RAFT_SNAPSHOT, .from = 2, .to = 1, .term = 7, .log_index = 50, .log_term = 6},
         .snapshot_id = id, .boot = 1, .number = number, .rows = bytes_of("\1\0\1\0\0\0kv", 8)}};
 }
 
@@ -304,7 +304,8 @@ static void a_late_chunk_of_a_snapshot_that_is_over_does_not_end_the_next_one(vo
 static void refuse_snapshot(struct outside *w, uint64_t from)
 {
     struct msg no = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
-        .envelope = {.gid = 3, .incarnation = 1, .from = from, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .refused = true}};
+        .envelope = {.gid = 3, .incarnation = 1, .from = from, .to = 1}, .term = 2, .snapshot_id = w->snapshot,
+        .log_index = w->snapshot_index, .refused = true}};
     receive(w, &no);
 }
 
@@ -342,7 +343,8 @@ static struct outside leads_and_has_forgotten_its_log(void)
 static void third_has_it(struct outside *w)
 {
     struct msg m = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
-        .envelope = {.gid = 3, .incarnation = 1, .from = 3, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .installed = true}};
+        .envelope = {.gid = 3, .incarnation = 1, .from = 3, .to = 1}, .term = 2, .snapshot_id = w->snapshot,
+        .log_index = w->snapshot_index, .installed = true}};
     receive(w, &m);
 }
 
@@ -469,11 +471,17 @@ static void B41_a_compaction_without_space_is_tried_again(void **state)
     stop(&w);
 }
 
+static struct msg asks_for(const struct outside *w, uint64_t next)
+{
+    return (struct msg){.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
+        .envelope = {.gid = 3, .incarnation = 1, .from = 3, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .log_index = w->snapshot_index,
+        .next = next}};
+}
+
 /* The third one answers for the chunk that it was sent. */
 static void third_asks_for(struct outside *w, uint64_t next)
 {
-    struct msg m = {.kind = MSG_SNAPSHOT_ACK, .cluster = CLUSTER, .snapshot_ack = {
-        .envelope = {.gid = 3, .incarnation = 1, .from = 3, .to = 1}, .term = 2, .snapshot_id = w->snapshot, .next = next}};
+    struct msg m = asks_for(w, next);
     receive(w, &m);
 }
 
@@ -565,6 +573,28 @@ static void what_is_asked_for_twice_is_read_once(void **state)
     stop(&w);
 }
 
+static void an_acknowledgement_of_another_term_or_snapshot_is_none(void **state)
+{
+    struct outside w = leads_and_has_forgotten_its_log();
+    w.n->options.chunk_bytes = 1;
+    while (!w.snapshot)
+        third_lives(&w);
+    unsigned reads = w.asked[NODE_SNAPSHOT_READ];
+    struct msg m = asks_for(&w, 1);
+    m.snapshot_ack.term = 1;
+    receive(&w, &m);
+    m = asks_for(&w, 1);
+    m.snapshot_ack.log_index--;
+    receive(&w, &m);
+    m = asks_for(&w, 1);
+    m.snapshot_ack.snapshot_id++;
+    receive(&w, &m);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_READ], reads);
+    third_asks_for(&w, 1);
+    assert_int_equal(w.asked[NODE_SNAPSHOT_READ], reads + 1);
+    stop(&w);
+}
+
 /* The third one was killed in the middle of it: it is not to wait until the leader's patience for a lost chunk is at its end. */
 static void who_lost_the_beginning_of_a_snapshot_is_sent_another_one_at_once(void **state)
 {
@@ -637,6 +667,7 @@ int main(void)
         cmocka_unit_test(what_was_written_for_a_dropped_snapshot_is_not_taken_for_the_next_ones),
         cmocka_unit_test(who_lost_the_beginning_of_a_snapshot_says_so_and_makes_no_table_for_the_rest),
         cmocka_unit_test(a_late_chunk_of_a_snapshot_that_is_over_does_not_end_the_next_one),
+        cmocka_unit_test(an_acknowledgement_of_another_term_or_snapshot_is_none),
         cmocka_unit_test(who_lost_the_beginning_of_a_snapshot_is_sent_another_one_at_once),
         cmocka_unit_test(a_disk_that_hangs_holds_up_a_snapshot_and_nobody_else),
         cmocka_unit_test(a_snapshot_that_is_given_up_while_it_is_read_goes_when_that_ends),
