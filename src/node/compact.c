@@ -6,7 +6,7 @@
 
 #define FLUSH_RETRY_US 1000000u
 #define LET_GO_GAP_US 1000000u
-#define LONG_JOBS_MAX 4u /* at once in a node: each takes a thread of the outside's, and the logs' syncs need some */
+#define LONG_JOBS_WITH_A_FLUSH_MAX 4u /* at once in a node: each takes a thread of the outside's, and the logs' syncs need some */
 
 static bool flush_due(const struct node *n, const struct replica *r, const struct raft_status *s)
 {
@@ -111,7 +111,7 @@ void compact_tick(struct node *n, struct replica *r)
     raft_status(r->raft, &s);
     if ((r->compact_again || s.kept_index + 1 < s.first_index) && n->now_us >= r->let_go_next_us)
         let_go(n, r); /* on a full disk, too: it makes room */
-    if (r->flushing || r->table_full || node_long_jobs(n) >= LONG_JOBS_MAX)
+    if (r->flushing || r->table_full || node_long_jobs(n) >= LONG_JOBS_WITH_A_FLUSH_MAX)
         return;
     /* Others may always be ahead of this disk: what they committed is applied before it is in the log here. */
     uint64_t index = MIN(r->applied, s.persisted);

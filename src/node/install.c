@@ -209,7 +209,7 @@ void install_try(struct node *n, struct replica *r)
     r->state = REPLICA_INSTALLING;
     in->installing = true;
     serve_drop_reads(n, r, true);
-    replica_drop_waiters(r);
+    replica_drop_waiters(r); /* without an answer: their writes may be in the snapshot, and that they are refused would say that they never are */
     replica_close_machine(r);
     out_effect(&n->out, &(struct node_effect){.kind = NODE_SNAPSHOT_INSTALL, .replica = r->id, .index = in->index, .term = in->term});
 }

@@ -1,13 +1,13 @@
 /* Disk space of rows that went as a range: one range of one replica at a time is given back (kv/trim.c says which). */
 #include "node/internal.h"
 
-#define LONG_JOBS_MAX 2u         /* with flushes; those may be more, for the logs wait for them */
-#define TRIM_ROUND_US 3000000u /* between two looks at all shards of a replica */
+#define LONG_JOBS_WITH_A_TRIM_MAX 2u /* of these and flushes; those may be more, for the logs wait for them */
+#define TRIM_ROUND_US 3000000u       /* between two looks at all shards of a replica */
 
 static bool may_begin(const struct node *n, const struct replica *r)
 {
     return r->state == REPLICA_RUNNING && r->kv && !r->trimming && !r->incoming && !r->table_full && !n->stopping && n->now_us >= r->trim_next_us &&
-           node_long_jobs(n) < LONG_JOBS_MAX;
+           node_long_jobs(n) < LONG_JOBS_WITH_A_TRIM_MAX;
 }
 
 static void next_round(const struct node *n, struct replica *r)
