@@ -43,10 +43,11 @@ static enum rgkv_err propose(struct node *n, struct replica *r, uint64_t conn, c
     return replica_propose(n, r, kv_command_encode(&c), conn, m->id);
 }
 
-/* Whoever asks for the time is about to change something, and that would be refused if it was born at one that is long over. */
+/* Whoever asks for the time is about to change something, and that would be refused if it was born at one that is long over. Where nothing can be
+ * logged he hears of that, instead of waiting for a time that is. */
 static enum rgkv_err begin_read(struct node *n, struct replica *r, uint64_t conn, const struct msg *m)
 {
-    bool renewed = m->kv_request.request.op == KV_TIME && moves_renew_time(n, r);
+    bool renewed = m->kv_request.request.op == KV_TIME && !serve_disk_full(n, r) && moves_renew_time(n, r);
     return renewed ? RGKV_BUSY : serve_read_begin(n, r, conn, m);
 }
 

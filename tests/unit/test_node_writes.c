@@ -334,6 +334,18 @@ static void P5_the_first_change_after_hours_without_one_is_done_at_once(void **s
     stop(&w);
 }
 
+static void who_would_write_to_a_full_disk_hears_of_that_also_after_hours(void **state)
+{
+    struct outside w = with_large_value();
+    for (unsigned i = 0; i < 5; i++)
+        tick(&w, SESSION_TTL_US);
+    w.n->replicas[0]->disk_full = true;
+    assert_int_equal(says(&w, (struct kv_request){.op = KV_TIME}), RGKV_OK);
+    assert_int_equal(says(&w, (struct kv_request){.op = KV_PUT, .client = 2, .seq = 1, .floor = 1, .born_us = w.shard_time_us,
+                                                  .key = bytes_str("k"), .mode = 0644}), RGKV_NO_SPACE);
+    stop(&w);
+}
+
 /* ---- renames to other shards ---- */
 
 enum { SHARDS = 8, DEADS = 6, ALIVES = 7, INTENTS = 64 }; /* the shards of two other groups; how many intents a shard may have */
@@ -419,6 +431,7 @@ int main(void)
         cmocka_unit_test(who_is_to_end_does_not_wait_for_ever),
         cmocka_unit_test(the_end_of_an_import_is_logged_only_behind_its_last_rows),
         cmocka_unit_test(P5_the_first_change_after_hours_without_one_is_done_at_once),
+        cmocka_unit_test(who_would_write_to_a_full_disk_hears_of_that_also_after_hours),
         cmocka_unit_test(renames_to_a_dead_group_keep_none_to_another_group_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
