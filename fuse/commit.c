@@ -106,6 +106,16 @@ static void commit_succeeded(struct handle *h, const struct kv_attr *a)
     pin_drop(&h->pin); /* it reads its own writes */
 }
 
+static bool owned(const struct handle_wait *list)
+{
+    while (list && !list->owns)
+        list = list->next;
+    return list != NULL;
+}
+
+/* Who waits on behalf of somebody else drops the failure, and the writer is still to be told. */
+static bool told_nobody(const struct handle *h) { return !owned(h->waiting) && !owned(h->queued); }
+
 /* Ranges that may have been written are not sent again: somebody may have changed them since. (A value as a whole is: it is what the file is
  * to hold, whatever was there.) */
 static bool may_be_done(const struct handle *h, enum rgkv_err err)
@@ -128,7 +138,7 @@ static void commit_failed(struct handle *h, enum rgkv_err err)
     stage_release(&h->flying);
     h->staged_us = stage_empty(&h->stage) ? 0 : h->flying_us;
     h->failed = merged ? merged : err;
-    h->reported = h->waiting != NULL || h->queued != NULL;
+    h->reported = !told_nobody(h);
 }
 
 static void commit_over(struct handle *h, enum rgkv_err err, const char *why)
@@ -169,8 +179,6 @@ static void commit_ended(struct handle *h, enum rgkv_err err, const char *why, c
         commit_failed(h, err);
     commit_over(h, err, why);
 }
-
-static bool told_nobody(const struct handle *h) { return !h->waiting && !h->queued; }
 
 static void commit_done(struct call *c, const struct client_effect *e)
 {

@@ -8,7 +8,7 @@
  * this returns (if there is nothing to do). The wait is given up with CANCELLED if its call is interrupted; if it was the only one, so
  * is the commit. */
 void handle_commit(struct handle *h, struct call *c, handle_then *then);
-/* The same on behalf of somebody else: who gives up does not take back what others wrote. */
+/* The same on behalf of somebody else: who gives up does not take back what others wrote, and a failure is still to be told to the writer. */
 void handle_await(struct handle *h, struct call *c, handle_then *then);
 /* What is staged goes ahead to the store, so that more fits. `then` is called when it may be tried again; OK only then. */
 void handle_spill(struct handle *h, struct call *c, handle_then *then);

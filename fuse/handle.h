@@ -42,7 +42,7 @@ struct handle {
     bool telling;                  /* commit_over tells those of the last commit: the next one starts at its end */
     struct handle_wait *queued;    /* for what is staged, behind `flying` */
     enum rgkv_err failed;          /* of the last commit */
-    bool reported;                 /* somebody was told */
+    bool reported;                 /* its writer was told */
     bool released;                 /* the kernel has let go: free when nothing is under way */
     unsigned held;                 /* calls and functions that still need it */
     struct pin pin;

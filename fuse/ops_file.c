@@ -271,7 +271,7 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (!h)
         fuse_reply_err(req, 0);
     else if (h->failed) {
-        h->reported = true;
+        h->reported |= !task_exiting(fuse_req_ctx(req)->pid); /* a child that ends hears nothing: its parent has the file open still */
         fuse_reply_err(req, flush_errno(h));
     } else if ((!h->commit && !h->stage.written) || task_exiting(fuse_req_ctx(req)->pid))
         fuse_reply_err(req, 0);

@@ -83,6 +83,51 @@ print("now:", got)
 sys.exit(got[:5] != b"BBBBB")
 PY
 
+check "who waited for a commit and is not its writer does not keep its failure from the writer" held <<'PY'
+from held import *
+import subprocess
+c = sys.argv[3]
+bad = 0
+for who in ("looks", "ends"):
+    open(mount + "/told", "wb").write(b"." * 8192)
+    # before the file is open, for a child closes what it has of it
+    looker = who == "looks" and subprocess.Popen([sys.executable, "-c", "import os, sys; input(); os.path.exists(sys.argv[1])", c + "/told"], stdin=subprocess.PIPE)
+    fd = os.open(c + "/told", os.O_WRONLY)
+    open(c + "/.ctrl/error", "w").write("\n")
+    os.pwrite(fd, b"C" * 4096, 0)                  # staged; after 1 s of silence it is sent
+    hang()
+    if looker: looker.communicate(b"\n")
+    end = time.monotonic() + 10
+    while "ETIMEDOUT" not in open(c + "/.ctrl/error").read() and time.monotonic() < end: time.sleep(0.01)
+    if not looker and os.fork() == 0: os._exit(0)  # a child that has it open: what its end is told nobody hears
+    if not looker: os.wait()
+    n = libc.pwrite(fd, b"C" * 4096, 4096, 4096)
+    e = errno.errorcode.get(ctypes.get_errno()) if n < 0 else "ok"
+    go_on()
+    log = open(c + "/.ctrl/error").read()
+    print(who, "write:", e, "close:", libc.close(fd), "log:", log)
+    bad += e != "ETIMEDOUT" or " commit /told ETIMEDOUT" not in log
+sys.exit(bad)
+PY
+
+check "the failure of a release is in the log, whoever waited for it" held <<'PY'
+from held import *
+import subprocess
+c = sys.argv[3]
+open(mount + "/last", "wb").write(b"." * 8192)
+writer = subprocess.Popen([sys.executable, "-c", "import os, sys; f = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC); print(flush=True); input(); os.write(f, b'x' * 4096)",
+                           c + "/last"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+writer.stdout.readline()
+open(c + "/.ctrl/error", "w").write("\n")
+hang()
+writer.communicate(b"\n")                          # its last close is that of its end: nobody can be told
+subprocess.run(["stat", c + "/last"], capture_output=True)
+go_on()
+log = open(c + "/.ctrl/error").read()
+print("the writer's status", writer.returncode, "log:", log)
+sys.exit(" release /last ETIMEDOUT" not in log)
+PY
+
 head -c 12m /dev/zero | tr '\0' z >"$a/ahead"
 check "who reads on after a readahead was aborted reads" held <<'PY'
 from held import *
