@@ -197,7 +197,7 @@ void handle_appended(struct handle *h)
 {
     if (handle_only_creates(h))
         stage_release(&h->stage);
-    h->created = false;
+    h->empty = h->created = false;
     h->known = true;
     h->failed = RGKV_OK;
     pin_drop(&h->pin);

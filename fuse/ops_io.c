@@ -22,6 +22,7 @@ struct io_call {
     bool by_name;                  /* read: the version is asked for under the name that the file has by now */
     struct buf data;               /* write: kept if it has to wait */
     bool of_map;                   /* the kernel's pages of a map, whatever the file was opened with */
+    bool at_end;                   /* write: O_APPEND as it is by now, for fcntl(2) sets and clears it */
 };
 
 static void io_release(struct call *call)
@@ -230,7 +231,7 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 
 /* ---- write ---- */
 
-static bool appends(const struct io_call *c) { return c->h->flags & O_APPEND && !c->of_map; }
+static bool appends(const struct io_call *c) { return c->at_end && !c->of_map; }
 
 static struct bytes data_of(const struct io_call *c) { return buf_bytes(&c->data); }
 
@@ -389,6 +390,7 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
     struct io_call *c = io_begin(req, "write", fi, off);
     buf_put(&c->data, bytes_of(buf, size));
     c->of_map = fi->writepage;
+    c->at_end = fi->flags & O_APPEND;
     c->call.m->stats.writes++;
     write_begin(c);
 }

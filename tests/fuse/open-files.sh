@@ -267,6 +267,32 @@ fd = old(65); open(a + "/g", "wb").write(b"2" * (1 << 20)); os.rename(a + "/g", 
 sys.exit(bad > 0)
 PY
 
+check "O_APPEND counts as fcntl has set it last, and not as the file was opened" python3 - "$a" "$b" <<'PY'
+import fcntl, os, sys
+a, b = sys.argv[1:]
+open(a + "/set", "w").close()
+one, other = [os.open(m + "/set", os.O_WRONLY) for m in (a, b)]
+for fd in (one, other): fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+os.write(one, b"aaaa\n"); os.write(other, b"bbbb\n"); os.write(one, b"cc\n")
+for fd in (one, other): os.close(fd)
+both = open(b + "/set").read()
+fd = os.open(a + "/cleared", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.write(fd, b"first line\n")
+fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+os.pwrite(fd, b"FIRST", 0)
+os.close(fd)
+cleared = open(b + "/cleared").read()
+open(a + "/begun", "w").close()
+fd = os.open(a + "/begun", os.O_WRONLY | os.O_APPEND)
+os.write(fd, b"begun")
+fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+for i in range(3): os.pwrite(fd, b"%d" % i * (1 << 20), 5 + (i << 20))
+os.close(fd)
+begun = open(b + "/begun", "rb").read() == b"begun" + b"".join(b"%d" % i * (1 << 20) for i in range(3))
+print("set:", repr(both), "cleared:", repr(cleared), "begun:", begun)
+sys.exit(not begun or both != "aaaa\nbbbb\ncc\n" or cleared != "FIRST line\n")
+PY
+
 check "the size that was set last counts, whoever made the file" python3 - "$a" "$b" <<'PY'
 import os, sys
 a, b = sys.argv[1:]
