@@ -50,6 +50,8 @@ bool attr_whole(const struct kv_attr *a) { return a->type != 0 && (a->mode || a-
 
 void attr_seen(struct inode *n, const struct kv_attr *a)
 {
+    if (n->ino && a->ino && a->ino != n->ino)
+        return; /* of a file that took the name elsewhere */
     if (attr_whole(a)) {
         n->last = *a;
     } else if (a->version) {

@@ -59,7 +59,7 @@ static void set_done(struct call *c, const struct client_effect *e)
 {
     struct stat st;
     if (e->err)
-        call_reply_err(c, e->err, e->why);
+        call_reply_err(c, e->err == RGKV_NOT_FOUND && handles_ino(c->node) ? RGKV_STALE : e->err, e->why);
     else if (e->reply->has_attr && attr_whole(&e->reply->attr)) {
         attr_seen(c->node, &e->reply->attr);
         attr_seen_by(c->node, &e->reply->attr, fuse_req_ctx(c->req)->pid, &st);
@@ -78,6 +78,16 @@ static void set_detached(struct setattr_call *c)
     ops_reply_getattr(&c->call);
 }
 
+/* Whether it came by a descriptor (fchmod) is not told: who came by the name is asked by the kernel to look again after ESTALE. */
+static void set_ask(struct setattr_call *c, const struct key *k)
+{
+    uint64_t ino = handles_ino(c->call.node);
+    call_ask(&c->call,
+             &(struct kv_request){.op = KV_SETATTR, .flags = ino ? KV_IF_INO : 0, .of_ino = ino, .key = key_bytes_of(k), .set = c->set,
+                                  .mode = c->mode, .uid = c->uid, .gid = c->gid, .atime_ns = c->atime_ns, .mtime_ns = c->mtime_ns},
+             set_done);
+}
+
 static void set_send(struct call *call, enum rgkv_err err, const char *why)
 {
     struct setattr_call *c = (struct setattr_call *)call;
@@ -89,10 +99,7 @@ static void set_send(struct call *call, enum rgkv_err err, const char *why)
     else if (tree_key(call->node, &k))
         set_detached(c);
     else
-        call_ask(call,
-                 &(struct kv_request){.op = KV_SETATTR, .key = key_bytes_of(&k), .set = c->set, .mode = c->mode, .uid = c->uid,
-                                      .gid = c->gid, .atime_ns = c->atime_ns, .mtime_ns = c->mtime_ns},
-                 set_done);
+        set_ask(c, &k);
 }
 
 /* ---- the middle: what is staged ---- */

@@ -79,9 +79,18 @@ static void asked(struct call *call, const struct client_effect *e)
 {
     struct xattr_call *c = (struct xattr_call *)call;
     if (e->err || !kv_op_reads(c->op))
-        call_reply_err(call, e->err, e->why);
+        call_reply_err(call, e->err == RGKV_NOT_FOUND && handles_ino(call->node) ? RGKV_STALE : e->err, e->why);
     else
         reply_value(c, e->reply->data);
+}
+
+static void ask(struct xattr_call *c, const struct key *k)
+{
+    uint64_t ino = handles_ino(c->call.node);
+    call_ask(&c->call,
+             &(struct kv_request){.op = c->op, .flags = c->flags | (ino ? KV_IF_INO : 0), .ino = ino, .key = key_bytes_of(k),
+                                  .key2 = bytes_str(c->name), .data = buf_bytes(&c->value)},
+             asked);
 }
 
 /* A file that is still staged here becomes real first. */
@@ -96,9 +105,7 @@ static void settled(struct call *call, enum rgkv_err err, const char *why)
     else if (starts(c->name, OWN))
         get_own(c, &k);
     else
-        call_ask(call,
-                 &(struct kv_request){.op = c->op, .flags = c->flags, .key = key_bytes_of(&k), .key2 = bytes_str(c->name), .data = buf_bytes(&c->value)},
-                 asked);
+        ask(c, &k);
 }
 
 /* NULL: it was answered. */

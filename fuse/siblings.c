@@ -119,6 +119,8 @@ bool handles_spilled(const struct inode *n)
     return false;
 }
 
+uint64_t handles_ino(const struct inode *n) { return n->handles ? n->ino : 0; }
+
 bool handles_unsettled(const struct inode *n) { return first_unsettled(n) != NULL; }
 
 void handles_settle(struct inode *n, struct call *c, handle_then *then)

@@ -8,6 +8,8 @@
  * business and not told. */
 void handles_settle(struct inode *n, struct call *c, handle_then *then);
 bool handles_unsettled(const struct inode *n);
+/* The number of the file, if it is open here: who changes what it has open means that file, and none that took its name elsewhere. Else 0. */
+uint64_t handles_ino(const struct inode *n);
 /* Values that went ahead in pieces belong to the shard of the name they had: before it goes, they are committed. One of the node's
  * handles is; ask again. */
 bool handles_spilled(const struct inode *n);

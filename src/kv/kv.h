@@ -69,7 +69,8 @@ enum { /* flags */
     KV_CLEAR_SUID = 1 << 4,    /* a write by somebody but root: clears setuid, setgid */
     KV_STAGED = 1 << 5,        /* PUT: `data` is a struct kv_staged, and the value is what was staged under its id */
     KV_IF_EMPTY = 1 << 6,      /* PUT: VERSION if the file is there and holds anything */
-    KV_IF_INO = 1 << 7,        /* PATCH: NOT_FOUND unless the file of that name is number `ino`. GET with KV_IF_VERSION: of that file */
+    KV_IF_INO = 1 << 7,        /* PATCH, SETATTR, XATTR_…: NOT_FOUND unless the file of that name is number `ino` (of SETATTR: `of_ino`).
+                                  GET with KV_IF_VERSION: of that file */
     KV_FLAGS_ALL = (1 << 8) - 1,
 };
 enum { KV_SET_MODE = 1, KV_SET_UID = 2, KV_SET_GID = 4, KV_SET_ATIME = 8, KV_SET_MTIME = 16, KV_SET_ALL = 31 };
@@ -89,11 +90,15 @@ struct kv_request {
     uint32_t flags, set;
     struct bytes key, key2, data;
     uint64_t version;
-    uint64_t offset, length;
+    uint64_t offset;
+    union {
+        uint64_t length;
+        uint64_t of_ino;       /* SETATTR with KV_IF_INO: it may set atime_ns */
+    };
     uint32_t mode, uid, gid;   /* mode: permission bits only (07777) */
     union {
         int64_t atime_ns;
-        uint64_t ino;          /* with KV_IF_INO */
+        uint64_t ino;          /* the others with KV_IF_INO */
     };
     int64_t mtime_ns;
     int64_t now_ns;            /* the client's wall clock: ctime, and mtime of writes */

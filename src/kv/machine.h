@@ -162,6 +162,7 @@ void op_remove(struct op *o, struct bytes key);
 enum rgkv_err op_missing(struct op *o, struct bytes key);    /* NOT_FOUND or NOT_DIR: why it cannot be there */
 enum rgkv_err op_parent_is_dir(struct op *o, struct bytes key);
 void op_touch_parent(struct op *o, struct bytes key);
+bool op_means_another(const struct kv_request *q, const struct meta *m); /* the request is for the file of a number, and this is not it */
 enum rgkv_err op_conditions(const struct op *o, bool found, const struct meta *m);
 bool op_dir_empty(struct op *o, struct bytes key);
 void op_drop(struct op *o, struct bytes key, struct meta *m);       /* key goes with its value; counts too */

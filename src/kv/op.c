@@ -79,6 +79,11 @@ void op_touch_parent(struct op *o, struct bytes key)
 
 /* ---- what several have in common ---- */
 
+bool op_means_another(const struct kv_request *q, const struct meta *m)
+{
+    return q->flags & KV_IF_INO && m->attr.ino != (q->op == KV_SETATTR ? q->of_ino : q->ino);
+}
+
 enum rgkv_err op_conditions(const struct op *o, bool found, const struct meta *m)
 {
     const struct kv_request *q = o->q;
@@ -86,7 +91,7 @@ enum rgkv_err op_conditions(const struct op *o, bool found, const struct meta *m
         return RGKV_EXISTS;
     if (q->flags & KV_IF_EMPTY && found && m->attr.size)
         return RGKV_VERSION;
-    if (q->flags & KV_IF_INO && found && m->attr.ino != q->ino)
+    if (found && op_means_another(q, m))
         return RGKV_NOT_FOUND;
     if (q->flags & KV_IF_VERSION && (found ? m->attr.version : 0) != q->version)
         return RGKV_VERSION;

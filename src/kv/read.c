@@ -93,8 +93,6 @@ static bool is_version(const struct meta *m, const struct kv_request *q)
     return q->ino == m->attr.ino && m->attr.base <= q->version && q->version <= m->attr.version;
 }
 
-static bool is_of_another(const struct meta *m, const struct kv_request *q) { return q->flags & KV_IF_INO && q->ino != m->attr.ino; }
-
 /* The history row that held at `version`: the first that ended at or after it, if it had begun by then. Another file that had the name
  * before this one came by a rename may have ended later than that. */
 static bool find_in_history(struct op *o, struct meta *ret_m)
@@ -107,7 +105,7 @@ static bool find_in_history(struct op *o, struct meta *ret_m)
     do {
         found = scan_next(&s);
         sound = !found || meta_decode(s.value, ret_m);
-    } while (found && sound && is_of_another(ret_m, o->q));
+    } while (found && sound && op_means_another(o->q, ret_m));
     if (!sound)
         o->rows->err = RGKV_DAMAGED;
     found = found && sound;

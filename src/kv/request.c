@@ -28,6 +28,15 @@ const char *kv_op_name(uint32_t op)
     return op < ARRAY_LEN(names) ? names[op] : NULL;
 }
 
+static bool is_xattr(enum kv_op op) { return op == KV_XATTR_SET || op == KV_XATTR_REMOVE || op == KV_XATTR_GET || op == KV_XATTR_LIST; }
+
+static bool may_name_ino(const struct kv_request *q)
+{
+    if (q->op == KV_PATCH)
+        return !(q->set & KV_SET_ATIME); /* ino lies where atime_ns does */
+    return q->op == KV_GET || q->op == KV_SETATTR || is_xattr(q->op);
+}
+
 static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
 {
     if (!kv_op_known(q->op) || q->flags & ~(uint32_t)KV_FLAGS_ALL || q->set & ~(uint32_t)KV_SET_ALL || q->mode > 07777)
@@ -36,8 +45,7 @@ static enum rgkv_err shape_check(const struct kv_request *q, uint32_t nshards)
         return RGKV_INVALID;
     if (q->flags & (KV_STAGED | KV_IF_EMPTY) && q->op != KV_PUT)
         return RGKV_INVALID;
-    bool may_name_ino = (q->op == KV_PATCH && !(q->set & KV_SET_ATIME)) || q->op == KV_GET; /* ino lies where atime_ns does */
-    if (q->flags & KV_IF_INO && !may_name_ino)
+    if (q->flags & KV_IF_INO && !may_name_ino(q))
         return RGKV_INVALID;
     if (!kv_op_reads(q->op) && (q->seq == 0 || q->floor > q->seq))
         return RGKV_INVALID;

@@ -4,6 +4,13 @@
  * setxattr(2) has it. */
 #include "kv/machine.h"
 
+static enum rgkv_err xattrs_file(struct op *o, struct meta *ret_m)
+{
+    if (!op_find(o, o->q->key, ret_m))
+        return op_missing(o, o->q->key);
+    return op_means_another(o->q, ret_m) ? RGKV_NOT_FOUND : RGKV_OK;
+}
+
 static bool xattrs_read(struct op *o, const struct meta *m, struct buf *out)
 {
     struct rowkey key = row_xattr(o->q->shard, m->attr.ino);
@@ -66,10 +73,11 @@ enum rgkv_err op_xattr(struct op *o)
     struct buf *all = &o->k->data, *changed = &o->k->chunk;
     struct meta m;
     struct xattr x;
-    if (!op_find(o, q->key, &m))
-        return op_missing(o, q->key);
+    enum rgkv_err err = xattrs_file(o, &m);
+    if (err)
+        return err;
     xattrs_read(o, &m, all);
-    enum rgkv_err err = xattr_may(o, xattrs_find(buf_bytes(all), q->key2, &x));
+    err = xattr_may(o, xattrs_find(buf_bytes(all), q->key2, &x));
     if (err)
         return err;
     if (q->data.len > XATTR_BYTES_MAX)
@@ -106,8 +114,9 @@ enum rgkv_err read_xattr(struct op *o, struct buf *out)
 {
     struct meta m;
     struct xattr x;
-    if (!op_find(o, o->q->key, &m))
-        return op_missing(o, o->q->key);
+    enum rgkv_err err = xattrs_file(o, &m);
+    if (err)
+        return err;
     struct buf *all = &o->k->data;
     xattrs_read(o, &m, all);
     if (o->q->op == KV_XATTR_LIST) {

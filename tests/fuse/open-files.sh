@@ -380,6 +380,49 @@ for looks in (False, True):
 sys.exit(bad > 0)
 PY
 
+check "mode, owner, times and extended attributes of an open file never become those of a file that took the name elsewhere" python3 - "$a" "$b" <<'PY'
+import os, sys
+a, b = sys.argv[1:]
+bad = 0
+changes = {"fchmod": lambda fd: os.fchmod(fd, 0o666), "fchown": lambda fd: os.fchown(fd, 1, 1), "futimens": lambda fd: os.utime(fd, (1, 2)),
+           "fsetxattr": lambda fd: os.setxattr(fd, "user.x", b"old"), "fremovexattr": lambda fd: os.removexattr(fd, "user.x")}
+def said(f, *args):
+    try: return f(*args) or "ok"
+    except OSError as e: return e.strerror
+def seen():
+    st = os.stat(b + "/attr")
+    return oct(st.st_mode), st.st_uid, st.st_mtime == 2, os.getxattr(b + "/attr", "user.x")
+for what, change in changes.items():
+    open(a + "/attr", "w").write("old")
+    fd = os.open(a + "/attr", os.O_RDONLY)
+    open(b + "/attr.new", "w").write("new")
+    os.chmod(b + "/attr.new", 0o600)
+    os.setxattr(b + "/attr.new", "user.x", b"new")
+    os.rename(b + "/attr.new", b + "/attr")
+    before = seen()
+    r = said(change, fd)
+    print(what, r, seen())
+    bad += seen() != before or r != "Stale file handle"
+    os.unlink(b + "/attr")
+    bad += said(change, fd) != "Stale file handle"    # removed there
+    os.close(fd)
+# renamed here, into another shard too, it is the same file
+for name in ("/attr.1", "/attr.2", "/attr.3", "/attr.4"):
+    open(a + "/attr", "w").write("old")
+    fd = os.open(a + "/attr", os.O_RDWR)
+    os.rename(a + "/attr", a + name)
+    results = [said(change, fd) for change in changes.values()]
+    bad += results != ["ok"] * len(results) or os.stat(b + name).st_mode & 0o777 != 0o666
+    print("renamed here:", results)
+    os.close(fd)
+# by the name it is the new file, whoever has the old one open
+fd = os.open(a + "/attr.1", os.O_RDONLY)
+os.rename(b + "/attr.2", b + "/attr.1")
+os.chmod(a + "/attr.1", 0o640)
+bad += os.stat(b + "/attr.1").st_mode & 0o777 != 0o640
+sys.exit(bad > 0)
+PY
+
 check "who follows a log goes on in it when it is renamed, and does not begin in one that takes its name" python3 - "$a" "$b" <<'PY'
 import os, sys
 a, b = sys.argv[1:]

@@ -102,6 +102,33 @@ static void a_patch_goes_to_the_file_that_it_means_or_to_none(void **state)
     rig_free(r);
 }
 
+static void attributes_are_those_of_the_file_that_is_meant_or_of_none(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct kv_request set = ask(KV_SETATTR, "a"), name = ask(KV_XATTR_SET, "a");
+    put(r, "a", "old");
+    put(r, "b", "new");
+    assert_int_equal(stat_of(r, "a"), RGKV_OK);
+    set.flags = name.flags = KV_IF_INO;
+    set.of_ino = name.ino = r->reply.attr.ino;
+    set.set = KV_SET_MODE | KV_SET_ATIME;
+    set.mode = 0600;
+    set.atime_ns = 7;
+    name.key2 = bytes_str("user.x");
+    name.data = bytes_str("1");
+    assert_int_equal(rig_do(r, set), RGKV_OK);
+    assert_true(r->last.reply.attr.mode == 0600 && r->last.reply.attr.atime_ns == 7);
+    assert_int_equal(rig_do(r, name), RGKV_OK);
+    assert_int_equal(rename_to(r, KV_RENAME, "b", "a", 0), RGKV_OK);
+    assert_int_equal(rig_do(r, set), RGKV_NOT_FOUND);
+    assert_int_equal(rig_do(r, name), RGKV_NOT_FOUND);
+    name.op = KV_XATTR_REMOVE;
+    assert_int_equal(rig_do(r, name), RGKV_NOT_FOUND);
+    assert_int_equal(stat_of(r, "a"), RGKV_OK);
+    assert_int_not_equal(r->reply.attr.mode, 0600);
+    rig_free(r);
+}
+
 static void a_key_needs_a_parent_that_is_a_directory(void **state)
 {
     struct rig *r = rig_new(1);
@@ -631,6 +658,7 @@ int main(void)
         cmocka_unit_test(put_may_set_attributes_in_the_same_command),
         cmocka_unit_test(put_obeys_its_conditions),
         cmocka_unit_test(a_patch_goes_to_the_file_that_it_means_or_to_none),
+        cmocka_unit_test(attributes_are_those_of_the_file_that_is_meant_or_of_none),
         cmocka_unit_test(a_key_needs_a_parent_that_is_a_directory),
         cmocka_unit_test(append_makes_and_continues_a_file),
         cmocka_unit_test(writes_by_others_than_root_clear_setuid),
