@@ -98,7 +98,8 @@ static void settled(struct call *call, enum rgkv_err err, const char *why)
 {
     struct xattr_call *c = (struct xattr_call *)call;
     struct key k;
-    if (err)
+    bool matters = err == RGKV_CANCELLED || !call->node->ino; /* else it is the writer's own trouble */
+    if (err && matters)
         call_reply_err(call, err, why);
     else if (tree_key(call->node, &k))
         call_reply_errno(call, kv_op_reads(c->op) ? ENODATA : ESTALE);

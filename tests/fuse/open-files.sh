@@ -110,6 +110,32 @@ for who in ("looks", "ends"):
 sys.exit(bad)
 PY
 
+check "who asks for attributes of a file is not told of what its writer's commit came to" held <<'PY'
+from held import *
+import re
+c = sys.argv[3]
+open(mount + "/asked", "wb").write(b"." * 8192)
+os.setxattr(mount + "/asked", "user.x", b"value")
+fd, rd = os.open(c + "/asked", os.O_WRONLY), os.open(c + "/asked", os.O_RDONLY)
+open(c + "/.ctrl/error", "w").write("\n")
+os.pwrite(fd, b"C" * 4096, 0)                      # staged; after 1 s of silence it is sent
+hang()
+def logged(words): return words in open(c + "/.ctrl/error").read()
+def wait_for(f, *args):
+    end = time.monotonic() + 10
+    while not f(*args): assert time.monotonic() < end; time.sleep(0.01)
+# who asks comes so much later that there is time left when the commit has failed
+wait_for(lambda: re.search("op=commit path=/asked age_us=1[2-9].{5} ", open(c + "/.ctrl/mount/inflight").read()))
+value, names = ctypes.create_string_buffer(16), ctypes.create_string_buffer(100)
+get, listed = Call("fgetxattr", rd, b"user.x", value, 16), Call("flistxattr", rd, names, 100)
+wait_for(lambda: "op=listxattr" in open(c + "/.ctrl/mount/inflight").read())
+wait_for(logged, " commit /asked ETIMEDOUT")
+go_on()
+r = get.end(), listed.end()
+print("fgetxattr, flistxattr:", r, value.value, names.value, open(c + "/.ctrl/error").read())
+sys.exit(r != (5, 7))
+PY
+
 check "the failure of a release is in the log, whoever waited for it" held <<'PY'
 from held import *
 import subprocess
