@@ -243,7 +243,9 @@ void call_print(const struct mount *m, struct buf *out)
 {
     const struct call *c;
     uint64_t now = mount_now_us(m);
-    DL_FOREACH(m->calls, c)
-        buf_printf(out, "%llu op=%s path=%s age_us=%llu interrupted=%d\n", (unsigned long long)c->id, c->op, c->path ? c->path : "-",
-                   (unsigned long long)(now - c->started_us), c->interrupted);
+    DL_FOREACH(m->calls, c) {
+        buf_printf(out, "%llu op=%s path=", (unsigned long long)c->id, c->op);
+        errlog_put_text(out, c->path ? c->path : "");
+        buf_printf(out, " age_us=%llu interrupted=%d\n", (unsigned long long)(now - c->started_us), c->interrupted);
+    }
 }

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-/* Control bytes in names and sentences would break the one-line-per-failure format. */
-static void put_clean(struct buf *out, const char *text)
+void errlog_put_text(struct buf *out, const char *text)
 {
     if (!*text)
         buf_put_u8(out, '-');
@@ -25,12 +24,12 @@ static char *line_of(const struct errlog_entry *e)
 {
     struct buf line = {0};
     errlog_put_time(&line, e->time_ns);
-    put_clean(&line, e->op);
+    errlog_put_text(&line, e->op);
     buf_put_u8(&line, ' ');
-    put_clean(&line, e->path);
+    errlog_put_text(&line, e->path);
     const char *name = strerrorname_np(e->number);
     buf_printf(&line, " %s ", name ? name : "-");
-    put_clean(&line, e->sentence);
+    errlog_put_text(&line, e->sentence);
     buf_put(&line, bytes_of("\n", 2)); /* with its NUL */
     return (char *)line.data;
 }

@@ -18,6 +18,8 @@ struct errlog {
     unsigned first, n;
     uint64_t total;            /* ever recorded */
 };
+/* For one line: control bytes, in names and in sentences, become '?'. "-" for "". */
+void errlog_put_text(struct buf *out, const char *text);
 void errlog_put_time(struct buf *out, int64_t time_ns); /* "2026-11-22T21:00:00.123Z " */
 void errlog_record(struct errlog *l, const struct errlog_entry *e);
 void errlog_print(const struct errlog *l, struct buf *out);

@@ -93,6 +93,11 @@ timeout --foreground 5 cat "$work/a/before" >/dev/null 2>&1 &
 reader=$!
 is_waiting() { grep -q "op=lookup path=/before " "$c/mount/inflight"; } # the staged blocks may wait there, too
 check "a read waits for the group" wait_until 5 is_waiting
+timeout --foreground 5 cat "$work/a/two"$'\n'"lines" >/dev/null 2>&1 &
+two_lines=$!
+is_one_line() { grep -q "op=lookup path=/two?lines age_us=" "$c/mount/inflight"; }
+check "whatever a name has in it, a call is one line" wait_until 5 is_one_line
+kill -INT "$two_lines"; wait "$two_lines" 2>/dev/null
 start=$(date +%s%N)
 kill -INT "$reader"; wait "$reader" 2>/dev/null
 check "INT ends the wait at once" test $((($(date +%s%N) - start) / 1000000)) -lt 2000
