@@ -213,6 +213,8 @@ static struct call *commit_call(struct handle *h)
 static void commit_not_sent(struct handle *h, enum rgkv_err err, const char *why)
 {
     struct call *c = h->commit;
+    if (told_nobody(h))
+        call_record(c, rgkv_err_errno(err), why);
     h->commit = NULL;
     h->m->background -= 1;
     commit_ended(h, err, why, NULL);
@@ -227,8 +229,6 @@ static void commit_ask(struct call *c, enum rgkv_err err, const char *why)
     struct kv_request q;
     uint8_t said[KV_STAGED_BYTES];
     if (err) {
-        if (told_nobody(h))
-            call_record(c, rgkv_err_errno(err), why);
         commit_not_sent(h, err, why);
         return;
     }

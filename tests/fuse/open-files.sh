@@ -154,6 +154,25 @@ print("the writer's status", writer.returncode, "log:", log)
 sys.exit(" release /last ETIMEDOUT" not in log)
 PY
 
+check "so is that of a release whose file lost its name elsewhere" python3 - "$a" "$b" <<'PY'
+import os, subprocess, sys, time
+a, b = sys.argv[1:]
+open(a + "/taken", "wb").write(b"." * 8192)
+writer = subprocess.Popen([sys.executable, "-c", "import os, sys; f = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC); print(flush=True); input(); os.write(f, b'x' * 4096)",
+                           a + "/taken"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+writer.stdout.readline()
+open(b + "/taken.new", "w").write("new")
+os.rename(b + "/taken.new", b + "/taken")
+os.stat(a + "/taken")
+open(a + "/.ctrl/error", "w").write("\n")
+writer.communicate(b"\n")
+os.stat(a + "/taken")
+log, end = "", time.monotonic() + 5
+while not log and time.monotonic() < end: log = open(a + "/.ctrl/error").read()
+print("log:", log, "the file:", open(b + "/taken").read())
+sys.exit(" ESTALE " not in log)
+PY
+
 head -c 12m /dev/zero | tr '\0' z >"$a/ahead"
 check "who reads on after a readahead was aborted reads" held <<'PY'
 from held import *
