@@ -10,8 +10,10 @@ static void stat_of(const struct mount *m, uint64_t id, struct stat *ret_st)
 {
     const struct control_row *r = control_row(id);
     struct buf text = {0};
-    *ret_st = m->root; /* owner and times */
+    *ret_st = m->root; /* its times */
     ret_st->st_ino = id;
+    ret_st->st_uid = m->uid;
+    ret_st->st_gid = m->gid;
     ret_st->st_mode = (r->directory ? S_IFDIR : S_IFREG) | r->mode;
     ret_st->st_size = control_local_text(m, r->kind, &text) ? (off_t)text.len : 0;
     ret_st->st_blocks = 0;

@@ -88,7 +88,7 @@ static const char *refusal(const struct control_row *r, const struct mount *m, u
     if (!permitted(r, flags))
         return r->mode & 0200 ? "it is only written" : "it is only read";
     *ret_number = EACCES;
-    bool allowed = (flags & O_ACCMODE) == O_RDONLY || uid == 0 || uid == m->root.st_uid;
+    bool allowed = (flags & O_ACCMODE) == O_RDONLY || uid == 0 || uid == m->uid;
     return allowed ? NULL : "administration is for root and for who mounted it";
 }
 

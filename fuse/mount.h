@@ -44,6 +44,8 @@ struct mount {
     struct space space;
     uint32_t nshards;              /* of the cluster, known before anything is mounted */
     uint64_t started_us;
+    uid_t uid;                     /* who mounted it: administers the cluster, whoever owns the root */
+    gid_t gid;
     struct stat root;              /* the root's attributes are this mount's own */
     struct call *calls;            /* under way; a list by call.h */
     struct control_file *control_files; /* open ones; a list by control_file.c */

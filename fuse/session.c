@@ -311,8 +311,10 @@ static void root_attributes(struct mount *m)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    m->uid = getuid();
+    m->gid = getgid();
     m->root = (struct stat){
-        .st_ino = INODE_ROOT, .st_mode = S_IFDIR | 0755, .st_nlink = 1, .st_uid = getuid(), .st_gid = getgid(), .st_blksize = 4096,
+        .st_ino = INODE_ROOT, .st_mode = S_IFDIR | 0755, .st_nlink = 1, .st_uid = m->uid, .st_gid = m->gid, .st_blksize = 4096,
         .st_atim = now, .st_mtim = now, .st_ctim = now,
     };
 }

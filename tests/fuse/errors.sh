@@ -81,5 +81,11 @@ if command -v setpriv >/dev/null; then
     $as bash -c "echo again >> '$work/other/n'"
     check_same "a write by another user clears setuid" "$(stat -c %a "$work/other/n")" 777
     check_errno EACCES "administration is not for all" $as bash -c "echo 101 > '$work/other/.ctrl/leave'"
+    chown 65534:65534 "$work/other"
+    check_same "the root has a new owner" "$(stat -c '%u %g' "$work/other")" "65534 65534"
+    check_same "but the control files are still of who mounted it" "$(stat -c '%u %g' "$work/other/.ctrl/leave")" "0 0"
+    for file in leave abandon move join groups/101/members mount/abort; do
+        check_errno EACCES "whoever owns the root: $file is not for all" $as bash -c "echo 7 > '$work/other/.ctrl/$file'"
+    done
 fi
 done_testing
