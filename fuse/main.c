@@ -3,6 +3,7 @@
  *   options.c    the command line                    daemon.c     going to the background
  *   embedded.c   the node of a mount without one     contact.c    the first contact
  *   session.c    the kernel's descriptor on the loop, mounting, unmounting
+ *   mountpoint.c what is mounted at a path
  *   ops*.c       one adapter per operation           call.c       a request on its way to its one answer
  *   inode.c tree.c attr.c   nodes, paths, attributes interrupt.c  which waits end with EINTR
  *   handle.c stage.c        open files: what is written and when it is sent
@@ -20,6 +21,7 @@
 #include "fuse/health.h"
 #include "fuse/interrupt.h"
 #include "fuse/mount.h"
+#include "fuse/mountpoint.h"
 #include "fuse/orphan.h"
 #include "fuse/session.h"
 
@@ -61,7 +63,7 @@ static void parse(struct program *p, int argc, char **argv)
 static void check_mountpoint(struct program *p)
 {
     struct buf why = {0};
-    if (kernel_check_mountpoint(&p->options, &why))
+    if (mountpoint_check(&p->options, &why))
         fail(p, EXIT_MOUNT, &why);
     char *path = realpath(p->options.mountpoint, NULL);
     if (path && strlen(path) < sizeof p->options.mountpoint)

@@ -1,17 +1,17 @@
 #include "fuse/session.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fuse/call.h"
 #include "fuse/handle.h"
+#include "fuse/mountpoint.h"
 #include "fuse/ops.h"
 
 #define REQUESTS_AT_ONCE 64u /* then the network has its turn */
@@ -22,6 +22,7 @@ enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_DRAINING, SESSION_EN
 struct session {
     struct mount *m;
     struct fuse_session *fuse;
+    struct mounted mounted;        /* what this is in the kernel's eyes */
     struct fuse_buf request;       /* one block, used again for every request */
     uv_poll_t poll;
     uv_timer_t drain;
@@ -35,58 +36,21 @@ struct session {
 
 /* ---- the mount point ---- */
 
-static int run_fusermount(const char *mountpoint)
+/* Has the kernel not closed the session? Then its device number is this mount's. */
+static bool connected(const struct session *s)
 {
-    pid_t pid = fork();
-    if (!pid) {
-        int null = open("/dev/null", O_WRONLY);
-        dup2(null, 2);
-        execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    if (pid < 0 || waitpid(pid, &status, 0) < 0)
-        return -1;
-    return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -1;
+    struct pollfd p = {.fd = fuse_session_fd(s->fuse)};
+    return poll(&p, 1, 0) >= 0 && !(p.revents & POLLERR);
 }
 
-static void detach(const char *mountpoint)
+/* Another one may be mounted over this one by now, or where this one was. */
+static void detach_own(const struct session *s)
 {
-    if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) && errno == EPERM)
-        (void)run_fusermount(mountpoint);
-}
-
-static bool dead_mount(const char *mountpoint)
-{
-    struct stat st;
-    return stat(mountpoint, &st) && errno == ENOTCONN;
-}
-
-static bool empty_directory(const char *path)
-{
-    DIR *d = opendir(path);
-    unsigned n = 0;
-    while (d && n < 3 && readdir(d))
-        n++;
-    if (d)
-        closedir(d);
-    return n < 3; /* itself and its parent */
-}
-
-enum rgkv_err kernel_check_mountpoint(const struct options *o, struct buf *why)
-{
-    struct stat st;
-    if (dead_mount(o->mountpoint))
-        detach(o->mountpoint);
-    if (stat(o->mountpoint, &st))
-        buf_printf(why, "mount point %s: %s", o->mountpoint, strerror(errno));
-    else if (!S_ISDIR(st.st_mode))
-        buf_printf(why, "mount point %s is not a directory", o->mountpoint);
-    else if (!o->nonempty && !empty_directory(o->mountpoint))
-        buf_printf(why, "mount point %s is not empty (-o nonempty mounts over it)", o->mountpoint);
-    else
-        return RGKV_OK;
-    return RGKV_INVALID;
+    const char *mountpoint = s->m->options->mountpoint;
+    struct mounted there;
+    bool ours = mountpoint_look(mountpoint, &there) && !strcmp(there.device, s->mounted.device);
+    if (ours && (connected(s) || mountpoint_dead(mountpoint)))
+        mountpoint_detach(mountpoint);
 }
 
 /* A grandchild asks, for this process answers. Until it has ended it would keep an umount away: that the mount is ready is told then. */
@@ -214,7 +178,7 @@ void kernel_stop(struct session *s)
         s->hurry = true;
         return;
     }
-    detach(s->m->options->mountpoint); /* nobody finds the way in any more; who is inside gets ENOTCONN when we are gone */
+    detach_own(s); /* nobody finds the way in any more; who is inside gets ENOTCONN when we are gone */
     drain(s);
 }
 
@@ -348,19 +312,20 @@ enum rgkv_err kernel_mount(struct mount *m, void (*ready)(struct mount *), void 
     s->fuse = fuse;
     s->ready = ready;
     s->ended = ended;
+    (void)mountpoint_look(m->options->mountpoint, &s->mounted); /* without /proc it is nobody: better a dead mount left than another one gone */
     root_attributes(m);
     watch(s);
     *ret_s = s;
     return RGKV_OK;
 }
 
-/* After umount -f libfuse leaves the dead mount; a mount point that answers ENOTCONN for ever helps nobody. */
+/* After an abort the dead mount is still there; a mount point that answers ENOTCONN for ever helps nobody. libfuse would unmount whatever is
+ * at the path unless its session is closed: while files are open in a detached mount it is not, and the path's copy is left to the exit. */
 void kernel_free(struct session *s)
 {
-    const char *mountpoint = s->m->options->mountpoint;
-    fuse_session_unmount(s->fuse);
-    if (dead_mount(mountpoint))
-        detach(mountpoint);
+    detach_own(s);
+    if (!connected(s))
+        fuse_session_unmount(s->fuse);
     fuse_session_destroy(s->fuse);
     free(s->request.mem); /* libfuse's own */
     mem_free(s);

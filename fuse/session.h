@@ -9,8 +9,6 @@
 
 struct session;
 
-/* May something be mounted there? A dead mount of ours (ENOTCONN) is detached first. INVALID with a sentence. */
-MUST_USE enum rgkv_err kernel_check_mountpoint(const struct options *o, struct buf *why);
 /* `ready` is called when the kernel has opened the session, `ended` when nothing is left to do. IO with a sentence: not mounted. */
 MUST_USE enum rgkv_err kernel_mount(struct mount *m, void (*ready)(struct mount *), void (*ended)(struct mount *), struct session **ret_s,
                                      struct buf *why);
