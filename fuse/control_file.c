@@ -16,7 +16,8 @@ struct control_file {
     struct mount *m;
     uint64_t id;
     bool ready;                    /* `text` is there: of the last read at 0, or the result of a write */
-    bool answer;                   /* `text` is the result of a write that was not read yet */
+    bool written;                  /* and not read since: the next read is of the beginning, for the write moved the position */
+    uint64_t base;                 /* the position of the beginning */
     struct buf text;
     struct event_reader *events;   /* of the file `events` */
     unsigned held;
@@ -151,8 +152,14 @@ static void serve(struct file_call *c)
 {
     struct bytes text = buf_bytes(&c->file->text);
     uint64_t from = MIN(c->off, text.len);
-    c->file->answer = false;
     call_reply_data(&c->call, bytes_first(bytes_from(text, from), MIN(c->size, text.len - from)));
+}
+
+static void reply_written(struct file_call *c)
+{
+    c->file->written = true;
+    c->file->ready = kind_of(c->file) == CONTROL_QUERY; /* of the others what was read before is so no more */
+    call_reply_write(&c->call, c->written);
 }
 
 static void ask_text(struct file_call *c);
@@ -215,10 +222,9 @@ static void text_done(struct call *call, const struct client_effect *e)
     buf_clear(&f->text);
     buf_put(&f->text, e->text);
     f->ready = true;
-    if (c->written) {
-        f->answer = true;
-        call_reply_write(call, c->written);
-    } else
+    if (c->written)
+        reply_written(c);
+    else
         serve(c);
 }
 
@@ -240,8 +246,12 @@ void control_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info 
         event_reader_read(f->events, &c->call, size, fi->flags & O_NONBLOCK);
         return;
     }
-    c->off = f->answer ? 0 : (uint64_t)off; /* the write moved the position; its result begins at its beginning */
-    if (f->ready && (off || f->answer)) {
+    bool again = !off && !f->written; /* from the beginning: what is so now */
+    if (!off || f->written)
+        f->base = (uint64_t)off;
+    f->written = false;
+    c->off = (uint64_t)off - MIN(f->base, (uint64_t)off);
+    if (f->ready && !again) {
         serve(c);
         return;
     }
@@ -284,8 +294,9 @@ static void admin_done(struct call *call, const struct client_effect *e)
     if (err) {
         call_record(call, rgkv_err_errno(err), why && *why ? why : rgkv_err_sentence(err));
         call_reply_errno(call, rgkv_err_errno(err));
-    } else
-        call_reply_write(call, c->written);
+        return;
+    }
+    reply_written(c);
 }
 
 static void ask_config(struct file_call *c, uint64_t number)
@@ -319,7 +330,7 @@ static void obey_written(struct file_call *c, struct bytes text)
     if (err)
         refuse(c, err, &why);
     else
-        call_reply_write(&c->call, c->written);
+        reply_written(c);
     buf_release(&why);
 }
 

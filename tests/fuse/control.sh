@@ -27,6 +27,13 @@ check_same "configs/N" "$(ls "$c/configs" | tr '\n' ' '; head -n 1 "$c/configs/0
 check_errno ENOENT "a config that never was" cat "$c/configs/99"
 check_same "query by one handle" "$(exec 5<>"$c/query"; echo 0 >&5; head -n 1 <&5)" "num 0"
 check_same "query of the newest" "$(exec 5<>"$c/query"; echo -1 >&5; head -n 1 <&5)" "num 1"
+check_same "query read line by line" "$(exec 5<>"$c/query"; echo 00000 >&5; read -r line <&5; echo "$line"; read -r word rest <&5; echo "$word")" "num 0
+shard"
+check_same "query read byte by byte" "$(exec 5<>"$c/query"; echo 0 >&5; dd bs=1 status=none <&5)" "$(cat "$c/configs/0")"
+check_same "two queries by one handle" "$(exec 5<>"$c/query"; echo 0 >&5; read -r line <&5; echo 1 >&5; cat <&5)" "$(cat "$c/configs/1")"
+check_same "read again from the beginning it is the newest" \
+    "$(python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR); os.write(fd, b"0\n"); os.read(fd, 99); os.lseek(fd, 0, 0); print(os.read(fd, 5).decode())' "$c/query")" "num 1"
 check_errno EINVAL "query of nonsense" bash -c "echo two > '$c/query'"
 check_same "shards" "$(wc -l <"$c/shards")" 16
 check_same "settled" "$(cat "$c/settled")" ok
@@ -36,6 +43,9 @@ check_same "nodes" "$(wc -l <"$c/nodes")" 3
 check_same "groups" "$(ls "$c/groups" | tr '\n' ' ')" "101 ctl "
 check_same "members" "$(grep -c . "$c/groups/101/members")" 3
 check "leader" grep -q . "$c/groups/101/leader"
+check_same "what is read after a write begins at its beginning" \
+    "$(exec 5<>"$c/groups/101/leader"; read -r id rest <"$c/groups/101/leader"; echo "$id" >&5; read -r line <&5; echo "$line")" \
+    "$(cat "$c/groups/101/leader")"
 check "leader of the controllers" grep -q . "$c/groups/ctl/leader"
 check_errno ENOENT "no such group" ls "$c/groups/55"
 
