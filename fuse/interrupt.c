@@ -16,9 +16,11 @@ struct interrupts {
 /* A caller that cannot be seen (another pid namespace, or gone) is believed: it must not hang. */
 static bool should_end(const struct call *c)
 {
-    char text[PROC_BYTES_MAX];
+    struct buf text = {0};
     int tid = fuse_req_ctx(c->req)->pid;
-    return tid <= 0 || !proc_read(tid, "status", text) || proc_acts(text);
+    bool ends = tid <= 0 || !proc_read(tid, "status", &text) || proc_acts((const char *)text.data);
+    buf_release(&text);
+    return ends;
 }
 
 /* Cancelling may end this call and others, so start over after each one. */

@@ -23,7 +23,7 @@ bool proc_acts(const char *status)
     uint64_t blocked = mask_of(status, "\nSigBlk:"), ignored = mask_of(status, "\nSigIgn:"), caught = mask_of(status, "\nSigCgt:");
     /* Without a handler these do nothing, or stop the process, which goes on waiting afterwards. */
     uint64_t harmless = bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
-    if (pending & bit(SIGKILL))
+    if (pending & bit(SIGKILL) || !strstr(status, "\nSigCgt:"))
         return true;
     return (pending & ~blocked & ~ignored & (caught | ~harmless)) != 0;
 }
@@ -35,24 +35,37 @@ bool proc_exiting(const char *stat)
     return at && sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & PF_EXITING);
 }
 
-/* /proc/TID/FILE as text; false if it cannot be read. */
-bool proc_read(int tid, const char *file, char text[PROC_BYTES_MAX])
+MUST_USE static bool read_all(int fd, struct buf *out)
+{
+    char piece[4096];
+    ssize_t n = 1;
+    while (n > 0 && out->len < PROC_BYTES_MAX) {
+        n = read(fd, piece, sizeof piece);
+        if (n > 0)
+            buf_put(out, bytes_of(piece, (size_t)n));
+    }
+    return n >= 0 && out->len;
+}
+
+bool proc_read(int tid, const char *file, struct buf *out)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", tid, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    ssize_t n = read(fd, text, PROC_BYTES_MAX - 1);
+    bool all = read_all(fd, out);
     close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
+    buf_put_u8(out, 0);
+    return all;
 }
 
 bool task_exiting(int tid)
 {
-    char text[PROC_BYTES_MAX];
-    return proc_read(tid, "stat", text) && proc_exiting(text);
+    struct buf text = {0};
+    bool exiting = proc_read(tid, "stat", &text) && proc_exiting((const char *)text.data);
+    buf_release(&text);
+    return exiting;
 }
 
 /* Nearly everybody is a process's first thread, and only such a one has a pidfd: that costs a tenth of reading /proc. */
@@ -68,7 +81,9 @@ long task_process(int tid)
 {
     if (is_process(tid))
         return tid;
-    char text[PROC_BYTES_MAX];
-    const char *at = proc_read(tid, "status", text) ? strstr(text, "\nTgid:") : NULL;
-    return at ? strtol(at + 6, NULL, 10) : 0;
+    struct buf text = {0};
+    const char *at = proc_read(tid, "status", &text) ? strstr((const char *)text.data, "\nTgid:") : NULL;
+    long process = at ? strtol(at + 6, NULL, 10) : 0;
+    buf_release(&text);
+    return process;
 }

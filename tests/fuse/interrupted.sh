@@ -82,6 +82,19 @@ assert call("close", fd) == 0
 assert os.stat(mount + "/behind").st_size == 8192
 PY
 
+# The kernel tells of a process's groups before its signals.
+mount_start hard hard || exit 1
+node_stop 1
+python3 -c 'import os, sys
+os.setgroups(range(4000000000, 4000002000))
+os.open(sys.argv[1], os.O_RDONLY)' "$work/hard/synced" 2>/dev/null &
+reader=$!
+check "a process in 2,000 groups waits" wait_until 10 grep -q path=/synced "$work/hard/.ctrl/mount/inflight"
+kill -KILL "$reader"
+check "KILL ends it like others" wait_until 3 process_gone "$reader"
+node_continue 1
+mount_stop hard
+
 # One of them asks the cluster again when it is told: the sentence that the other is told must still be there (AddressSanitizer sees it).
 mount_start s timeout=3 || exit 1
 check "two that wait for a close that fails are told why" python3 - "$work/s" "${node_pid[1]}" <<PY

@@ -209,6 +209,13 @@ static void only_a_signal_that_will_be_acted_upon_ends_a_wait(void **state)
     assert_false(acts(bit(SIGWINCH) | bit(SIGCONT), 0, 0, 0));
 }
 
+static void a_status_without_its_signals_is_believed_to_act(void **state)
+{
+    assert_true(proc_acts(""));
+    assert_true(proc_acts("Name:\tx\nTgid:\t1\nGroups:\t1000000000 1000000001 10"));
+    assert_true(proc_acts("Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\nSigIgn:\t00000000000"));
+}
+
 static void an_exiting_task_is_told_by_its_flags_whatever_its_name(void **state)
 {
     assert_true(proc_exiting("12 (a) b (c)) R 1 2 3 4 5 4194308 6 7"));
@@ -362,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_small_value_that_is_read_in_pieces_is_taken_whole),
         cmocka_unit_test(a_handle_that_may_write_reads_the_newest_wherever_it_does_not_go_on),
         cmocka_unit_test(only_a_signal_that_will_be_acted_upon_ends_a_wait),
+        cmocka_unit_test(a_status_without_its_signals_is_believed_to_act),
         cmocka_unit_test(an_exiting_task_is_told_by_its_flags_whatever_its_name),
         cmocka_unit_test(a_lookup_answers_one_getattr_of_the_same_thread_at_once),
         cmocka_unit_test(a_failed_lookup_fails_at_once_when_it_is_asked_again),
