@@ -74,13 +74,17 @@ void control_getattr(fuse_req_t req, fuse_ino_t ino)
     call_ask_within(&c->call, &q, SIZE_US, size_done);
 }
 
-void control_setattr(fuse_req_t req, fuse_ino_t ino, int to_set)
+void control_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
 {
     int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME;
-    if (to_set & refused)
+    struct mount *m = fuse_req_userdata(req);
+    if (to_set & refused) {
         fuse_reply_err(req, EPERM);
-    else
-        reply_now(req, ino); /* truncation: `echo >` */
+        return;
+    }
+    if (control_row(ino)->kind == CONTROL_ERROR && to_set & FUSE_SET_ATTR_SIZE && !attr->st_size)
+        errlog_clear(&m->errors);
+    reply_now(req, ino); /* truncation: `echo >` */
 }
 
 /* ---- names ---- */

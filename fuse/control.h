@@ -12,7 +12,7 @@
 /* control.c */
 void control_lookup(fuse_req_t req, fuse_ino_t parent, const char *name); /* parent: in the tree, or the root for `.ctrl` itself */
 void control_getattr(fuse_req_t req, fuse_ino_t ino);
-void control_setattr(fuse_req_t req, fuse_ino_t ino, int to_set);
+void control_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set);
 void control_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void control_readdir(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
 void control_releasedir(struct fuse_file_info *fi);

@@ -271,7 +271,7 @@ void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
 {
     struct key k;
     if (control_is(ino)) {
-        control_setattr(req, ino, to_set);
+        control_setattr(req, ino, attr, to_set);
         return;
     }
     if (gives_away(fuse_req_ctx(req), attr, to_set)) {

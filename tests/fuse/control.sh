@@ -11,6 +11,12 @@ check_errno EHOSTDOWN "no group, no keys" bash -c "echo x > '$work/a/f'"
 check "its sentence is in error" grep -q "EHOSTDOWN no group" "$c/error"
 check "anything clears it" bash -c "echo > '$c/error'"
 check_same "cleared" "$(cat "$c/error")" ""
+for clearing in ': >"$1"' 'truncate -s 0 "$1"' 'python3 -c "import os, sys; os.ftruncate(os.open(sys.argv[1], os.O_RDWR), 0)" "$1"'; do
+    cat "$c/join" 2>/dev/null
+    check "something failed" grep -q EPERM "$c/error"
+    check "truncation: $clearing" bash -c "$clearing" _ "$c/error"
+    check_same "clears it" "$(cat "$c/error")" ""
+done
 
 check_errno EINVAL "join without members" bash -c "echo 7 > '$c/join'"
 check "join's sentence" grep -q " EINVAL ." "$c/error"
