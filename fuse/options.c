@@ -10,8 +10,8 @@ const char options_usage[] =
     "usage: rgkvfs [CONTROLLER,CONTROLLER,...] MOUNTPOINT [-o options] [-f] [-d]\n"
     "       rgkvfs --version | --help\n"
     "\n"
-    "Mounts a replicated key/value store. CONTROLLER is HOST:PORT. Without controllers an\n"
-    "embedded single node is started and ends with the mount.\n"
+    "Mounts a replicated key/value store. CONTROLLER is HOST:PORT. Without controllers, or with\n"
+    "none in their place, an embedded single node is started and ends with the mount.\n"
     "\n"
     "  -f   stay in the foreground        -d   show every request (implies -f)\n"
     "  -o timeout=S      give up after S seconds (30)     -o hard           wait for ever\n"
@@ -26,6 +26,7 @@ static const char *const ignored[] = {
     "rw", "exec", "dev", "suid", "atime", "diratime", "relatime", "norelatime", "strictatime", "async", "auto", "noauto",
     "user", "users", "nouser", "owner", "group", "nofail", "_netdev", "defaults", "nolazytime",
 };
+static const char *const embedded[] = {"none", "rgkvfs"}; /* sources, for mount(8) and fstab want one */
 static const char *const for_kernel[] = {"nosuid", "nodev", "noexec", "noatime", "nodiratime", "sync", "dirsync"};
 
 static bool is_one_of(const char *word, const char *const *list, size_t n)
@@ -233,8 +234,13 @@ MUST_USE static enum rgkv_err parse_word(int argc, char *const *argv, int *i, st
 
 MUST_USE static enum rgkv_err use_source(struct options *o, const char *source, struct buf *why)
 {
+    bool is_embedded = is_one_of(source, embedded, ARRAY_LEN(embedded));
+    if (!is_embedded && !strchr(source, ':')) { /* a forgotten port must not end in another store */
+        buf_printf(why, "'%s' names no controllers: HOST:PORT,HOST:PORT,... is wanted, or none for an embedded node", source);
+        return RGKV_INVALID;
+    }
     enum rgkv_err err = o->fsname[0] ? RGKV_OK : copy_text(o->fsname, source, "the source", why);
-    if (err || !strchr(source, ':'))
+    if (err || is_embedded)
         return err;
     return ctrl_parse_addrs(bytes_str(source), o->controllers, MEMBERS_MAX, &o->n_controllers, why);
 }
@@ -245,7 +251,7 @@ MUST_USE static enum rgkv_err use_positions(struct options *o, const struct word
         buf_printf(why, "no mount point is given");
         return RGKV_INVALID;
     }
-    const char *source = w->n == 2 ? w->position[0] : "rgkvfs";
+    const char *source = w->n == 2 ? w->position[0] : embedded[1];
     enum rgkv_err err = use_source(o, source, why);
     return err ? err : copy_text(o->mountpoint, w->position[w->n - 1], "the mount point", why);
 }

@@ -3,7 +3,7 @@
  *     rgkvfs [CONTROLLER,CONTROLLER,…] MOUNTPOINT [-o options] [-f] [-d]
  *
  * mount(8) calls the same program as `mount.rgkvfs SOURCE MOUNTPOINT [-sfnvw] [-t type] [-N namespace] -o options`; there -f means: do
- * everything but the mount. A source without a colon names no controllers: the embedded node. */
+ * everything but the mount. The source `none` or `rgkvfs` means the embedded node. */
 #ifndef RGKV_FUSE_OPTIONS_H
 #define RGKV_FUSE_OPTIONS_H
 

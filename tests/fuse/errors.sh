@@ -19,6 +19,8 @@ refused() {
 check "no words" refused 1 "mount point" "$rgkvfs"
 check "unknown option" refused 1 "nonsense" "$rgkvfs" "$controllers" "$work/m" -o nonsense
 check "bad controllers" refused 1 "" "$rgkvfs" "host:port" "$work/m"
+check "a forgotten port" refused 1 "'10.0.0.1' names no controllers" "$rgkvfs" 10.0.0.1 "$work/m"
+check "controllers that are empty, as of a misspelt variable" refused 1 "'' names no controllers" "$rgkvfs" "" "$work/m"
 check "missing mount point" refused 32 "No such file" "$rgkvfs" "$controllers" "$work/none"
 check "not a directory" refused 32 "not a directory" "$rgkvfs" "$controllers" "$work/file"
 check "not empty" refused 32 "not empty" "$rgkvfs" "$controllers" "$work/full"

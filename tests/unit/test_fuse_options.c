@@ -74,13 +74,29 @@ static void as_mounts_helper_minus_f_means_not_to_mount(void **state)
     buf_release(&why);
 }
 
-static void a_source_without_a_colon_means_the_embedded_node(void **state)
+static void none_and_rgkvfs_as_the_source_mean_the_embedded_node(void **state)
 {
     struct options o;
     struct buf why = {0};
-    assert_int_equal(parse(&o, &why, "mount.rgkvfs kv /mnt -o rw"), RGKV_OK);
+    assert_int_equal(parse(&o, &why, "mount.rgkvfs none /mnt -o rw"), RGKV_OK);
+    assert_int_equal(o.n_controllers, 0);
+    assert_string_equal(o.fsname, "none");
+    assert_int_equal(parse(&o, &why, "mount.rgkvfs rgkvfs /mnt -o rw,fsname=kv"), RGKV_OK);
     assert_int_equal(o.n_controllers, 0);
     assert_string_equal(o.fsname, "kv");
+}
+
+static void a_source_that_lacks_a_port_is_no_wish_for_an_embedded_node(void **state)
+{
+    struct options o;
+    struct buf why = {0};
+    char *unset[] = {"rgkvfs", "", "/mnt"};
+    assert_refused("rgkvfs 10.0.0.1 /mnt", "'10.0.0.1' names no controllers");
+    assert_refused("rgkvfs 10.0.0.1 /mnt -o fsname=x", "'10.0.0.1' names no controllers");
+    assert_refused("rgkvfs $RGKVFS_CONTROLERS /mnt", "names no controllers");
+    assert_refused("rgkvfs /mnt more", "'/mnt' names no controllers");
+    assert_int_equal(options_parse(ARRAY_LEN(unset), unset, &o, &why), RGKV_INVALID);
+    buf_release(&why);
 }
 
 static void what_mount_and_systemd_add_is_ignored(void **state)
@@ -139,7 +155,8 @@ int main(void)
         cmocka_unit_test(a_mount_point_alone_means_the_embedded_node),
         cmocka_unit_test(a_prefix_is_a_key_with_or_without_slashes),
         cmocka_unit_test(as_mounts_helper_minus_f_means_not_to_mount),
-        cmocka_unit_test(a_source_without_a_colon_means_the_embedded_node),
+        cmocka_unit_test(none_and_rgkvfs_as_the_source_mean_the_embedded_node),
+        cmocka_unit_test(a_source_that_lacks_a_port_is_no_wish_for_an_embedded_node),
         cmocka_unit_test(what_mount_and_systemd_add_is_ignored),
         cmocka_unit_test(every_option_has_its_effect),
         cmocka_unit_test(what_makes_no_sense_is_refused_with_a_sentence_that_names_it),
