@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,18 +29,30 @@ static bool mount_id(const char *path, int *ret_id)
     return found;
 }
 
+/* A line of /proc/self/mountinfo: "ID PARENT DEVICE ROOT PATH OPTIONS… - TYPE SOURCE OPTIONS", no blanks in between. */
+MUST_USE static bool understand(const char *line, int wanted, struct mounted *ret_mounted)
+{
+    struct mounted is;
+    int id;
+    if (sscanf(line, "%d %*d %23s", &id, is.device) != 2 || id != wanted)
+        return false;
+    is.rgkvfs = strstr(line, " - fuse.rgkvfs ") != NULL;
+    *ret_mounted = is;
+    return true;
+}
+
 bool mountpoint_look(const char *path, struct mounted *ret_mounted)
 {
-    struct mounted of;
-    int id, wanted;
-    FILE *f = mount_id(path, &wanted) ? fopen("/proc/self/mountinfo", "re") : NULL;
+    int id;
+    char *line = NULL;
+    size_t room = 0;
     bool found = false;
-    while (f && !found && fscanf(f, "%d %*d %23s%*[^\n]", &id, of.device) == 2)
-        found = id == wanted;
+    FILE *f = mount_id(path, &id) ? fopen("/proc/self/mountinfo", "re") : NULL;
+    while (f && !found && getline(&line, &room, f) > 0)
+        found = understand(line, id, ret_mounted);
     if (f)
         fclose(f);
-    if (found)
-        *ret_mounted = of;
+    free(line);
     return found;
 }
 
@@ -74,6 +87,15 @@ void mountpoint_detach(const char *path)
 
 /* ---- before something is mounted ---- */
 
+/* Not a directory of such a mount. */
+static bool mounted_already(const char *path)
+{
+    struct mounted there;
+    struct statx st;
+    bool root = !statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, 0, &st) && st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+    return root && mountpoint_look(path, &there) && there.rgkvfs;
+}
+
 static bool empty_directory(const char *path)
 {
     DIR *d = opendir(path);
@@ -94,6 +116,8 @@ enum rgkv_err mountpoint_check(const struct options *o, struct buf *why)
         buf_printf(why, "mount point %s: %s", o->mountpoint, strerror(errno));
     else if (!S_ISDIR(st.st_mode))
         buf_printf(why, "mount point %s is not a directory", o->mountpoint);
+    else if (!o->nonempty && mounted_already(o->mountpoint))
+        buf_printf(why, "mount point %s is an rgkvfs mount already (-o nonempty mounts over it)", o->mountpoint);
     else if (!o->nonempty && !empty_directory(o->mountpoint))
         buf_printf(why, "mount point %s is not empty (-o nonempty mounts over it)", o->mountpoint);
     else

@@ -7,6 +7,7 @@
 /* The topmost file system at a path, by its device number: of all that are mounted at one time it is the only one with that. */
 struct mounted {
     char device[24];               /* "0:57" */
+    bool rgkvfs;                   /* one of ours */
 };
 
 /* Asks the kernel alone, never the file system that is there: it may be this process, or hang. False: it cannot be told, and

@@ -29,6 +29,17 @@ check "nobody listens there" refused 32 "reached" "$rgkvfs" "127.0.0.1:$dead" "$
 check "version" "$rgkvfs" --version
 check "help" bash -c "'$rgkvfs' --help | grep -q usage"
 
+# one mount to a mount point, though an empty root shows nothing
+mount_start m
+second=$("$rgkvfs" "$controllers" "$work/m" 2>&1)
+check_same "a second mount over the first one is refused" "$? $second" "32 rgkvfs: mount point $work/m is an rgkvfs mount already (-o nonempty mounts over it)"
+check_same "one is there" "$(findmnt -n "$work/m" | wc -l)" 1
+mkdir "$work/m/below"
+check "in a directory of a mount there may be another one" "$rgkvfs" "$controllers" "$work/m/below"
+umount "$work/m/below"
+rmdir "$work/m/below"
+mount_stop m
+
 # mounted over a directory that is not empty, read only, as fstab would
 check "-o nonempty" "$rgkvfs" "$controllers" "$work/full" -o nonempty,ro,_netdev,nofail,x-systemd.automount
 mounted[full]=1
