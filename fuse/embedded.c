@@ -17,6 +17,7 @@
 #endif
 
 #define STOP_WAIT_MS 10000
+#define LOCK_WAIT_MS 5000
 #define PATH_BYTES (OPTION_BYTES_MAX + 64u)
 
 /* ---- the data directory ---- */
@@ -46,12 +47,23 @@ static int make_dirs(char *path)
     return mkdir(path, 0700) && errno != EEXIST ? -1 : 0;
 }
 
+/* `fusermount3 -u` returns before the daemon and its node have ended: they are waited for. */
+static bool lock_in_time(int fd)
+{
+    int failed = flock(fd, LOCK_EX | LOCK_NB);
+    for (int waited = 0; failed && errno == EWOULDBLOCK && waited < LOCK_WAIT_MS; waited += 10) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        failed = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    return !failed;
+}
+
 /* One mount to a directory, from before its node starts until after it ended: a second one would live on the first one's node
  * and die with it. */
 MUST_USE static enum rgkv_err lock_dir(const char *dir, int *ret_lock, struct buf *why)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (fd >= 0 && lock_in_time(fd)) {
         *ret_lock = fd;
         return RGKV_OK;
     }

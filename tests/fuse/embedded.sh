@@ -5,7 +5,7 @@ limit 60
 controllers=
 mkdir "$work/m" "$work/home"
 export XDG_DATA_HOME=$work/home
-start() { "$rgkvfs" "$work/m" "$@"; mounted[m]=1; pid=$(pgrep -f -x -- "$rgkvfs $work/m.*" | head -n 1); mount_pids+=("$pid"); }
+start() { "$rgkvfs" "$work/m" "$@" || return; mounted[m]=1; pid=$(pgrep -f -x -- "$rgkvfs $work/m.*" | head -n 1); mount_pids+=("$pid"); }
 node() { pgrep -f -- "rgkvd.*--data $1/node"; }
 
 check "mounts by itself" start
@@ -22,6 +22,13 @@ node_pid[1]=$(node "$work/home/rgkvfs")
 kill -KILL "$pid"
 check "a killed mount takes its node along" wait_until 10 node_gone 1
 umount -l "$work/m"
+
+# `fusermount3 -u; rgkvfs`: the one that ends still has the directory
+( flock 9; : >"$work/taken"; sleep 1 ) 9<"$work/home/rgkvfs" &
+check "somebody has the directory" wait_until 5 test -e "$work/taken"
+check "who ends is waited for" start
+umount "$work/m"; unset "mounted[m]"
+check "it ends" wait_until 20 process_gone "$pid"
 
 check "another directory" start -o "data=$work/data"
 check_fails "is another store" cat "$work/m/f"
