@@ -71,6 +71,20 @@ check_same "left" "$(cat "$c/settled"; awk '{n[$2]++} END {print n[101]}' "$c/sh
 16"
 check_same "and the keys are there" "$(cat "$work/a/before")" x
 
+# several groups in one config, as rgkvfs-ctrl(5) shows
+number() { sed -n 's/^num //p' "$c/config"; }
+before=$(number)
+cat >"$c/join" <<END
+103 ${node_addr[1]}
+104 ${node_addr[2]}
+END
+check_same "lines that cat writes join in one config" "$(number) $(grep -c '^group' "$c/config")" "$((before + 1)) 3"
+check "they leave" bash -c "echo 103 104 > '$c/leave'"
+check_same "settled without them" "$(cat "$c/settled")" ok
+seq -f "%g ${node_addr[1]}" 201 265 >"$work/many"
+check_errno EINVAL "65 groups in one write" cp "$work/many" "$c/join"
+check "its sentence tells the bound" grep -q "more than 64 groups" "$c/error"
+
 # what is not allowed
 check_errno EPERM "remove" rm "$c/join"
 check_errno EPERM "create" touch "$c/new"

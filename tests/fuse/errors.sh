@@ -44,6 +44,7 @@ mount_stop m
 check "-o nonempty" "$rgkvfs" "$controllers" "$work/full" -o nonempty,ro,_netdev,nofail,x-systemd.automount
 mounted[full]=1
 check_errno EROFS "read only" touch "$work/full/y"
+check_errno EROFS "the control files, too" bash -c "echo all > '$work/full/.ctrl/mount/abort'"
 check_same "its name in the table of mounts" "$(findmnt -n -o FSTYPE "$work/full")" fuse.rgkvfs
 umount "$work/full"; unset "mounted[full]"
 check_same "what was below is there again" "$(ls "$work/full")" x
