@@ -88,8 +88,10 @@ static void learned(uv_poll_t *poll, int status, int events)
     l->done(l->m);
 }
 
-static void ask_in_child(const char *mountpoint)
+/* With the daemon's descriptor it would keep the session open after a daemon that died, and wait for it as everybody else. */
+static void ask_in_child(const char *mountpoint, int fuse)
 {
+    close(fuse);
     if (!fork()) {
         look_up_names(mountpoint);
         _exit(0);
@@ -106,7 +108,7 @@ void kernel_learn_names(struct mount *m, void (*done)(struct mount *m))
     }
     pid_t pid = fork();
     if (!pid)
-        ask_in_child(m->options->mountpoint);
+        ask_in_child(m->options->mountpoint, fuse_session_fd(m->session->fuse));
     if (pid > 0)
         waitpid(pid, NULL, 0);
     close(fds[1]);

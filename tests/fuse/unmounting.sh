@@ -69,4 +69,26 @@ ends "$new"
 exec 9<&-
 check_same "its own it takes down, with a file open as well" "$(mounts_at "$d")" 0
 unset "mounted[m]"
+
+# ---- killed while it begins: a process of its own asks it for the names of the control files then ----
+cat >"$work/stuck.py" <<'PY'
+import fcntl, os, subprocess, sys, time
+r, w = os.pipe()
+os.write(w, b" " * (fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096) - 1200))
+daemon = subprocess.Popen(sys.argv[1:] + ["-d"], stdout=w, stderr=w) # it tells of each request, until the pipe is full
+while "pipe_write" not in open(f"/proc/{daemon.pid}/wchan").read():
+    assert daemon.poll() is None, daemon.returncode
+    time.sleep(0.01)
+told = os.read(r, 4096)
+assert b"opcode: LOOKUP" in told, told
+daemon.kill()
+daemon.wait()
+PY
+mounted[m]=1
+check "a daemon that does not go on is killed" python3 "$work/stuck.py" "$rgkvfs" "$controllers" "$d"
+check_errno ENOTCONN "nobody waits for it" timeout 10 stat "$d/.ctrl/version"
+alone() { ! pgrep -f -x -- "$rgkvfs $controllers $d -d"; }
+check "nothing of it is left" wait_until 10 alone
+umount -l "$d"
+unset "mounted[m]"
 done_testing
