@@ -74,6 +74,13 @@ static void on_store_line(void *arg, const char *text)
 }
 static void on_tick(void *arg) { step(arg, &(struct node_input){.kind = NODE_TICK}); }
 
+static void fail(struct server *s, const char *why)
+{
+    if (!s->failed)
+        s->events.failed(s->arg, why);
+    s->failed = true;
+}
+
 static void received(struct server *s, struct conn *c, const struct msg *m)
 {
     step(s, &(struct node_input){.kind = NODE_RECEIVED, .conn = conn_id(c), .message = m});
@@ -109,9 +116,20 @@ static void on_link_conn_closed(void *arg, uint64_t conn) { gone(arg, conn); }
 static const struct links_events links_events = {
     .hello = fill_hello, .message = on_link_message, .conn_closed = on_link_conn_closed};
 
+/* Without a descriptor libuv turns connections away with one that it keeps for that; only when another thread has taken it, this is told, again
+ * and again, and the loop would do nothing else. And a log that needs its next file would end the process just as well. */
+static void no_descriptor(struct server *s)
+{
+    fail(s, "no file descriptors are left: the limit (RLIMIT_NOFILE) is too low for this many replicas and connections");
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct server *s = listener->data;
+    if (status == UV_EMFILE || status == UV_ENFILE) {
+        no_descriptor(s);
+        return;
+    }
     struct conn *c = status < 0 ? NULL : conns_accept(s->conns, listener, &conn_events, s);
     if (!c)
         return;
@@ -203,13 +221,6 @@ static void look(struct server *s)
 }
 
 /* ---- effects ---- */
-
-static void fail(struct server *s, const char *why)
-{
-    if (!s->failed)
-        s->events.failed(s->arg, why);
-    s->failed = true;
-}
 
 static void reply(struct server *s, const struct node_effect *e)
 {

@@ -1,6 +1,8 @@
 #include "tests/unit/unit.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "net/net_client.h"
 #include "net/server.h"
@@ -15,6 +17,8 @@ struct world {
     struct net_client *client;
     char addr[ADDR_BYTES_MAX];
     bool stopped, closed;
+    bool lacks, failed;        /* descriptors; and said so */
+    struct rlimit files;
     unsigned answers;
     enum rgkv_err err;
     struct buf text;
@@ -22,7 +26,14 @@ struct world {
 
 static void on_line(void *arg, const char *text) {}
 static void on_stopped(void *arg) { ((struct world *)arg)->stopped = true; }
-static void on_failed(void *arg, const char *why) { fail_msg("the node failed: %s", why); }
+static void on_failed(void *arg, const char *why)
+{
+    struct world *w = arg;
+    if (!w->lacks || !strstr(why, "no file descriptors are left"))
+        fail_msg("the node failed: %s", why);
+    w->failed = true;
+    setrlimit(RLIMIT_NOFILE, &w->files); /* the daemon ends here */
+}
 static void on_closed(void *arg) { ((struct world *)arg)->closed = true; }
 
 static void choose_addr(struct world *w)
@@ -195,6 +206,28 @@ static void a_cancelled_request_is_answered_from_the_loop_and_once(void **state)
     assert_int_equal(w->answers, 2);
 }
 
+/* libuv's spare descriptor is gone: in the moment in which it was let go to turn a connection away, another thread opened a file. */
+static void a_node_without_descriptors_fails_instead_of_accepting_for_ever(void **state)
+{
+    struct world *w = *state;
+    struct sockaddr_in sa;
+    join(w);
+    append(w, "k", "v");
+    uv_ip4_addr("127.0.0.1", atoi(strchr(w->addr, ':') + 1), &sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    close(w->loop.emfile_fd);
+    w->loop.emfile_fd = -1;
+    int next = dup(0); /* the lowest that is free */
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &w->files);
+    struct rlimit few = {(rlim_t)next, w->files.rlim_max};
+    w->lacks = true;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    connect(fd, (struct sockaddr *)&sa, sizeof(sa));
+    UNTIL(w, w->failed);
+    close(fd);
+}
+
 static void many_requests_at_once_are_all_answered(void **state)
 {
     struct world *w = *state;
@@ -242,6 +275,7 @@ int main(void)
         T(what_was_acknowledged_is_there_after_a_restart_once),
         T(a_client_that_is_closed_answers_what_was_in_flight),
         T(a_cancelled_request_is_answered_from_the_loop_and_once),
+        T(a_node_without_descriptors_fails_instead_of_accepting_for_ever),
         T(many_requests_at_once_are_all_answered),
         T(many_large_reads_at_once_are_all_answered_over_one_connection),
     };
