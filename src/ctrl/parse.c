@@ -138,17 +138,25 @@ static bool looks_numeric(struct bytes host)
     return true;
 }
 
+/* Addresses are compared as texts, so each has one: of IPv6 the one that the system prints. */
+static bool ipv6_valid(const char *text)
+{
+    struct in6_addr parsed;
+    char one[INET6_ADDRSTRLEN];
+    return inet_pton(AF_INET6, text, &parsed) == 1 && inet_ntop(AF_INET6, &parsed, one, sizeof(one)) && strcmp(text, one) == 0;
+}
+
 static bool host_valid(struct bytes host)
 {
     char text[ADDR_BYTES_MAX] = "";
-    struct in6_addr parsed;
+    struct in_addr parsed;
     if (host.len == 0)
         return false;
     if (host.data[0] == '[') {
         if (host.len < 4 || host.data[host.len - 1] != ']')
             return false;
         memcpy(text, host.data + 1, host.len - 2);
-        return inet_pton(AF_INET6, text, &parsed) == 1;
+        return ipv6_valid(text);
     }
     memcpy(text, host.data, host.len);
     return looks_numeric(host) ? inet_pton(AF_INET, text, &parsed) == 1 : name_valid(host);
@@ -168,7 +176,8 @@ bool ctrl_addr_valid(struct bytes addr)
 static enum rgkv_err addr_take(struct bytes word, char to[ADDR_BYTES_MAX], struct buf *why)
 {
     if (!ctrl_addr_valid(word)) {
-        SAY(why, "'%.*s' is not an address: write host:port", (int)MIN(word.len, 64u), (const char *)word.data);
+        SAY(why, "'%.*s' is not an address: write host:port%s", (int)MIN(word.len, 64u), (const char *)word.data,
+            word.data[0] == '[' ? ", IPv6 in its shortest form" : "");
         return RGKV_INVALID;
     }
     memset(to, 0, ADDR_BYTES_MAX);

@@ -39,9 +39,20 @@ static void report_copy(const struct ctrl_report *from, struct ctrl_report *ret_
     ret_to->metrics = array_copy(from->metrics, from->n_metrics, sizeof(*from->metrics));
 }
 
+/* In the texts that it is printed in, a blank, a quote or an end of a line means something. */
+static bool is_word(const char *text, size_t room)
+{
+    for (size_t i = 0; i < room && text[i]; i++)
+        if (text[i] <= ' ' || text[i] > '~' || strchr("\"\\,", text[i]))
+            return false;
+    return true;
+}
+
 static bool report_within_limits(const struct ctrl_report *r)
 {
     if (r->node == 0 || r->n_replicas > REPLICAS_MAX || r->n_metrics > METRICS_PER_REPORT_MAX)
+        return false;
+    if (!is_word(r->addr, sizeof(r->addr)) || !is_word(r->version, sizeof(r->version)))
         return false;
     for (unsigned i = 0; i < r->n_replicas; i++)
         if (r->replicas[i].n_shards > NSHARDS_MAX || r->replicas[i].n_members > MEMBERS_MAX)

@@ -39,21 +39,30 @@ static enum rgkv_err number(const char *name, const char *text, int64_t min, int
     return RGKV_OK;
 }
 
-static enum rgkv_err address(const char *name, const char *text, const char **ret_addr, struct buf *why)
+/* It is compared with what the controllers and `join` say, as text: one that is written otherwise would never be found. */
+static enum rgkv_err address(const char *name, struct bytes addr, const char *text, const char **ret_addr, struct buf *why)
 {
-    struct addr_parts parts;
-    if (addr_split(text, &parts)) {
-        buf_printf(why, "--%s takes HOST:PORT, not \"%s\"", name, text);
+    if (!ctrl_addr_valid(addr)) {
+        buf_printf(why, "--%s takes HOST:PORT%s, not \"%s\"", name, text[0] == '[' ? ", IPv6 in its shortest form" : "", text);
         return RGKV_INVALID;
     }
     *ret_addr = text;
     return RGKV_OK;
 }
 
-static enum rgkv_err set_listen(struct options *o, const char *v, struct buf *why) { return address("listen", v, &o->listen, why); }
+/* Port 0 is any that is free. */
+static enum rgkv_err set_listen(struct options *o, const char *v, struct buf *why)
+{
+    struct addr_parts parts;
+    char some[ADDR_BYTES_MAX];
+    bool any = !addr_split(v, &parts) && strcmp(parts.port, "0") == 0;
+    snprintf(some, sizeof(some), "%.*s1", (int)strlen(v) - 1, any ? v : "");
+    return address("listen", bytes_str(any ? some : v), v, &o->listen, why);
+}
+
 static enum rgkv_err set_advertise(struct options *o, const char *v, struct buf *why)
 {
-    return address("advertise", v, &o->advertise, why);
+    return address("advertise", bytes_str(v), v, &o->advertise, why);
 }
 
 static enum rgkv_err set_data(struct options *o, const char *v, struct buf *why)

@@ -563,6 +563,13 @@ static void reports_beyond_the_limits_are_ignored(void **state)
     r.node = 0;
     ctrl_plan_report(st.p, &r, st.now_us);
     assert_null(ctrl_plan_node(st.p, 0, st.now_us, &age));
+    r.node = 5;
+    strcpy(r.version, "1\nrgkv_node_up{node=\"x\"} 1"); /* would be a line of the metrics */
+    ctrl_plan_report(st.p, &r, st.now_us);
+    strcpy(r.version, "1.0~rc1+x");
+    strcpy(r.addr, "h\":1");
+    ctrl_plan_report(st.p, &r, st.now_us);
+    assert_null(ctrl_plan_node(st.p, 0, st.now_us, &age));
     memset(r.addr, 'x', sizeof(r.addr));
     for (r.node = 1; r.node <= NODES_MAX + 5; r.node++)
         ctrl_plan_report(st.p, &r, st.now_us);

@@ -140,7 +140,7 @@ static void a_query_is_a_number_or_minus_one(void **state)
 static void addresses_have_a_host_and_a_port(void **state)
 {
     const char *good[] = {"h:1", "localhost:7400", "10.0.0.1:65535", "[::1]:80", "[fe80::1:2]:7", "a-b.c_d.e:9", "1a:5"};
-    const char *bad[] = {"", ":", "h", "h:", ":1", "h:0", "h:65536", "h:00001", "h:1x", "h:-1", "::1:80", "[::1]", "[]:1",
+    const char *bad[] = {"", ":", "h", "h:", ":1", "h:0", "h:65536", "h:00001", "h:1x", "h:-1", "::1:80", "[::1]", "[]:1", "[0::1]:1", "[::0001]:1", "[FE80::1]:1",
                          "[:1]:1", "[::1:1", "1.2.3:4", "1.2.3.4.5:6", "256.1.1.1:1", "-a:1", "a-:1", "a..b:1", ".a:1",
                          "a.:1", "a b:1", "a/b:1", "h:123456"};
     for (unsigned i = 0; i < ARRAY_LEN(good); i++)

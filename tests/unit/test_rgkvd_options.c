@@ -93,6 +93,11 @@ static void what_is_wrong_is_named_in_one_sentence(void **state)
     refused(PARSE(&o, "--listen", ":1", "--data", "/d"), "--listen takes HOST:PORT");
     refused(PARSE(&o, "--listen", "h:70000", "--data", "/d"), "--listen takes HOST:PORT");
     refused(PARSE(&o, "--listen", "1:2:3", "--data", "/d"), "--listen takes HOST:PORT");
+    refused(PARSE(&o, "--listen", "127.0.0.1:07400", "--data", "/d"), "--listen takes HOST:PORT");
+    refused(PARSE(&o, "--listen", "[0::1]:7400", "--data", "/d"), "--listen takes HOST:PORT, IPv6 in its shortest form");
+    refused(PARSE(&o, GOOD, "--advertise", "h1:0"), "--advertise takes HOST:PORT");
+    refused(PARSE(&o, GOOD, "--advertise", "h 1:7400"), "--advertise takes HOST:PORT");
+    refused(PARSE(&o, GOOD, "--controllers", "[0::1]:7400"), "IPv6 in its shortest form");
     refused(PARSE(&o, GOOD, "--data"), "--data needs a value");
     refused(PARSE(&o, GOOD, "--data", ""), "--data takes a directory");
     refused(PARSE(&o, GOOD, "--shards", "0"), "--shards takes a number");
