@@ -205,5 +205,9 @@ int main(int argc, char **argv)
         break;
     }
     process_prepare();
-    return process_orphaned(&d.options) ? 1 : daemon_run(&d);
+    if (process_orphaned(&d.options)) {
+        fputs("rgkvd: whoever started this node is gone already\n", stderr);
+        return 1;
+    }
+    return daemon_run(&d);
 }
