@@ -36,7 +36,7 @@ put() {
 }
 puts() { local i; for i in $(seq "$2"); do put "$1$i" "$1-$i" || fail "write $1$i"; done; }
 # refused WHAT: two election timeouts are not enough for a write, since no majority is there.
-refused() { check_fails "$1" put alone "$RANDOM" 1.2; }
+refused() { refused_value=$RANDOM; check_fails "$1" put alone "$refused_value" 1.2; }
 values_are() { local k; for k in "$work"/want/*; do cmp -s "$k" "$work/a/${k##*/}" || { echo "${k##*/} differs"; return 1; }; done; }
 
 # applied I: the newest entry of group 101 that node I says to have applied.
@@ -70,6 +70,7 @@ R1() {
     local before ticks
     group 3
     before=$(elections) ticks=$(cpu_ticks)
+    check "the logs tell who leads" test "$before" -gt 0
     sleep 2 # that nothing happens is what is tried
     check_same "no election in 2 s" "$(elections)" "$before"
     ticks=$(($(cpu_ticks) - ticks))
@@ -186,7 +187,7 @@ R9() {
     connect_all
     agree_all "all are back"
     value=$(cat "$work/a/alone")
-    check "the file is as it was, or as the write that was given up wanted it, not half: $value" test -n "$value"
+    check "the file is as it was, or as the write that was given up wanted it ($refused_value): $value" grep -qxE "old|$refused_value" <<<"$value"
     check_same "and stays so" "$(cat "$work/a/alone")" "$value"
     rm "$work/want/alone"
     check "all others" values_are
@@ -206,7 +207,7 @@ R11() {
     group 3
     first=$(leader_number 101)
     for i in $(others_of "$first"); do isolate "$i"; done
-    for i in 1 2 3; do put "lost$i" "$i" 0.2; done
+    for i in 1 2 3; do check_fails "one of three acknowledges write $i" put "lost$i" "$i" 0.2; done
     connect_all
     isolate "$first"
     new_leader "$first"
