@@ -172,7 +172,7 @@ int main(int argc, char **argv)
         return moves_table(o.first, o.moves_stride, o.verbose) ? 1 : 0;
     for (uint64_t seed = o.first; seed <= o.last && !(failed && o.only_first); seed++) {
         bool fine = run_seed(seed, &o, &total, &hash);
-        if (o.twice && fine && run_seed(seed, &o, &total, &again) && again != hash) {
+        if (o.twice && fine && (!run_seed(seed, &o, &total, &again) || again != hash)) {
             printf("seed %llu: two runs differ\n", (unsigned long long)seed);
             fine = false;
         }
