@@ -131,7 +131,13 @@ static bool read_fits(const struct history_op *const *ops, unsigned n, const str
         patch_of(ops[i], &at, &number);
         if (at < HISTORY_SLOTS_MAX && ops[i]->begin <= read->end && ops[i]->outcome != HISTORY_NOT_DONE)
             begun[at] = MAX(begun[at], number);
-        if (at < slots_of(read) && ops[i]->outcome == HISTORY_DONE && ops[i]->end < read->begin && slot(read, at) < number) {
+        if (ops[i]->outcome != HISTORY_DONE || ops[i]->end >= read->begin)
+            continue;
+        if (at >= slots_of(read)) {
+            buf_printf(why, "%s: patch %s was acknowledged, but a later read ends before it: %.200s", read->key, ops[i]->value, read->value);
+            return false;
+        }
+        if (slot(read, at) < number) {
             buf_printf(why, "%s: patch %s was acknowledged, but a later read has %lu there", read->key, ops[i]->value, slot(read, at));
             return false;
         }
@@ -144,9 +150,10 @@ static bool read_fits(const struct history_op *const *ops, unsigned n, const str
     return true;
 }
 
+/* Places are never taken away: who has fewer of them saw less. */
 static bool reads_comparable(const struct history_op *a, const struct history_op *b, struct buf *why)
 {
-    bool less = false, more = false;
+    bool less = slots_of(a) < slots_of(b), more = slots_of(a) > slots_of(b);
     for (unsigned i = 0; i < MIN(slots_of(a), slots_of(b)); i++) {
         less |= slot(a, i) < slot(b, i);
         more |= slot(a, i) > slot(b, i);

@@ -368,6 +368,36 @@ static void a_lost_patch_and_one_that_nobody_wrote_are_refused(void **state)
     check(&h, false);
 }
 
+static void a_read_that_lacks_the_place_of_a_patch_is_refused(void **state)
+{
+    struct history h = {0};
+    PATCH(&h, "0:0", 1, 2);
+    READ_SLOTS(&h, "", 3, 4);
+    check(&h, false);
+    h = (struct history){0};
+    PATCH(&h, "1:1", 1, 2);
+    READ_SLOTS(&h, "0000000,", 3, 4);
+    check(&h, false);
+}
+
+static void a_read_of_fewer_places_than_an_earlier_one_saw_is_refused(void **state)
+{
+    struct history h = {0};
+    PATCH(&h, "0:0", 1, 2);
+    READ_SLOTS(&h, "0000000,0000000,", 3, 4);
+    READ_SLOTS(&h, "0000000,", 5, 6);
+    check(&h, false);
+}
+
+static void places_that_come_while_a_read_runs_may_be_in_it_or_not(void **state)
+{
+    struct history h = {0};
+    PATCH(&h, "0:1", 1, 10);
+    READ_SLOTS(&h, "", 2, 3);
+    READ_SLOTS(&h, "0000001,", 4, 5);
+    check(&h, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +433,9 @@ int main(void)
         cmocka_unit_test(patches_of_all_places_are_comparable),
         cmocka_unit_test(reads_that_see_two_patches_in_different_orders_are_refused),
         cmocka_unit_test(a_lost_patch_and_one_that_nobody_wrote_are_refused),
+        cmocka_unit_test(a_read_that_lacks_the_place_of_a_patch_is_refused),
+        cmocka_unit_test(a_read_of_fewer_places_than_an_earlier_one_saw_is_refused),
+        cmocka_unit_test(places_that_come_while_a_read_runs_may_be_in_it_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
