@@ -2,7 +2,7 @@
  *
  *   election safety       at most one leader a term
  *   state machine safety  one entry at one index, once it is committed anywhere
- *   leader completeness   a leader's log holds every entry that was committed (checked on what it still keeps)
+ *   leader completeness   a new leader's log holds every entry that was committed, in its term (checked on what it still keeps)
  *   monotony              commit and applied only grow within one run of a process; applied <= commit
  *   no lonely leader      a leader hears of a quorum, or gives up
  *   own term              a leader commits by entries of its own term, and what it commits a majority has on disk
@@ -108,6 +108,23 @@ static void check_vote(struct sim *s, const struct sim_stored *stored, const str
                  (unsigned long long)d->term, (unsigned long long)d->vote);
 }
 
+static void check_completeness(struct sim *s, const struct group_truth *g, const struct node_replica_info *i, const struct raft_status *st)
+{
+    if (st->last_index < g->committed)
+        sim_fail(s, "group %llu: member %llu leads in term %llu with a log up to %llu, but %llu was committed",
+                 (unsigned long long)i->gid, (unsigned long long)st->id, (unsigned long long)st->term,
+                 (unsigned long long)st->last_index, (unsigned long long)g->committed);
+    for (uint64_t at = st->first_index; at <= g->committed && !s->failed; at++) {
+        struct entry_key key = {i->gid, i->incarnation, at};
+        struct entry_truth *known;
+        HASH_FIND(hh, s->truth->entries, &key, sizeof(key), known);
+        if (known && raft_term_at(i->raft, at) != known->term)
+            sim_fail(s, "group %llu: member %llu leads in term %llu with an entry of term %llu at index %llu, but one of term %llu was committed",
+                     (unsigned long long)i->gid, (unsigned long long)st->id, (unsigned long long)st->term,
+                     (unsigned long long)raft_term_at(i->raft, at), (unsigned long long)at, (unsigned long long)known->term);
+    }
+}
+
 static void check_leader(struct sim *s, struct sim_machine *m, const struct node_replica_info *i, const struct raft_status *st)
 {
     struct sim_truth *t = s->truth;
@@ -129,10 +146,8 @@ static void check_leader(struct sim *s, struct sim_machine *m, const struct node
         sim_fail(s, "group %llu: members %llu and %llu both lead in term %llu", (unsigned long long)i->gid,
                  (unsigned long long)term->leader, (unsigned long long)st->id, (unsigned long long)st->term);
     struct group_truth *g = group_of(t, i);
-    if (st->term > g->led_term && st->last_index < g->committed)
-        sim_fail(s, "group %llu: member %llu leads in term %llu with a log up to %llu, but %llu was committed",
-                 (unsigned long long)i->gid, (unsigned long long)st->id, (unsigned long long)st->term,
-                 (unsigned long long)st->last_index, (unsigned long long)g->committed);
+    if (st->term > g->led_term)
+        check_completeness(s, g, i, st);
     g->led_term = MAX(g->led_term, st->term);
 }
 
