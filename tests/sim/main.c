@@ -1,5 +1,5 @@
 /* rgkv-sim [--seeds A..B] [--seconds S] [--twice] [--verbose] [--first]: runs seeds, prints a summary; a failure prints how to replay
- * it (--first: and ends the run). --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. --scenario WHICH: instead, the scenarios of that number (S5, P19), or "all", with
+ * it (--first: and ends the run). Many seeds in which something that is counted never happened have failed, too. --moves N: instead, a crash at every Nth step of a shard's move, of everybody who takes part. --scenario WHICH: instead, the scenarios of that number (S5, P19), or "all", with
  * each seed (scenario.h). rgkv-sim-mutants also takes --mutant NAME (one known bug, see base/mutant.h) and --mutants (their list). */
 #include <malloc.h>
 #include <signal.h>
@@ -9,6 +9,10 @@
 
 #include "base/mutant.h"
 #include "tests/sim/sim.h"
+
+/* So many seeds, with so much time for faults, try everything that there is a counter of. */
+#define IDLE_SEEDS 100u
+#define IDLE_FAULT_US 5000000u
 
 struct options {
     uint64_t first, last, fault_us;
@@ -92,9 +96,10 @@ static void add(struct sim_counts *total, const struct sim_counts *c)
         to[i] += from[i];
 }
 
-/* So that an idle run is seen. */
-static void print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t failed)
+/* So that an idle run is seen: returns what never happened, or NULL. */
+static const char *print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t failed)
 {
+    const char *never = NULL;
     const struct { const char *name; uint64_t count; } fields[] = {
         {"elections", c->elections}, {"crashes", c->crashes}, {"kills", c->kills}, {"stops", c->stops}, {"pauses", c->pauses},
         {"partitions", c->partitions}, {"stalls", c->stalls}, {"directed", c->directed}, {"ghosts", c->ghosts}, {"shortened", c->shortened}, {"disk_faults", c->disk_faults}, {"rots", c->rots}, {"rots_found", c->rots_found},
@@ -104,9 +109,21 @@ static void print_summary(const struct sim_counts *c, uint64_t seeds, uint64_t f
         {"frames", c->frames},
     };
     printf("%llu seeds, %llu failed: %.0f simulated seconds", (unsigned long long)seeds, (unsigned long long)failed, (double)c->virtual_us / 1e6);
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         printf(" %s=%llu", fields[i].name, (unsigned long long)fields[i].count);
+        never = fields[i].count ? never : fields[i].name;
+    }
     printf("\n");
+    return never;
+}
+
+/* A fault that is never there tries nothing, and nothing fails. */
+static bool idle(const struct options *o, uint64_t seeds, const char *never)
+{
+    if (!never || seeds < IDLE_SEEDS || o->fault_us < IDLE_FAULT_US)
+        return false;
+    printf("idle: in %llu seeds there were no %s\n", (unsigned long long)seeds, never);
+    return true;
 }
 
 static void print_failure(const struct sim *s, const struct options *o)
@@ -178,6 +195,7 @@ int main(int argc, char **argv)
         }
         failed += !fine;
     }
-    print_summary(&total, o.last - o.first + 1, failed);
-    return failed ? 1 : 0;
+    uint64_t seeds = o.last - o.first + 1;
+    const char *never = print_summary(&total, seeds, failed);
+    return failed || idle(&o, seeds, never) ? 1 : 0;
 }
