@@ -7,7 +7,7 @@
  *   no lonely leader      a leader hears of a quorum, or gives up
  *   own term              a leader commits by entries of its own term, and what it commits a majority has on disk
  *   one owner             a shard is served by one group, and its epoch only grows (in what the groups have committed)
- *   equal state           at an equal applied index
+ *   equal state           at an equal applied index: of groups of shards and of the controllers
  */
 #include <stdio.h>
 #include <uthash.h>
@@ -204,15 +204,29 @@ static void check_commit(struct sim *s, struct sim_stored *stored, const struct 
     g->committed = MAX(g->committed, st->commit);
 }
 
+/* All of a controller's table but where it is: it speaks of what is applied there, which is less than was applied while the disk is full. */
+static void ctrl_state(struct table *t, uint64_t *ret_applied, struct kv_checksum *ret_sum)
+{
+    struct table_iter *i = table_iter(t, NULL, BYTES_EMPTY, bytes_str(TABLE_APPLIED_KEY));
+    *ret_sum = (struct kv_checksum){.rows = 1};
+    while (t->ops->iter_next(i))
+        ret_sum->rows = hash64_seeded(t->ops->iter_value(i), hash64_seeded(t->ops->iter_key(i), ret_sum->rows));
+    ASSERT(t->ops->iter_error(i) == RGKV_OK);
+    t->ops->iter_free(i);
+    *ret_applied = node_applied_in(t);
+}
+
 /* Replicas at the same applied index hold the same state, to the last row. */
-static void check_state(struct sim *s, const struct node_replica_info *i, const struct raft_status *st)
+static void check_state(struct sim *s, const struct sim_stored *stored, const struct node_replica_info *i, const struct raft_status *st)
 {
     struct entry_key key = {i->gid, i->incarnation, st->applied};
     struct state_truth *known;
     struct kv_checksum sum;
-    if (!i->kv)
-        return;
-    enum rgkv_err err = kv_checksum(i->kv, &sum);
+    enum rgkv_err err = RGKV_OK;
+    if (i->kv)
+        err = kv_checksum(i->kv, &sum);
+    else
+        ctrl_state(stored->table, &key.index, &sum);
     ASSERT(err == RGKV_OK);
     HASH_FIND(hh, s->truth->states, &key, sizeof(key), known);
     if (!known) {
@@ -224,7 +238,7 @@ static void check_state(struct sim *s, const struct node_replica_info *i, const 
         known->sum.machine = sum.machine;
     if (known->sum.rows != sum.rows || (sum.machine && known->sum.machine != sum.machine))
         sim_fail(s, "group %llu, member %llu: its state at index %llu differs from another replica's", (unsigned long long)i->gid,
-                 (unsigned long long)st->id, (unsigned long long)st->applied);
+                 (unsigned long long)st->id, (unsigned long long)key.index);
 }
 
 static void shard_served(struct sim *s, struct group_truth *g, uint32_t shard, uint64_t epoch)
@@ -289,7 +303,7 @@ static void check_state_at_times(struct sim *s, struct sim_stored *stored, const
         return;
     bool known = stored->state_checked == st->applied;
     if (!known || ++stored->states_skipped % 16 == 0)
-        check_state(s, i, st);
+        check_state(s, stored, i, st);
     stored->state_checked = st->applied;
 }
 
@@ -311,11 +325,14 @@ static void check_replica(struct sim *s, struct sim_machine *m, const struct nod
     check_vote(s, stored, &st);
     check_contact(s, m, i, &st);
     if (moved_on(&stored->seen, i, &st)) {
+        bool applied = st.applied != stored->applied_seen;
         members_check(s, i, &st);
         check_leader(s, m, i, &st);
         check_commit(s, stored, i, &st);
         if (i->kv)
             check_serving(s, m, i, &st);
+        else if (applied) /* small, and it changes seldom */
+            check_state(s, stored, i, &st);
     }
     check_state_at_times(s, stored, i, &st);
 }
@@ -357,6 +374,6 @@ void truth_check_equal_state(struct sim *s)
             if (!i.raft)
                 continue;
             raft_status(i.raft, &st);
-            check_state(s, &i, &st);
+            check_state(s, disk_stored(&s->machines[m], i.replica), &i, &st);
         }
 }
