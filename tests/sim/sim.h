@@ -312,6 +312,7 @@ struct sim_watch {
     bool on;
     unsigned steps, strike_at; /* strike_at 0: never */
     enum sim_victim victim;
+    bool struck;               /* somebody was: there may have been no leader */
     char label[96];            /* of the step that was struck */
     struct kv_shard_status seen[SIM_MACHINES_MAX];
     struct { uint64_t holder, target; bool active; } placement;
@@ -319,7 +320,8 @@ struct sim_watch {
 };
 void watch_machine(struct sim *s, struct sim_machine *m);  /* after each step of its node */
 void watch_message(struct sim *s, const struct msg *msg);
-/* Every stride-th step, each with every victim; prints what failed and a summary. The number of cells that failed. */
+/* Every stride-th step, each with every victim; prints what failed and a summary. The number of cells that failed, and one if too many had no
+ * victim. */
 unsigned moves_table(uint64_t seed, unsigned stride, bool verbose);
 
 /* ---- bed.c, scenarios_ctrl.c, scenarios_shard.c ---- */

@@ -45,6 +45,7 @@ static void strike(struct sim *s)
         if (!m->node || !fits(m, s->watch.victim))
             continue;
         machine_end_soon(s, m, true);
+        s->watch.struck = true;
         if (s->watch.victim != VICTIM_EVERYBODY)
             return;
     }
