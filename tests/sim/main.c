@@ -147,8 +147,11 @@ static void bug_found(void)
     fflush(stdout);
 }
 
+/* SIGXCPU: it never ends. An ASSERT has said what is wrong before SIGABRT. */
 static void crashed(int number)
 {
+    if (number != SIGABRT)
+        fprintf(stderr, "rgkv: bug: %s\n", strsignal(number));
     bug_found();
     _exit(1);
 }
@@ -183,6 +186,7 @@ int main(int argc, char **argv)
     base_fail_hook = bug_found;
     signal(SIGSEGV, crashed);
     signal(SIGABRT, crashed);
+    signal(SIGXCPU, crashed);
     if (o.scenario)
         return scenarios_run(o.scenario, o.first, o.last, o.verbose) ? 1 : 0;
     if (o.moves_stride)
