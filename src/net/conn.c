@@ -12,8 +12,7 @@
 #include <uthash.h>
 
 #define OUT_KEEP_BYTES (1u << 20)      /* memory that an empty queue may keep while its connection is busy */
-#define OUT_FAIR_BYTES (1u << 20)      /* a queue this short is not the reason for a full house, … */
-#define SMALL_BYTES (32u << 10)        /* … nor one this short for a house that is twice as full: CONNS_MAX of those fit once more */
+#define SMALL_BYTES (32u << 10)        /* a queue of CONN_FAIR_BYTES is not the reason for a full house, nor one this short for one twice as full */
 #define OUT_UNCONNECTED_BYTES (1u << 20)
 #define DIRECT_BYTES_MIN (64u << 10)   /* frames of so many together are offered to the socket before they are copied */
 
@@ -22,8 +21,9 @@ struct conns {
     struct conn *by_id;                /* uthash */
     struct conn *dirty;                /* with something queued since the last flush */
     unsigned max;
+    size_t bytes_max;
     uint64_t last_id;
-    size_t out_bytes, in_bytes;
+    size_t out_bytes, in_bytes;        /* out: of those that were accepted and are not closing */
     struct conn_counters counters;
     struct line_limit log;
     struct arena arena;                /* of the message being handled */
@@ -38,6 +38,7 @@ struct conn {
     const struct conn_events *events;  /* NULL: abandoned */
     void *owner;
     bool connected, greeted, closing, dirty, writing_now, full;
+    bool own, node;                    /* we connected it; the peer says that it is one */
     struct conn *next_dirty;
     struct buf out;                    /* queued */
     struct buf writing;                /* given to libuv, untouched until it is done */
@@ -57,7 +58,7 @@ struct conns *conns_new(uv_loop_t *loop)
 {
     struct conns *s = mem_zalloc(sizeof(*s));
     s->loop = loop;
-    s->max = CONNS_MAX;
+    conns_limit(s, CONNS_MAX, CONNS_BYTES_MAX);
     return s;
 }
 
@@ -75,7 +76,12 @@ void conns_log(struct conns *s, void (*line)(void *arg, const char *text), void 
     s->log = (struct line_limit){.line = line, .arg = arg};
 }
 
-void conns_limit(struct conns *s, unsigned max) { s->max = max; }
+void conns_limit(struct conns *s, unsigned max, size_t bytes)
+{
+    s->max = max;
+    s->bytes_max = bytes;
+}
+
 const struct conn_counters *conns_counters(const struct conns *s) { return &s->counters; }
 unsigned conns_count(const struct conns *s) { return HASH_COUNT(s->by_id); }
 
@@ -95,6 +101,13 @@ static bool hoards(size_t mine, size_t fair, size_t all, size_t all_max)
     return all > all_max && mine > (all > 2 * all_max ? SMALL_BYTES : fair);
 }
 
+/* Links have bounds of their own (links_send), and who closes them for others' sake stops groups. */
+static void out_count(struct conn *c, size_t more, size_t less)
+{
+    if (!c->own && !c->closing)
+        c->set->out_bytes += more - less;
+}
+
 /* ---- the end of a connection ---- */
 
 static void on_closed(uv_handle_t *handle)
@@ -103,7 +116,6 @@ static void on_closed(uv_handle_t *handle)
     if (c->events)
         c->events->closed(c->owner, c);
     HASH_DEL(c->set->by_id, c);
-    c->set->out_bytes -= conn_queued(c);
     c->set->in_bytes -= c->in_held;
     frame_in_release(&c->in);
     buf_release(&c->out);
@@ -127,6 +139,7 @@ void conn_close(struct conn *c, const char *why)
         return;
     if (why)
         line_limit_printf(&c->set->log, clock_now_us(), "closed the connection of %s: %s", c->peer, why);
+    out_count(c, 0, conn_queued(c)); /* at once: who is sent to before it is gone need not be closed, too */
     c->closing = true;
     undirty(c);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
@@ -148,10 +161,12 @@ void conns_close_all(struct conns *s)
 
 static void flush(struct conn *c);
 
+/* Who is full has something to be written, and hears of less when it was. */
 static void tell_full(struct conn *c)
 {
-    size_t limit = c->full ? CONN_FULL_BYTES / 4 : CONN_FULL_BYTES;
-    bool full = conn_queued(c) > limit;
+    const struct conns *s = c->set;
+    size_t limit = s->out_bytes > s->bytes_max / 2 ? CONN_FAIR_BYTES : CONN_FULL_BYTES;
+    bool full = conn_queued(c) > (c->full ? limit / 4 : limit);
     if (full == c->full || c->closing)
         return;
     c->full = full;
@@ -170,7 +185,7 @@ static void queue_clear(struct buf *b)
 static void on_written(uv_write_t *request, int status)
 {
     struct conn *c = request->data;
-    c->set->out_bytes -= c->writing.len;
+    out_count(c, 0, c->writing.len);
     queue_clear(&c->writing);
     c->writing_now = false;
     if (status == UV_ECANCELED || c->closing)
@@ -200,7 +215,7 @@ static void write_later(struct conn *c, size_t from)
 
 static void out_emptied(struct conn *c)
 {
-    c->set->out_bytes -= c->out.len;
+    out_count(c, 0, c->out.len);
     queue_clear(&c->out);
 }
 
@@ -229,13 +244,25 @@ void conns_flush(struct conns *s)
     }
 }
 
+/* NULL: it may keep what is queued. */
+static const char *too_much(const struct conn *c)
+{
+    const struct conns *s = c->set;
+    if (conn_queued(c) > CONN_OUT_BYTES_MAX)
+        return "it does not read its answers";
+    if (!c->own && hoards(conn_queued(c), c->node ? SIZE_MAX : CONN_FAIR_BYTES, s->out_bytes, s->bytes_max))
+        return "all together read their answers too slowly, and many of its own wait";
+    return NULL;
+}
+
 static void queued(struct conn *c, size_t len)
 {
     struct conns *s = c->set;
-    s->out_bytes += len;
-    if (conn_queued(c) > CONN_OUT_BYTES_MAX || hoards(conn_queued(c), OUT_FAIR_BYTES, s->out_bytes, CONNS_OUT_BYTES_MAX)) {
+    out_count(c, len, 0);
+    const char *why = too_much(c);
+    if (why) {
         s->counters.unread++;
-        conn_close(c, "it does not read its answers");
+        conn_close(c, why);
         return;
     }
     if (c->dirty)
@@ -294,6 +321,7 @@ static void take_message(struct conn *c, const struct msg *m)
         c->events->message(c->owner, c, m);
     else if (!c->greeted) {
         c->greeted = true;
+        c->node = m->hello.node != 0;
         c->events->hello(c->owner, c, m);
     }
 }
@@ -330,7 +358,7 @@ static void note_held(struct conn *c)
     size_t held = frame_in_held(&c->in);
     s->in_bytes = s->in_bytes - c->in_held + held;
     c->in_held = held;
-    if (hoards(held, FRAME_SCRATCH_BYTES, s->in_bytes, CONNS_IN_BYTES_MAX))
+    if (hoards(held, FRAME_SCRATCH_BYTES, s->in_bytes, s->bytes_max))
         refuse(c, &s->counters.greedy, "too many large frames are under way");
 }
 
@@ -440,6 +468,7 @@ struct conn *conns_connect(struct conns *s, const struct sockaddr *to, const str
 {
     struct conn *c = conn_new(s, events, owner);
     addr_print(to, c->peer);
+    c->own = true;
     c->connect.data = c;
     if (uv_tcp_connect(&c->connect, &c->tcp, to, on_connected) < 0) {
         conn_abandon(c);

@@ -1,8 +1,9 @@
 /* Framed TCP connections, accepted and own, of one loop.
  *
  * Frames that are sent during one round of the loop leave together at conns_flush. Each connection's queue is bounded:
- * a peer that does not read is closed. So is one that sends what is no frame, that does not say HELLO within 5 s, that takes a minute for
- * one frame, or that reads nothing of what waits for it for as long; each is counted, and one line a second at most tells of them.
+ * a peer that does not read is closed. All queues together are, too: those of our own connections have no part in that, and a peer that says
+ * that it is a node is closed for it last, for groups wait for nodes. Closed is also who sends what is no frame, does not say HELLO within 5 s, takes a minute for
+ * one frame, or reads nothing of what waits for it for as long; each is counted, and one line a second at most tells of them.
  *
  * The first frame each way is a HELLO; `hello` and `message` are called for what comes in, `closed` once, from the
  * loop, after which the connection is gone. Nothing is called for a connection after conn_close but `closed`. */
@@ -18,8 +19,9 @@
 #define CONN_FRAME_US (60u * 1000000u)
 #define CONN_DEAD_MS 2000u                  /* TCP_USER_TIMEOUT: unacknowledged for so long is dead */
 #define CONN_FULL_BYTES (8u << 20)          /* queued on one connection: nothing large should be added; told again at a quarter of it */
-#define CONNS_OUT_BYTES_MAX (512u << 20)    /* queued on all connections: beyond, the ones that hold much are closed */
-#define CONNS_IN_BYTES_MAX (512u << 20)     /* held of unfinished large frames on all connections */
+#define CONN_FAIR_BYTES (1u << 20)          /* so it is for so little once all together hold half of what they may: who reads slowly waits */
+#define CONNS_BYTES_MAX (512u << 20)        /* queued on all that were accepted, and as much held of unfinished large frames on all:
+                                             * beyond, the ones that hold much are closed */
 
 struct conns;
 struct conn;
@@ -39,7 +41,8 @@ struct conns *conns_new(uv_loop_t *loop);
 /* When all are closed and uv_run has returned. */
 void conns_free(struct conns *s);
 void conns_log(struct conns *s, void (*line)(void *arg, const char *text), void *arg);
-void conns_limit(struct conns *s, unsigned max);  /* default CONNS_MAX */
+/* How many there may be, and the bytes of both directions, each; defaults CONNS_MAX, CONNS_BYTES_MAX. */
+void conns_limit(struct conns *s, unsigned max, size_t bytes);
 const struct conn_counters *conns_counters(const struct conns *s);
 unsigned conns_count(const struct conns *s);
 void conns_close_all(struct conns *s);

@@ -1,5 +1,6 @@
 #include "tests/unit/unit.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ struct world {
     struct sockaddr_storage sa;
     unsigned accepted, hellos, messages, closed, lines, fulls, drains;
     uint64_t last_id;
+    size_t full_bytes;           /* so much waits where it is told that much does */
     struct conn *newest;
     bool answers;                /* every message with a large one */
     struct blob *kept;           /* the first entry's payload of the last append */
@@ -47,7 +49,7 @@ static void on_closed(void *owner, struct conn *c) { ((struct world *)owner)->cl
 static void on_full(void *owner, struct conn *c, bool full)
 {
     struct world *w = owner;
-    assert_true(full ? conn_queued(c) > CONN_FULL_BYTES : conn_queued(c) < CONN_FULL_BYTES);
+    assert_true(full ? conn_queued(c) > w->full_bytes : conn_queued(c) < w->full_bytes);
     w->fulls += full;
     w->drains += !full;
 }
@@ -69,6 +71,7 @@ static int setup(void **state)
     struct world *w = mem_zalloc(sizeof(*w));
     struct buf why = {0};
     struct addr_parts parts;
+    w->full_bytes = CONN_FULL_BYTES;
     uv_loop_init(&w->loop);
     w->conns = conns_new(&w->loop);
     conns_log(w->conns, on_line, w);
@@ -345,10 +348,128 @@ static void a_peer_that_reads_nothing_for_a_minute_is_closed_however_little_wait
     close(fd);
 }
 
+/* ---- at the ends of a link ---- */
+
+struct end {
+    unsigned ups, downs, messages;
+};
+static void link_hello(void *arg, struct msg *m) { m->hello.client = 99; }
+static void link_up(void *arg, const char *addr) { ((struct end *)arg)->ups++; }
+static void link_down(void *arg, const char *addr) { ((struct end *)arg)->downs++; }
+static void link_message(void *arg, const char *addr, struct conn *c, const struct msg *m) { ((struct end *)arg)->messages++; }
+static const struct links_events link_events = {link_hello, link_up, link_down, link_message, NULL};
+
+static void answer_hello(struct world *w)
+{
+    struct msg m = {.kind = MSG_HELLO, .hello = {.node = 5}};
+    conn_send_msg(w->newest, &m);
+}
+
+static void close_links(struct world *w, struct links *l)
+{
+    links_close(l);
+    UNTIL(w, links_closed(l));
+    links_free(l);
+}
+
+/* ---- all together ---- */
+
+#define ALL_BYTES (8u << 20)
+
+/* Nothing of it is written before the next flush. */
+static void queue(struct conn *c, size_t bytes)
+{
+    static uint8_t piece[32u << 10];
+    for (size_t put = 0; put < bytes; put += sizeof(piece))
+        conn_send(c, bytes_of(piece, sizeof(piece)));
+}
+
+static uint64_t greeted(struct world *w, uint64_t node, int *fd)
+{
+    unsigned before = w->hellos;
+    *fd = stranger(w);
+    say_msg(*fd, &(struct msg){.kind = MSG_HELLO, .hello = {.node = node}});
+    UNTIL(w, w->hellos > before);
+    return conn_id(w->newest);
+}
+
+static void who_reads_slowly_waits_sooner_when_all_together_have_much_queued(void **state)
+{
+    struct world *w = *state;
+    struct conn *c[4];
+    int fds[4], least = 4096;
+    conns_limit(w->conns, CONNS_MAX, 40u << 20);
+    w->full_bytes = CONN_FAIR_BYTES;
+    for (unsigned i = 0; i < 4; i++) {
+        c[i] = conns_find(w->conns, greeted(w, 0, &fds[i]));
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
+    }
+    for (unsigned i = 0; i < 4; i++)
+        queue(c[i], 4u << 20);
+    conns_flush(w->conns);
+    assert_int_equal(w->fulls, 0);
+    for (unsigned i = 0; i < 4; i++)
+        queue(c[i], 2u << 20);
+    conns_flush(w->conns);
+    assert_int_equal(w->fulls, 4);
+    assert_int_equal(conns_counters(w->conns)->unread, 0);
+    for (unsigned i = 0; i < 4; i++)
+        close(fds[i]);
+}
+
+static void a_full_house_closes_as_many_as_it_must_and_no_node(void **state)
+{
+    struct world *w = *state;
+    uint64_t ids[4];
+    int fds[4];
+    struct end end = {0};
+    conns_limit(w->conns, CONNS_MAX, ALL_BYTES);
+    w->full_bytes = CONN_FAIR_BYTES;
+    for (unsigned i = 0; i < 4; i++)
+        ids[i] = greeted(w, i == 0 ? 5 : 0, &fds[i]);
+    struct links *l = links_new(&w->loop, w->conns, &link_events, &end);
+    links_want(l, w->addr);
+    UNTIL(w, w->hellos == 5);
+    answer_hello(w);
+    UNTIL(w, end.ups == 1);
+    queue(links_conn(l, w->addr), ALL_BYTES); /* a window of entries, say */
+    for (unsigned i = 0; i < 4; i++)
+        queue(conns_find(w->conns, ids[i]), (i == 0 ? 3u : 2u) << 20);
+    assert_null(conns_find(w->conns, ids[3]));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_non_null(conns_find(w->conns, ids[i]));
+        queue(conns_find(w->conns, ids[i]), 1);
+        assert_non_null(conns_find(w->conns, ids[i]));
+    }
+    queue(conns_find(w->conns, ids[0]), 2u << 20);
+    assert_non_null(conns_find(w->conns, ids[0]));
+    queue(conns_find(w->conns, ids[1]), 1);
+    assert_null(conns_find(w->conns, ids[1]));
+    queue(links_conn(l, w->addr), 1);
+    assert_non_null(links_conn(l, w->addr));
+    assert_int_equal(conns_counters(w->conns)->unread, 2);
+    for (unsigned i = 0; i < 4; i++)
+        close(fds[i]);
+    close_links(w, l);
+}
+
+static void who_claims_to_be_a_node_is_not_given_all_memory(void **state)
+{
+    struct world *w = *state;
+    int fd;
+    conns_limit(w->conns, CONNS_MAX, ALL_BYTES);
+    struct conn *c = conns_find(w->conns, greeted(w, 5, &fd));
+    queue(c, 2 * ALL_BYTES);
+    assert_int_equal(conns_counters(w->conns)->unread, 0);
+    queue(c, 1);
+    assert_int_equal(conns_counters(w->conns)->unread, 1);
+    close(fd);
+}
+
 static void beyond_the_limit_connections_are_refused_until_one_leaves(void **state)
 {
     struct world *w = *state;
-    conns_limit(w->conns, 3);
+    conns_limit(w->conns, 3, CONNS_BYTES_MAX);
     int fds[3];
     for (unsigned i = 0; i < 3; i++)
         fds[i] = stranger(w);
@@ -419,28 +540,6 @@ static void a_port_in_use_is_told_in_a_sentence(void **state)
 }
 
 /* ---- links ---- */
-
-struct end {
-    unsigned ups, downs, messages;
-};
-static void link_hello(void *arg, struct msg *m) { m->hello.client = 99; }
-static void link_up(void *arg, const char *addr) { ((struct end *)arg)->ups++; }
-static void link_down(void *arg, const char *addr) { ((struct end *)arg)->downs++; }
-static void link_message(void *arg, const char *addr, struct conn *c, const struct msg *m) { ((struct end *)arg)->messages++; }
-static const struct links_events link_events = {link_hello, link_up, link_down, link_message, NULL};
-
-static void answer_hello(struct world *w)
-{
-    struct msg m = {.kind = MSG_HELLO, .hello = {.node = 5}};
-    conn_send_msg(w->newest, &m);
-}
-
-static void close_links(struct world *w, struct links *l)
-{
-    links_close(l);
-    UNTIL(w, links_closed(l));
-    links_free(l);
-}
 
 static void a_link_is_up_only_when_the_peer_has_said_hello(void **state)
 {
@@ -545,6 +644,7 @@ static void a_dropped_link_says_nothing_more(void **state)
 
 int main(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as the programs do */
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(what_is_said_after_hello_arrives_in_order),
@@ -559,6 +659,9 @@ int main(void)
         T(a_peer_that_never_reads_is_closed_and_its_queue_was_bounded),
         T(a_peer_that_reads_nothing_for_a_minute_is_closed_however_little_waits),
         T(answers_larger_than_the_sockets_buffers_arrive_whole),
+        T(who_reads_slowly_waits_sooner_when_all_together_have_much_queued),
+        T(a_full_house_closes_as_many_as_it_must_and_no_node),
+        T(who_claims_to_be_a_node_is_not_given_all_memory),
         T(beyond_the_limit_connections_are_refused_until_one_leaves),
         T(a_storm_of_connects_and_resets_leaves_nothing_behind),
         cmocka_unit_test(a_listener_does_not_leave_loopback_unasked),
