@@ -117,12 +117,31 @@ static void refuse_poll(struct node *n, struct replica *r, uint64_t conn, uint64
     node_reply(n, conn, request_id, &m);
 }
 
+/* A poll of two hundred bytes asks for a view of a hundred thousand: as with reads, nobody gets more at once than is written at once. A poll
+ * that waits for that has no deadline: the next turn, or the connection's room, brings its view. */
+static bool owed_later(struct node *n, uint64_t conn)
+{
+    if (!serve_later(n, conn))
+        return false;
+    n->polls_left |= !serve_full(n, conn);
+    return true;
+}
+
+static bool still_held(struct node *n, struct replica *r, struct held_poll *p)
+{
+    if (ctrl_view(r->ctrl)->version <= p->version)
+        return n->now_us < p->deadline_us;
+    p->deadline_us = UINT64_MAX;
+    return owed_later(n, p->conn);
+}
+
 static void release_polls(struct node *n, struct replica *r, bool all)
 {
     unsigned kept = 0;
+    n->polls_left = false;
     for (unsigned i = 0; i < n->n_polls; i++) {
-        const struct held_poll p = n->polls[i];
-        if (!all && ctrl_view(r->ctrl)->version <= p.version && n->now_us < p.deadline_us) {
+        struct held_poll p = n->polls[i];
+        if (!all && still_held(n, r, &p)) {
             n->polls[kept++] = p;
             continue;
         }
@@ -134,8 +153,17 @@ static void release_polls(struct node *n, struct replica *r, bool all)
     n->n_polls = kept;
 }
 
+void admin_left(struct node *n)
+{
+    struct replica *r = n->polls_left ? controller(n) : NULL;
+    n->polls_left = false;
+    if (r)
+        release_polls(n, r, !replica_leads(n, r));
+}
+
 /* A newer poll replaces the held one of its connection, so that nobody has more than one: all of them are looked at often, and who
- * would be answered at once for want of places would ask again at once. A node has forgotten its old one already. */
+ * would be answered at once for want of places would ask again at once. A node has forgotten its old one already; if a view is owed, the newer
+ * one gets it. */
 static void held_poll_end(struct node *n, struct replica *r, uint64_t conn, bool tell)
 {
     for (unsigned i = 0; i < n->n_polls; i++) {
@@ -144,7 +172,7 @@ static void held_poll_end(struct node *n, struct replica *r, uint64_t conn, bool
             continue;
         n->polls[i] = n->polls[--n->n_polls];
         if (tell)
-            send_view(n, r, conn, p.request_id, p.version);
+            send_view(n, r, conn, p.request_id, UINT64_MAX);
         return;
     }
 }
@@ -175,10 +203,10 @@ void admin_poll(struct node *n, uint64_t conn, const struct msg *m)
     if (m->poll.hold_us == 0) {
         if (serve_read_begin(n, r, conn, m))
             refuse_poll(n, r, conn, m->id);
-    } else if (ctrl_view(r->ctrl)->version > m->poll.version) {
+    } else if (ctrl_view(r->ctrl)->version > m->poll.version && !n->polls_left && !owed_later(n, conn)) {
         send_view(n, r, conn, m->id, m->poll.version);
     } else {
-        hold_poll(n, r, conn, m);
+        hold_poll(n, r, conn, m); /* those that are owed one already come first */
     }
 }
 

@@ -229,6 +229,7 @@ struct node {
     /* admin.c */
     struct held_poll *polls;
     unsigned n_polls, polls_cap;
+    bool polls_left;             /* some are owed a view that this turn had no place for */
     uint64_t plan_next_us;
     struct handover *handovers;  /* handover.c */
     unsigned n_handovers;
@@ -322,6 +323,8 @@ void serve_read_result(struct node *n, struct replica *r, const struct raft_read
 void serve_drop_reads(struct node *n, struct replica *r, bool answer);
 void serve_conn_closed(struct node *n, uint64_t conn);
 void serve_conn_full(struct node *n, uint64_t conn, bool full);
+bool serve_full(const struct node *n, uint64_t conn);
+bool serve_later(const struct node *n, uint64_t conn);     /* enough was answered in this turn, or waits on the connection: nothing large now */
 void serve_left(struct node *n);                         /* reads that the last turn left */
 
 /* founding.c */
@@ -418,6 +421,7 @@ void admin_read(struct node *n, uint64_t conn, const struct msg *m);
 void admin_serve_read(struct node *n, struct replica *r, const struct read_wait *w);
 void admin_role_changed(struct node *n, struct replica *r);
 void admin_close(struct node *n, struct replica *r);   /* whoever waits for it is sent elsewhere */
+void admin_left(struct node *n);                           /* views that are owed */
 void admin_tick(struct node *n, struct replica *r);
 void admin_view_changed(struct node *n, struct replica *r);  /* after a finish */
 uint64_t admin_deadline_us(const struct node *n, const struct replica *r);

@@ -260,7 +260,7 @@ static bool calm(const struct node *n, const struct replica *r, uint32_t shard)
     return g && n->now_us < g->round_us + CALM_US;
 }
 
-static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct msg_pull *q, struct msg_pull_reply *a)
+static enum rgkv_err answer_pull(struct node *n, struct replica *r, uint64_t conn, const struct msg_pull *q, struct msg_pull_reply *a)
 {
     struct kv_command next;
     uint64_t steps = 0;
@@ -273,7 +273,8 @@ static enum rgkv_err answer_pull(struct node *n, struct replica *r, const struct
     if (move_is_known(n, r, q) && kv_copy_next(r->kv, &pull, &next, &steps))
         log_command(n, r, &next);
     buf_clear(&n->scratch);
-    enum rgkv_err err = kv_pull(r->kv, &pull, &n->scratch, &a->pulled);
+    /* It asks for a hundred thousand bytes with two hundred: when there is no place for them now, it asks again soon. */
+    enum rgkv_err err = serve_later(n, conn) ? RGKV_MOVING : kv_pull(r->kv, &pull, &n->scratch, &a->pulled);
     if (err)
         a->pulled = (struct kv_pulled){.count = steps};
     a->rows = buf_bytes(&n->scratch);
@@ -285,7 +286,7 @@ void moves_pull_request(struct node *n, uint64_t conn, const struct msg *m)
     struct replica *r = node_group(n, m->pull.gid);
     struct msg reply = {.kind = MSG_PULL_REPLY, .pull_reply = {.shard = m->pull.shard, .epoch = m->pull.epoch,
                                                                    .round = m->pull.round, .after = m->pull.after}};
-    reply.pull_reply.err = answer_pull(n, r, &m->pull, &reply.pull_reply);
+    reply.pull_reply.err = answer_pull(n, r, conn, &m->pull, &reply.pull_reply);
     if (reply.pull_reply.err)
         reply.pull_reply.rows = BYTES_EMPTY;
     if (reply.pull_reply.err == RGKV_NOT_LEADER)

@@ -563,12 +563,13 @@ static bool something_left(const struct node *n)
     for (unsigned i = 0; i < n->n_replicas; i++)
         if (apply_ready(n->replicas[i]) || n->replicas[i]->reads_left)
             return true;
-    return false;
+    return n->polls_left;
 }
 
 bool node_collect(struct node *n)
 {
     out_turn(&n->out);
+    admin_left(n); /* before the reads, which would leave no place for them */
     serve_left(n);
     apply_all(n);
     /* Applying may wake others (a controller's view changes what a group must do), so go round until it is quiet. */

@@ -201,13 +201,15 @@ void serve_read_result(struct node *n, struct replica *r, const struct raft_read
     memmove(w, w + 1, (size_t)(&r->reads[r->n_reads] - w) * sizeof(*w));
 }
 
-static bool is_full(const struct node *n, uint64_t conn)
+bool serve_full(const struct node *n, uint64_t conn)
 {
     for (unsigned i = 0; i < n->n_full; i++)
         if (n->full[i] == conn)
             return true;
     return false;
 }
+
+bool serve_later(const struct node *n, uint64_t conn) { return n->replied_bytes >= TURN_BYTES_MAX || serve_full(n, conn); }
 
 /* One request of a hundred bytes may ask for a megabyte: nobody gets more at once than is written at once. */
 static bool must_wait(const struct node *n, struct replica *r, const struct read_wait *w)
@@ -216,7 +218,7 @@ static bool must_wait(const struct node *n, struct replica *r, const struct read
         return true;
     bool later = n->replied_bytes >= TURN_BYTES_MAX;
     r->reads_left |= later;
-    return later || is_full(n, w->conn);
+    return later || serve_full(n, w->conn);
 }
 
 void serve_reads(struct node *n, struct replica *r)
@@ -267,6 +269,7 @@ void serve_conn_full(struct node *n, uint64_t conn, bool full)
 {
     full_drop(n, conn);
     if (!full) {
+        n->polls_left |= n->n_polls > 0;
         for (unsigned i = 0; i < n->n_replicas; i++)
             n->replicas[i]->reads_left |= n->replicas[i]->n_reads > 0;
         return;

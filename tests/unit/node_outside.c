@@ -107,6 +107,8 @@ static void carry_out(struct outside *w, struct node_effect *e)
     case NODE_REPLY:
         w->reply_bytes_most = MAX(w->reply_bytes_most, e->frames.len);
         w->replies_bytes += e->frames.len;
+        w->turn_bytes += e->frames.len;
+        w->turn_bytes_most = MAX(w->turn_bytes_most, w->turn_bytes);
         heard(w, e->frames);
         break;
     case NODE_SEND: heard(w, e->frames); break;
@@ -150,6 +152,7 @@ void collect(struct outside *w)
     bool more = true;
     for (unsigned n = 1; more || n;) {
         more = node_collect(w->n);
+        w->turn_bytes = 0;
         for (n = 0; n < ARRAY_LEN(effects) && node_next(w->n, &effects[n]);)
             n++;
         for (unsigned i = 0; i < n; i++)

@@ -37,6 +37,7 @@ struct outside {
     uint64_t shard_time_us;    /* as the last one to a client told it */
     size_t reply_bytes_most;   /* of one turn, to one connection */
     uint64_t replies_bytes;
+    uint64_t turn_bytes, turn_bytes_most; /* … of one turn, to all */
     unsigned snapshot_acks;
     struct msg_snapshot_ack snapshot_ack; /* the last one */
     uint64_t snapshot;         /* the last one that was sent, and how many there were */

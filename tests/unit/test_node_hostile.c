@@ -256,6 +256,127 @@ static void one_connection_does_not_hold_the_polls_of_all(void **state)
     stop(&w);
 }
 
+#define POLLERS 300u
+#define TURN_BYTES_MOST (1u << 20) /* what a turn may answer, and one view more */
+
+static struct msg poll_with(uint64_t version, bool report)
+{
+    struct msg m = {.kind = MSG_POLL, .id = 5, .cluster = CLUSTER, .poll = {.version = version, .hold_us = 5000000, .has_report = report,
+                    .report = {.node = 6, .addr = OTHER}}};
+    return m;
+}
+
+static void poll_from(struct outside *w, uint64_t conn, const struct msg *m)
+{
+    step(w, (struct node_input){.kind = NODE_RECEIVED, .conn = conn, .message = m});
+}
+
+static struct outside controller_of_many_shards(void)
+{
+    struct outside w = lone_controller();
+    w.manifest.founding.nshards = w.manifest.replicas[0].nshards = NSHARDS_MAX;
+    start(&w);
+    ticks_for(&w, 1000000);
+    assert_true(ctrl_initialised(w.n->replicas[0]->ctrl));
+    return w;
+}
+
+/* How many bytes a view has. */
+static uint64_t view_bytes(struct outside *w)
+{
+    struct msg m = poll_with(0, false);
+    w->replies_bytes = 0;
+    poll_from(w, 8, &m);
+    collect(w);
+    return w->replies_bytes;
+}
+
+static void views_for_many_are_answered_piece_by_piece(void **state)
+{
+    struct outside w = controller_of_many_shards();
+    uint64_t bytes = view_bytes(&w);
+    assert_true(bytes * POLLERS > 2 * TURN_BYTES_MOST);
+    struct msg old = poll_with(0, false), news = poll_with(ctrl_view(w.n->replicas[0]->ctrl)->version, false);
+    w.replies_bytes = w.turn_bytes_most = 0;
+    for (unsigned i = 0; i < POLLERS; i++)
+        poll_from(&w, 100 + i, &old);
+    collect(&w);
+    assert_true(w.turn_bytes_most < TURN_BYTES_MOST);
+    assert_true(w.replies_bytes == bytes * POLLERS && w.n->n_polls == 0); /* without any time that had to pass */
+    for (unsigned i = 0; i < POLLERS; i++)
+        poll_from(&w, 100 + i, &news);
+    collect(&w);
+    assert_int_equal(w.n->n_polls, POLLERS);
+    w.replies_bytes = w.turn_bytes_most = 0;
+    struct ctrl_join_group g = {.gid = 101, .n = 1, .addrs = {OTHER}};
+    assert_int_equal(admin(&w, 1, (struct ctrl_command){.op = CTRL_JOIN, .n_groups = 1, .groups = &g}), RGKV_OK);
+    assert_true(w.turn_bytes_most < TURN_BYTES_MOST);
+    assert_true(w.replies_bytes >= bytes * POLLERS && w.n->n_polls == 0);
+    stop(&w);
+}
+
+static void one_that_polls_again_and_again_gets_one_view(void **state)
+{
+    struct outside w = controller_of_many_shards();
+    uint64_t bytes = view_bytes(&w);
+    struct msg old = poll_with(0, false);
+    for (unsigned i = 0; i < 100; i++) /* the turn has no place any more */
+        poll_from(&w, 100 + i, &old);
+    w.turn_bytes_most = w.reply_bytes_most = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        poll_from(&w, 9, &old);
+    collect(&w);
+    assert_true(w.reply_bytes_most < bytes + 1000 * 200);
+    assert_true(w.turn_bytes_most < TURN_BYTES_MOST);
+    stop(&w);
+}
+
+static void a_full_connection_gets_its_view_when_there_is_room_and_its_report_counts(void **state)
+{
+    struct outside w = controller_of_many_shards();
+    uint64_t bytes = view_bytes(&w);
+    struct ctrl_join_group g = {.gid = 101, .n = 1, .addrs = {OTHER}};
+    assert_int_equal(admin(&w, 1, (struct ctrl_command){.op = CTRL_JOIN, .n_groups = 1, .groups = &g}), RGKV_OK);
+    struct msg report = poll_with(0, true);
+    step(&w, (struct node_input){.kind = NODE_CONN_FULL, .conn = 50, .full = true});
+    w.replies_bytes = 0;
+    poll_from(&w, 50, &report);
+    ticks_for(&w, 6000000);
+    assert_int_equal(w.replies_bytes, 0);
+    assert_int_equal(ctrl_view_group(ctrl_view(w.n->replicas[0]->ctrl), 101)->members[0].node, 6);
+    assert_true(node_deadline_us(w.n) > w.now_us); /* nobody turns for it */
+    step(&w, (struct node_input){.kind = NODE_CONN_FULL, .conn = 50, .full = false});
+    collect(&w);
+    assert_true(w.replies_bytes >= bytes);
+    stop(&w);
+}
+
+/* ---- who asks for too much: pulls ---- */
+
+static void pulls_are_answered_no_faster_than_they_are_written(void **state)
+{
+    struct outside w = with_large_value();
+    struct ctrl_shard shards[4];
+    struct ctrl_group group = group_here(3, 1, 1);
+    uint32_t s = kv_key_shard(bytes_str("k"), 4);
+    for (unsigned i = 0; i < 4; i++)
+        shards[i] = (struct ctrl_shard){.holder = 3, .epoch = i == s ? 2 : 1, .target = i == s ? 4 : 0};
+    answer_poll(&w, (struct ctrl_view){.cluster = CLUSTER, .version = 4, .nshards = 4, .shards = shards, .n_groups = 1, .groups = &group});
+    struct msg m = {.kind = MSG_PULL, .id = 1, .cluster = CLUSTER, .pull = {.gid = 3, .incarnation = 1, .shard = s, .epoch = 2}};
+    for (unsigned i = 0; i < 10 && w.replies_bytes < PULL_CHUNK_BYTES / 2; i++)
+        receive(&w, &m);
+    assert_true(w.replies_bytes >= PULL_CHUNK_BYTES / 2);
+    w.reply_bytes_most = w.replies_bytes = 0;
+    for (unsigned i = 0; i < 100; i++)
+        poll_from(&w, 9, &m);
+    collect(&w);
+    assert_in_range(w.reply_bytes_most, PULL_CHUNK_BYTES / 2, 8 * PULL_CHUNK_BYTES);
+    w.replies_bytes = 0;
+    receive(&w, &m); /* it asks again */
+    assert_true(w.replies_bytes >= PULL_CHUNK_BYTES / 2);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +390,10 @@ int main(void)
         cmocka_unit_test(what_a_closed_connection_asked_for_is_not_read),
         cmocka_unit_test(one_connection_does_not_take_the_places_of_all_reads),
         cmocka_unit_test(one_connection_does_not_hold_the_polls_of_all),
+        cmocka_unit_test(views_for_many_are_answered_piece_by_piece),
+        cmocka_unit_test(one_that_polls_again_and_again_gets_one_view),
+        cmocka_unit_test(a_full_connection_gets_its_view_when_there_is_room_and_its_report_counts),
+        cmocka_unit_test(pulls_are_answered_no_faster_than_they_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
