@@ -13,6 +13,7 @@
 
 #define OUT_KEEP_BYTES (1u << 20)      /* memory that an empty queue may keep while its connection is busy */
 #define SMALL_BYTES (32u << 10)        /* a queue of CONN_FAIR_BYTES is not the reason for a full house, nor one this short for one twice as full */
+#define NODES_SHARE 16u                /* of the places */
 #define OUT_UNCONNECTED_BYTES (1u << 20)
 #define DIRECT_BYTES_MIN (64u << 10)   /* frames of so many together are offered to the socket before they are copied */
 
@@ -313,17 +314,30 @@ static void refuse(struct conn *c, uint64_t *counter, const char *why)
     conn_close(c, why);
 }
 
+/* A node that starts again must find a place, or its groups are without it as long as others have them all. */
+static bool takes_a_nodes_place(const struct conn *c)
+{
+    return !c->own && !c->node && conns_count(c->set) > c->set->max - c->set->max / NODES_SHARE;
+}
+
+static void take_hello(struct conn *c, const struct msg *m)
+{
+    c->greeted = true;
+    c->node = m->hello.node != 0;
+    if (takes_a_nodes_place(c))
+        refuse(c, &c->set->counters.refused_full, "there are too many connections, and the last places are for nodes");
+    else
+        c->events->hello(c->owner, c, m);
+}
+
 static void take_message(struct conn *c, const struct msg *m)
 {
     if (!c->greeted && m->kind != MSG_HELLO)
         refuse(c, &c->set->counters.bad_frames, "it did not say hello first");
     else if (m->kind != MSG_HELLO)
         c->events->message(c->owner, c, m);
-    else if (!c->greeted) {
-        c->greeted = true;
-        c->node = m->hello.node != 0;
-        c->events->hello(c->owner, c, m);
-    }
+    else if (!c->greeted)
+        take_hello(c, m);
 }
 
 static void take_frame(struct conn *c, struct bytes frame)

@@ -41,7 +41,8 @@ struct conns *conns_new(uv_loop_t *loop);
 /* When all are closed and uv_run has returned. */
 void conns_free(struct conns *s);
 void conns_log(struct conns *s, void (*line)(void *arg, const char *text), void *arg);
-/* How many there may be, and the bytes of both directions, each; defaults CONNS_MAX, CONNS_BYTES_MAX. */
+/* How many there may be, and the bytes of both directions, each; defaults CONNS_MAX, CONNS_BYTES_MAX. A sixteenth of the places is for peers
+ * whose hello names a node, and for those that have not said theirs yet. */
 void conns_limit(struct conns *s, unsigned max, size_t bytes);
 const struct conn_counters *conns_counters(const struct conns *s);
 unsigned conns_count(const struct conns *s);

@@ -485,6 +485,34 @@ static void beyond_the_limit_connections_are_refused_until_one_leaves(void **sta
         close(fds[i]);
 }
 
+static void the_last_places_are_for_nodes(void **state)
+{
+    struct world *w = *state;
+    int fds[33], n = 0;
+    conns_limit(w->conns, 32, CONNS_BYTES_MAX);
+    while (n < 30)
+        greeted(w, 0, &fds[n++]);
+    fds[n] = stranger(w);
+    say_hello(fds[n++]);
+    UNTIL(w, w->closed == 1 || w->hellos > 30);
+    assert_int_equal(w->hellos, 30);
+    assert_int_equal(conns_counters(w->conns)->refused_full, 1);
+    assert_int_equal(w->lines, 1);
+    greeted(w, 5, &fds[n++]);
+    greeted(w, 6, &fds[n++]);
+    assert_int_equal(w->hellos, 32);
+    assert_int_equal(conns_count(w->conns), 32);
+    close(fds[0]);
+    close(fds[1]);
+    close(fds[2]);
+    UNTIL(w, w->closed == 4);
+    greeted(w, 0, &fds[0]);
+    assert_int_equal(conns_counters(w->conns)->refused_full, 1);
+    close(fds[0]);
+    while (n > 3)
+        close(fds[--n]);
+}
+
 static void a_storm_of_connects_and_resets_leaves_nothing_behind(void **state)
 {
     struct world *w = *state;
@@ -663,6 +691,7 @@ int main(void)
         T(a_full_house_closes_as_many_as_it_must_and_no_node),
         T(who_claims_to_be_a_node_is_not_given_all_memory),
         T(beyond_the_limit_connections_are_refused_until_one_leaves),
+        T(the_last_places_are_for_nodes),
         T(a_storm_of_connects_and_resets_leaves_nothing_behind),
         cmocka_unit_test(a_listener_does_not_leave_loopback_unasked),
         T(a_port_in_use_is_told_in_a_sentence),
