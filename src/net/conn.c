@@ -22,7 +22,7 @@ struct conns {
     struct conn *by_id;                /* uthash */
     struct conn *dirty;                /* with something queued since the last flush */
     unsigned max;
-    size_t bytes_max;
+    size_t bytes_max, full_bytes;
     uint64_t last_id;
     size_t out_bytes, in_bytes;        /* out: of those that were accepted and are not closing */
     struct conn_counters counters;
@@ -81,6 +81,7 @@ void conns_limit(struct conns *s, unsigned max, size_t bytes)
 {
     s->max = max;
     s->bytes_max = bytes;
+    s->full_bytes = MIN(MAX(bytes / 16, CONN_FAIR_BYTES), CONN_FULL_BYTES);
 }
 
 const struct conn_counters *conns_counters(const struct conns *s) { return &s->counters; }
@@ -166,7 +167,7 @@ static void flush(struct conn *c);
 static void tell_full(struct conn *c)
 {
     const struct conns *s = c->set;
-    size_t limit = s->out_bytes > s->bytes_max / 2 ? CONN_FAIR_BYTES : CONN_FULL_BYTES;
+    size_t limit = s->out_bytes > s->bytes_max / 2 ? CONN_FAIR_BYTES : s->full_bytes;
     bool full = conn_queued(c) > (c->full ? limit / 4 : limit);
     if (full == c->full || c->closing)
         return;
@@ -372,7 +373,7 @@ static void note_held(struct conn *c)
     size_t held = frame_in_held(&c->in);
     s->in_bytes = s->in_bytes - c->in_held + held;
     c->in_held = held;
-    if (hoards(held, FRAME_SCRATCH_BYTES, s->in_bytes, s->bytes_max))
+    if (hoards(held, c->node ? SIZE_MAX : FRAME_SCRATCH_BYTES, s->in_bytes, s->bytes_max))
         refuse(c, &s->counters.greedy, "too many large frames are under way");
 }
 

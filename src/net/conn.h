@@ -18,7 +18,8 @@
 #define CONN_HELLO_US (5u * 1000000u)
 #define CONN_FRAME_US (60u * 1000000u)
 #define CONN_DEAD_MS 2000u                  /* TCP_USER_TIMEOUT: unacknowledged for so long is dead */
-#define CONN_FULL_BYTES (8u << 20)          /* queued on one connection: nothing large should be added; told again at a quarter of it */
+#define CONN_FULL_BYTES (8u << 20)          /* queued on one connection, or a sixteenth of what all may have if that is less: nothing large should
+                                             * be added; told again at a quarter of it */
 #define CONN_FAIR_BYTES (1u << 20)          /* so it is for so little once all together hold half of what they may: who reads slowly waits */
 #define CONNS_BYTES_MAX (512u << 20)        /* queued on all that were accepted, and as much held of unfinished large frames on all:
                                              * beyond, the ones that hold much are closed */

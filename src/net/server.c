@@ -407,7 +407,7 @@ static void start_loop(struct server *s, const struct server_options *o)
     s->conns = conns_new(s->loop);
     s->links = links_new(s->loop, s->conns, &links_events, s);
     conns_log(s->conns, s->events.line, s->arg);
-    conns_limit(s->conns, o->conns_max ? o->conns_max : CONNS_MAX, CONNS_BYTES_MAX);
+    conns_limit(s->conns, o->conns_max ? o->conns_max : CONNS_MAX, o->conns_bytes ? o->conns_bytes : CONNS_BYTES_MAX);
 }
 
 /* Nothing is left on the loop when it fails. */

@@ -35,6 +35,7 @@ struct server_options {
     uint64_t table_budget_bytes;
     int compaction_nice;          /* store/table_rocks.h */
     unsigned conns_max;           /* 0: CONNS_MAX */
+    size_t conns_bytes;           /* 0: CONNS_BYTES_MAX */
     struct node_options node;     /* addr, seed, boot, now_us are filled in here */
     struct server_events events;
     void *arg;

@@ -131,6 +131,7 @@ static struct server_options server_options(struct daemon *d)
     struct server_options s = {
         .loop = &d->loop, .vfs = d->vfs, .data_dir = o->data, .listen = o->listen, .advertise = o->advertise,
         .beyond_loopback = o->insecure, .table_budget_bytes = o->memory_bytes / 2, .compaction_nice = compaction_nice(o), .conns_max = conns_max(),
+        .conns_bytes = o->memory_bytes / 4, /* of each direction; both are full at once only when somebody means it */
         .events = {on_line, on_stopped, on_failed}, .arg = d,
         .node = {.n_controllers = o->n_controllers, .nshards = o->nshards, .snapshot_bytes = snapshot_bytes(o),
                  .election_us = o->election_us, .heartbeat_us = o->heartbeat_us, .manifest = &d->manifest},

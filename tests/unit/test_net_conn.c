@@ -396,23 +396,74 @@ static uint64_t greeted(struct world *w, uint64_t node, int *fd)
 static void who_reads_slowly_waits_sooner_when_all_together_have_much_queued(void **state)
 {
     struct world *w = *state;
-    struct conn *c[4];
-    int fds[4], least = 4096;
-    conns_limit(w->conns, CONNS_MAX, 40u << 20);
+    struct conn *c[10];
+    int fds[10], least = 4096;
+    conns_limit(w->conns, CONNS_MAX, CONNS_BYTES_MAX / 4);
     w->full_bytes = CONN_FAIR_BYTES;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 10; i++) {
         c[i] = conns_find(w->conns, greeted(w, 0, &fds[i]));
         setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
     }
-    for (unsigned i = 0; i < 4; i++)
-        queue(c[i], 4u << 20);
+    for (unsigned i = 0; i < 10; i++)
+        queue(c[i], 6u << 20);
     conns_flush(w->conns);
     assert_int_equal(w->fulls, 0);
-    for (unsigned i = 0; i < 4; i++)
-        queue(c[i], 2u << 20);
+    for (unsigned i = 0; i < 10; i++)
+        queue(c[i], 1u << 20);
     conns_flush(w->conns);
-    assert_int_equal(w->fulls, 4);
+    assert_int_equal(w->fulls, 10);
     assert_int_equal(conns_counters(w->conns)->unread, 0);
+    for (unsigned i = 0; i < 10; i++)
+        close(fds[i]);
+}
+
+static void who_may_have_little_in_all_is_full_with_less(void **state)
+{
+    struct world *w = *state;
+    int fd;
+    conns_limit(w->conns, CONNS_MAX, 32u << 20);
+    w->full_bytes = 2u << 20;
+    struct conn *c = conns_find(w->conns, greeted(w, 0, &fd));
+    queue(c, 7u << 20);
+    conns_flush(w->conns);
+    assert_int_equal(w->fulls, 1);
+    close(fd);
+}
+
+/* Two and a half megabytes of a frame of three. */
+static void begin_large_frame(struct world *w, int fd)
+{
+    static uint8_t sent[5u << 19];
+    struct buf frame = {0};
+    struct blob *payload = blob_new(bytes_of(sent, DATA_BYTES_MAX));
+    struct raft_entry entries[3];
+    for (unsigned i = 0; i < 3; i++)
+        entries[i] = (struct raft_entry){.index = i + 1, .term = 1, .kind = RAFT_COMMAND, .payload = payload};
+    msg_encode(&(struct msg){.kind = MSG_RAFT, .raft.message = {.kind = RAFT_APPEND, .term = 1, .n_entries = 3, .entries = entries}}, &frame);
+    for (size_t put = 0; put < sizeof(sent);) {
+        ssize_t n = send(fd, frame.data + put, sizeof(sent) - put, MSG_NOSIGNAL | MSG_DONTWAIT);
+        put += n > 0 ? (size_t)n : 0;
+        round_of(w, UV_RUN_NOWAIT);
+    }
+    buf_release(&frame);
+    blob_unref(payload);
+}
+
+static void large_frames_of_all_that_are_under_way_close_no_node(void **state)
+{
+    struct world *w = *state;
+    int fds[4];
+    conns_limit(w->conns, CONNS_MAX, 10u << 20); /* two, for they grow to a power of two */
+    for (unsigned i = 0; i < 4; i++)
+        greeted(w, i == 2 ? 5 : 0, &fds[i]);
+    for (unsigned i = 0; i < 3; i++)
+        begin_large_frame(w, fds[i]);
+    for (unsigned i = 0; i < 100; i++)
+        round_of(w, UV_RUN_NOWAIT);
+    assert_int_equal(w->closed, 0);
+    begin_large_frame(w, fds[3]);
+    UNTIL(w, w->closed == 1);
+    assert_int_equal(conns_counters(w->conns)->greedy, 1);
     for (unsigned i = 0; i < 4; i++)
         close(fds[i]);
 }
@@ -688,6 +739,8 @@ int main(void)
         T(a_peer_that_reads_nothing_for_a_minute_is_closed_however_little_waits),
         T(answers_larger_than_the_sockets_buffers_arrive_whole),
         T(who_reads_slowly_waits_sooner_when_all_together_have_much_queued),
+        T(who_may_have_little_in_all_is_full_with_less),
+        T(large_frames_of_all_that_are_under_way_close_no_node),
         T(a_full_house_closes_as_many_as_it_must_and_no_node),
         T(who_claims_to_be_a_node_is_not_given_all_memory),
         T(beyond_the_limit_connections_are_refused_until_one_leaves),
