@@ -1,5 +1,5 @@
 #!/bin/bash
-# The checker of recorded histories refuses those that are wrong, those that it cannot read, and the empty one.
+# The checker of recorded histories refuses those that are wrong, those that it cannot read, and those that show nothing.
 set -u
 check=${top_builddir:-.}/tests/cluster/history-check
 file=$(mktemp) || exit 1
@@ -40,7 +40,10 @@ get r 1.0, done 5 6
 EOT
 is 1 "a change said not to be done is not there" <<'EOT'
 put r 1.0, not-done 1 2
+put r 1.1, done 1 2
+get r 1.1, done 3 4
 get r 1.0, done 5 6
+get r 1.0, done 7 8
 EOT
 is 1 "half a line" <<'EOT'
 put r 1.0, done 1
@@ -49,4 +52,19 @@ is 1 "an end before its beginning" <<'EOT'
 put r 1.0, done 2 1
 EOT
 is 1 "no history" </dev/null
+is 1 "everything failed" <<'EOT'
+put r 1.0, unknown 1 2
+append r 1.1, unknown 1 2
+get r - done 3 4
+EOT
+is 1 "too much failed" <<'EOT'
+put r 1.0, done 1 2
+get r 1.0, done 3 4
+put r 1.1, not-done 5 6
+EOT
+is 1 "the last append is not read" <<'EOT'
+append l 1.0, done 1 2
+get l 1.0, done 3 4
+append l 1.1, done 5 6
+EOT
 exit "$failed"

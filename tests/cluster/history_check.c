@@ -2,7 +2,10 @@
  *
  *     history-check FILE...
  *
- * Says how much it was. Exit status 1, with a sentence: it is not, it cannot be decided, or it is empty (nothing was shown). */
+ * Says how much it was. Exit status 1, with a sentence: it is not, it cannot be decided, or it shows nothing: hardly
+ * anything was done, or what was written last to a key was never read. */
+#include <uthash.h>
+
 #include "tests/cluster/history_file.h"
 
 static bool load(const char *path, struct history *h, struct buf *why)
@@ -14,6 +17,68 @@ static bool load(const char *path, struct history *h, struct buf *why)
     else
         fclose(f);
     return fine;
+}
+
+struct key {
+    const char *name;
+    uint64_t changed, read; /* the end of the last change that is done, the beginning of the last get */
+    UT_hash_handle hh;
+};
+
+static struct key *key_of(struct key **keys, const char *name)
+{
+    struct key *k;
+    HASH_FIND_STR(*keys, name, k);
+    if (!k) {
+        k = mem_alloc(sizeof(*k));
+        *k = (struct key){.name = name};
+        HASH_ADD_KEYPTR(hh, *keys, name, strlen(name), k);
+    }
+    return k;
+}
+
+static void note(struct key **keys, const struct history_op *o)
+{
+    struct key *k = key_of(keys, o->key);
+    if (o->kind == HISTORY_GET)
+        k->read = MAX(k->read, o->begin);
+    else
+        k->changed = MAX(k->changed, o->end);
+}
+
+/* A change that nobody reads is explained by any order. */
+static bool all_read(const struct history *h, struct buf *why)
+{
+    struct key *keys = NULL, *k, *next;
+    for (unsigned i = 0; i < h->n; i++)
+        if (h->ops[i].outcome == HISTORY_DONE)
+            note(&keys, &h->ops[i]);
+    HASH_ITER(hh, keys, k, next) {
+        if (k->changed > k->read && !why->len)
+            buf_printf(why, "%s: not read after its last change", k->name);
+        HASH_DEL(keys, k);
+        mem_free(k);
+    }
+    return !why->len;
+}
+
+/* So are operations that failed. */
+static bool enough_done(const struct history *h, struct buf *why)
+{
+    unsigned failed = 0;
+    bool changed = false, read = false;
+    for (unsigned i = 0; i < h->n; i++) {
+        const struct history_op *o = &h->ops[i];
+        bool done = o->outcome == HISTORY_DONE;
+        failed += !done;
+        changed = changed || (done && o->kind != HISTORY_GET);
+        read = read || (done && o->kind == HISTORY_GET && o->value[0]);
+    }
+    if (!changed || !read)
+        buf_printf(why, "no change was done, or none was read");
+    else if (failed > h->n / 5)
+        buf_printf(why, "%u of %u operations failed", failed, h->n);
+    return !why->len;
 }
 
 static void print_counts(const struct history *h)
@@ -38,11 +103,7 @@ int main(int argc, char **argv)
         if (!fine)
             printf("%s: ", argv[i]);
     }
-    if (fine && h.n == 0) {
-        buf_printf(&why, "no operations");
-        fine = false;
-    }
-    fine = fine && history_check(&h, &why);
+    fine = fine && history_check(&h, &why) && enough_done(&h, &why) && all_read(&h, &why);
     if (!fine)
         printf("%.*s\n", (int)why.len, (const char *)why.data);
     print_counts(&h);

@@ -15,7 +15,7 @@ struct load_options {
     const char *controllers;   /* by the client engine */
     const char *out;           /* where the history goes */
     const char *stop;          /* ends when this file exists */
-    const char *count;         /* grows by a byte with each operation */
+    const char *count;         /* grows by a byte with each operation that is DONE */
     const char *prefix;        /* of the keys: PREFIX0 … */
     unsigned clients, first_client, keys, append, put; /* of 100 operations; the rest are reads */
     uint64_t operations;       /* of each client at most; 0: until stopped */
@@ -37,6 +37,7 @@ struct load_client {
     struct prng prng;
     unsigned number;
     uint64_t n;
+    unsigned keys_read;        /* by load_next_read */
     struct history_op op;
     char value[32];
 };
@@ -45,6 +46,9 @@ uint64_t load_now_us(void);
 void load_client_init(struct load_client *c, struct load *l, unsigned number);
 /* The next operation, begun now; false: this client is at its end. */
 bool load_next(struct load_client *c);
+/* Once all clients are at their ends: the read of the next key, begun now, so that what was written last is judged, too. False: all
+ * were read. */
+bool load_next_read(struct load_client *c);
 /* It ended now. `read`: what a get that is DONE returned. */
 void load_record(struct load_client *c, enum history_outcome outcome, const char *read);
 

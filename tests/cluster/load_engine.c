@@ -9,7 +9,7 @@ struct engine {
     struct net_client *client;
     uv_loop_t loop;
     unsigned running;
-    bool closed;
+    bool closed, reads_last; /* reads_last: all clients are at their ends, and one reads each key once more */
 };
 struct worker {
     struct engine *engine;
@@ -54,7 +54,7 @@ static void next(struct worker *w)
 {
     static const enum kv_op ops[] = {[HISTORY_GET] = KV_GET, [HISTORY_PUT] = KV_PUT, [HISTORY_APPEND] = KV_APPEND};
     struct load_client *c = &w->client;
-    if (!load_next(c)) {
+    if (!(w->engine->reads_last ? load_next_read(c) : load_next(c))) {
         if (--w->engine->running == 0)
             uv_stop(&w->engine->loop);
         return;
@@ -94,6 +94,12 @@ static void engine_release(struct engine *e)
     uv_loop_close(&e->loop);
 }
 
+static void run(struct engine *e)
+{
+    while (e->running > 0)
+        uv_run(&e->loop, UV_RUN_DEFAULT);
+}
+
 void load_by_engine(struct load *l)
 {
     struct engine e;
@@ -108,8 +114,11 @@ void load_by_engine(struct load *l)
     }
     for (unsigned i = 0; i < l->o.clients; i++)
         next(&workers[i]);
-    while (e.running > 0)
-        uv_run(&e.loop, UV_RUN_DEFAULT);
+    run(&e);
+    e.reads_last = true;
+    e.running = 1;
+    next(&workers[0]);
+    run(&e);
     for (unsigned i = 0; i < l->o.clients; i++)
         uv_close((uv_handle_t *)&workers[i].pause, NULL);
     engine_release(&e);

@@ -82,6 +82,10 @@ void load_by_mount(struct load *l)
     }
     for (unsigned i = 0; i < l->o.clients; i++)
         pthread_join(threads[i], NULL);
+    struct buf read = {0};
+    while (load_next_read(&clients[0]))
+        do_one(&clients[0], &read);
+    buf_release(&read);
     mem_free(clients);
     mem_free(threads);
 }

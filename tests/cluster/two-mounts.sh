@@ -27,7 +27,7 @@ done
 check "the log is 1 to 150" lines_are "$work/a/log" 150
 check_same "no other names" "$(ls "$work/a")" "$(printf 'log')"
 
-mkdir "$work/a/many"
+mkdir "$work/a/many" || fail "mkdir many"
 mixed=(--clients 6 --keys 16 --append 30 --put 12 --operations 600)
 history_start many_a --mount "$work/a/many" "${mixed[@]}"
 history_start many_b --mount "$work/b/many" --first-client 50 "${mixed[@]}"
