@@ -43,8 +43,8 @@ point() {
     [ ! -e "$work/restarted" ] || node_pid[1]=$(cat "$work/restarted")
     node_kill 1
     node_again 1
-    ledger_check one
-    ledger_check two
+    ledger_check one --value-bytes 3000
+    ledger_check two --value-bytes 3000
     node_kill 1
     check_fails "nothing that cannot be happened" grep -h "bug:" "$work"/logs/* "$work/node1.log"
     n_points=$((n_points + 1))

@@ -55,7 +55,7 @@ for signal in "${signals[@]}"; do
         node_again "$i"
     done
     ledger_stop "$name"
-    ledger_check "$name"
+    ledger_check "$name" --value-bytes 200
     read -r n mid p90 worst _ own _ own_worst < <(distribution "$work/$name" "$work/moments" "${window[$signal]}" 2>"$work/all")
     echo "$signal of the leader, $n times: median $mid ms, 9 of 10 within $p90 ms, longest $worst ms; before, median $own and longest $own_worst ms ($(ledger_said "$name"))"
     [ -z "$full" ] || cat "$work/all"

@@ -44,10 +44,10 @@ ledger_start() {
     mount_pids+=($!) # killed at the end, whatever happens
 }
 
-ledger_size() { wc -l <"$work/$1"; }
+ledger_size() { grep -c "^[AP]" "$work/$1"; }
 ledger_grew() { [ "$(ledger_size "$1")" -ge "$2" ]; }
 
-# ledger_progress NAME N: waits until N more writes have an outcome.
+# ledger_progress NAME N: waits until N more writes are acknowledged.
 ledger_progress() {
     wait_until 30 ledger_grew "$1" $(($(ledger_size "$1") + $2)) || { fail "no $2 more writes of $1 in 30 s"; return 1; }
 }
@@ -59,11 +59,13 @@ ledger_wait() {
 ledger_stop() { kill -TERM "${ledger_pid[$1]}" 2>/dev/null; ledger_wait "$1"; }
 ledger_said() { cat "$work/$1.out"; }
 
-# ledger_check NAME: every acknowledged write is there, once, in order.
+# ledger_check NAME [OPTIONS]: every acknowledged write is there, once, in order; --value-bytes as the load had it.
 ledger_check() {
+    local name=$1
+    shift
     checks=$((checks + 1))
-    timeout 60 "$tools/ledger" check --controllers "$controllers" --journal "$work/$1" >"$work/$1.check" 2>&1 ||
-        { fail "audit of $1: $(cat "$work/$1.check")"; return 1; }
+    timeout 60 "$tools/ledger" check --controllers "$controllers" --journal "$work/$name" "$@" >"$work/$name.check" 2>&1 ||
+        { fail "audit of $name: $(cat "$work/$name.check")"; return 1; }
 }
 
 # ---- nodes whose system calls fail ----

@@ -2,14 +2,15 @@
  * by the hundred.
  *
  *     ledger run --controllers A,B,C --journal FILE [--workers N] [--ops N] [--value-bytes N] [--timeout S]
- *     ledger check --controllers A,B,C --journal FILE [--timeout S]
+ *     ledger check --controllers A,B,C --journal FILE [--value-bytes N] [--timeout S]
  *
  * `run` ends after --ops acknowledged writes, or at SIGTERM, once what is in flight has an outcome. Worker W has two keys,
  * JOURNAL-aW.G grows by one line a time (1, 2, 3 …), JOURNAL-pW.G is put whole with the next number; after every put it reads back what it
  * put: anything older is a stale read and ends the program. An unknown outcome ends generation G, for a late copy may still come.
  * Journal, a line each: `A W G N T` appended, `P W G N T` put, `? W G N T` its outcome is unknown; T: monotonic microseconds.
- * `check` reads every key: every acknowledged append once and in order, the last acknowledged put, and beyond it at most the one of
- * unknown outcome. Exit status: 0; 1 a promise is broken (the sentence says which); 2 usage, or the cluster cannot be reached. */
+ * `check` reads every key: every acknowledged append once and in order, the last acknowledged put to its last byte (--value-bytes: as
+ * `run` was told), and beyond it at most the one of unknown outcome. A journal in which nothing was acknowledged shows nothing and is
+ * refused. Exit status: 0; 1 a promise is broken (the sentence says which); 2 usage, or the cluster cannot be reached. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,12 +107,16 @@ static void put_text(struct buf *out, uint64_t n, size_t bytes)
     }
 }
 
-static uint64_t put_number(struct bytes text)
+/* Which put this is; 0: no key; UINT64_MAX if it is anything else, as half of a put. */
+static uint64_t put_number(struct bytes text, size_t bytes, struct buf *scratch)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < text.len && text.data[i] >= '0' && text.data[i] <= '9'; i++)
         n = n * 10 + (text.data[i] - '0');
-    return n;
+    buf_clear(scratch);
+    if (text.len)
+        put_text(scratch, n, bytes);
+    return bytes_eq(buf_bytes(scratch), text) ? n : UINT64_MAX;
 }
 
 /* How many lines 1, 2, 3 … there are; UINT64_MAX if it is anything else. */
@@ -158,7 +163,7 @@ static void read_back(struct worker *w, const struct kv_reply *r)
 {
     char key[KEY_BYTES];
     key_name(w->ledger, key, 'p', w->id, w->generation);
-    uint64_t n = put_number(r->data);
+    uint64_t n = put_number(r->data, w->ledger->o.value_bytes, &w->ledger->text);
     w->ledger->reads++;
     if (n != w->fate.put)
         broken(w->ledger, key, "read back", n, w->fate.put);
@@ -207,7 +212,7 @@ static void fill_request(struct worker *w, char key[static KEY_BYTES], struct kv
         break;
     case READING:
         q->op = KV_GET;
-        q->length = 32;
+        q->length = DATA_BYTES_MAX;
         break;
     }
     q->data = buf_bytes(text);
@@ -294,9 +299,16 @@ static void journal_read(struct ledger *l)
     FILE *file = fopen(l->o.journal, "r");
     if (!file)
         usage("the journal cannot be read");
-    while (fscanf(file, " %c %u %u %llu %llu", &what, &worker, &generation, &n, &t) == 5)
+    int fields;
+    while ((fields = fscanf(file, " %c %u %u %llu %llu", &what, &worker, &generation, &n, &t)) == 5 && strchr("AP?", what)) {
         take_line(fate_of(l, worker, generation), what, n);
+        l->acknowledged += what != '?';
+    }
     fclose(file);
+    if (fields != EOF)
+        usage("the journal is no journal");
+    if (!l->acknowledged)
+        usage("the journal has nothing that was acknowledged");
 }
 
 static void audit_next(struct ledger *l);
@@ -307,7 +319,7 @@ static void audit(struct ledger *l, const struct audit *a, struct bytes text)
     const struct fate *f = &l->fates[a->worker][a->generation];
     key_name(l, key, a->puts ? 'p' : 'a', a->worker, a->generation);
     uint64_t wanted = a->puts ? f->put : f->appended;
-    uint64_t is = a->puts ? put_number(text) : append_count(text, &l->text);
+    uint64_t is = a->puts ? put_number(text, l->o.value_bytes, &l->text) : append_count(text, &l->text);
     bool open = a->puts ? f->put_open : f->append_open;
     if (is != wanted && !(open && is == wanted + 1))
         broken(l, key, a->puts ? "holds the put" : "holds appends", is, wanted);

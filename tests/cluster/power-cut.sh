@@ -62,9 +62,9 @@ for ((round = 1; round <= rounds; round++)); do
 done
 ledger_progress load 150
 ledger_stop load
-ledger_check load
+ledger_check load --value-bytes 3000
 for i in 1 2 3; do node_kill "$i"; done
 for i in 1 2 3; do node_again "$i"; done
-ledger_check load
+ledger_check load --value-bytes 3000
 echo "$rounds power cuts, every third of all three nodes: $(ledger_said load); $(cat "$work/load.check")"
 done_testing
