@@ -7,7 +7,7 @@
 #
 #     crash-points.sh [FIRST STEP LAST [kill|eio|enospc]]     every STEP-th call from FIRST on (LAST 0: the run's last call)
 . "${top_srcdir:-.}/tests/cluster/fault-lib.sh" || exit 1
-limit "$([ -n "$full" ] && echo 14400 || echo 240)"
+limit "$([ -n "$full" ] && echo 14400 || echo 300)"
 node_options=(--snapshot-bytes 60000)
 n_points=0
 
@@ -30,6 +30,9 @@ scripted() {
         "$tools/ledger" run --controllers "$controllers" --journal "$work/two" --workers 4 --ops 200 --value-bytes 3000 >"$work/two.out" ||
         { fail "the run does not go on: $(cat "$work/one.out" "$work/two.out")"; return 1; }
 }
+
+# hit N: node 1's shim has counted so many calls since it was started with faults.
+hit() { [ "$(faults_counted 1)" -ge "$1" ]; }
 
 # point VARIABLE=VALUE…: the whole run with node 1 under these faults.
 point() {
@@ -59,32 +62,43 @@ point() {
 node_addrs 1
 point RGKV_FAULT_KILL=0
 total=$(faults_counted 1)
-echo "the run makes $total calls"
+[ "${total:-0}" -gt 100 ] || die "no calls are counted: $total"
+point RGKV_FAULT_ERROR=28 RGKV_FAULT_CALLS=wct RGKV_FAULT_FROM=1000000000
+total_wct=$(faults_counted 1)
+[ "${total_wct:-0}" -gt 50 ] || die "no calls that need space are counted: $total_wct"
+echo "the run makes $total calls, $total_wct of them need space"
 if [ $# -gt 0 ]; then
     first=$1 step=$2 last=$3
 elif [ -n "$full" ]; then
     first=1 step=1 last=0
 else
-    first=3 step=$((total / 9)) last=0
+    first=3 step=0 last=0
 fi
-[ "$last" != 0 ] || last=$total
 # Short, of the failing calls only a few are taken.
 sparser=$([ $# -gt 0 ] || [ -n "$full" ] && echo 1 || echo 3)
 for kind in ${4:-kill eio enospc}; do
-    n_points=0 n_ended=0
-    every=$step
-    [ "$kind" = kill ] || every=$((step * sparser))
-    for ((n = first; n <= last; n += every)); do
+    n_points=0 n_ended=0 n_hit=0
+    calls=$total
+    [ "$kind" != enospc ] || calls=$total_wct
+    every=$([ "$step" != 0 ] && echo "$step" || echo $((calls / 9)))
+    [ "$kind" = kill ] || every=$((every * sparser))
+    to=$([ "$last" != 0 ] && echo "$last" || echo "$calls")
+    for ((n = first; n <= to; n += every)); do
         case $kind in
         kill) point RGKV_FAULT_KILL="$n" RGKV_FAULT_TORN=$((n % 2)) ;;
         eio) point RGKV_FAULT_ERROR=5 RGKV_FAULT_FROM="$n" ;;
         enospc) point RGKV_FAULT_ERROR=28 RGKV_FAULT_CALLS=wct RGKV_FAULT_FROM="$n" ;;
         esac
+        ! hit "$n" || n_hit=$((n_hit + 1))
         [ ! -e "$work/restarted" ] || n_ended=$((n_ended + 1))
         [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || tail -n 1 "$work/last-words"
-        [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || check "it ended with a sentence" grep -q "rgkvd: ." "$work/last-words"
+        [ "$kind" = kill ] || [ ! -e "$work/restarted" ] || check "it ended with a sentence" grep -qE "rgkvd: .*(Input/output error|No space left on device)" "$work/last-words"
     done
     [ "$kind" != enospc ] || check_same "processes that a full disk ended" "$n_ended" 0
-    echo "$kind: $n_points runs, at every $every. call from $first to $last of $total; the process ended in $n_ended"
+    [ "$kind" = kill ] || n_reached=$n_hit
+    [ "$kind" != kill ] || n_reached=$n_ended
+    # No two runs make the same number of calls: the last points may be beyond the end of theirs.
+    check "$kind: nearly all points were reached ($n_reached of $n_points)" test "$n_reached" -ge 1 -a "$n_reached" -ge $((n_points - 1 - n_points / 10))
+    echo "$kind: $n_points runs, at every $every. call from $first to $to of $calls; $n_hit reached it, and the process ended in $n_ended"
 done
 done_testing
