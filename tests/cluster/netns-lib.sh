@@ -45,11 +45,15 @@ netns_start() {
     for ((i = 1; i <= n_nodes; i++)); do node_again "$i"; done
 }
 
-# cut_one A B: nothing from A arrives at B.
-cut_one() { ip rule add from "10.77.$1.2" to "10.77.$2.2" blackhole pref "$((100 + 10 * $1 + $2))" 2>/dev/null; }
+# cut_one A B: nothing from A arrives at B. It may be so already.
+is_cut() { ip rule | grep -q "^$((100 + 10 * $1 + $2)):"; }
+cut_one() { is_cut "$1" "$2" || ip rule add from "10.77.$1.2" to "10.77.$2.2" blackhole pref "$((100 + 10 * $1 + $2))" || fail "$1 is not cut off from $2"; }
 mend_one() { ip rule del pref "$((100 + 10 * $1 + $2))" 2>/dev/null; }
 cut_both() { cut_one "$1" "$2"; cut_one "$2" "$1"; }
 heal() { local p; for p in $(ip rule | sed -n 's/^\(1[0-9][0-9]\):.*/\1/p'); do ip rule del pref "$p"; done; }
+
+# reaches A B: A gets a connection to B, for which both ways are needed.
+reaches() { ip netns exec "n$1" timeout 1 bash -c ": >/dev/tcp/${node_addr[$2]/://}" 2>/dev/null; }
 
 # isolate I: from every other node; connect I: to all of them that are not isolated themselves.
 declare -A isolated

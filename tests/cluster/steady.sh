@@ -15,6 +15,7 @@ nodes_start 3
 join_nodes 101 1 2 3 || exit 1
 join_nodes 102 1 2 3 || exit 1
 before=$(elections)
+[ -n "$before" ] || die "no log tells who leads"
 load get >"$work/get" &
 reads=$!
 load put || fail "writes failed"
