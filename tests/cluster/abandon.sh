@@ -19,6 +19,7 @@ check_fails "a group that answers is not abandoned" bash -c "echo '101 101' >'$w
 check "and the mount says why" grep -q "group 101 answers" "$work/a/.ctrl/error"
 node_kill 2
 check_fails "its id once is not enough" bash -c "echo 101 >'$work/a/.ctrl/abandon'"
+check "and the mount says so" grep -q "write its id twice" "$work/a/.ctrl/error"
 echo "103 ${node_addr[4]}" >"$work/a/.ctrl/join" || fail "join 103"
 check "the living group's shards move on" wait_until 20 bash -c "awk '\$2 == 103 && \$3 == \"serving\" { n++ } END { exit n < 2 }' '$work/a/.ctrl/shards'"
 check "moves says what the others wait for" wait_until 10 moves_say 'why="group 101 does not answer: its shards wait"'
@@ -34,6 +35,7 @@ echo new >"$work/a/$dead" || fail "a new value in a shard that was given up"
 check_same "the new value" "$(cat "$work/a/$dead")" new
 check_same "other values are not" "$(cat "$work/a/$alive")" old
 check_fails "there is no such group any more" bash -c "echo '101 101' >'$work/a/.ctrl/abandon'"
+check "and the mount says that" grep -q "there is no group 101" "$work/a/.ctrl/error"
 
 node_again 2
 no_replica() { [ -z "$(find "$work/node2/replicas" -name '101-*')" ]; }

@@ -35,7 +35,7 @@ scenarios_main() {
         child=$!
         wait "$child"
         status=$?
-        [ "$status" != 77 ] || exit 77
+        [ "$status" != 77 ] || exit $((failed ? 1 : 77))
         [ "$status" = 0 ] && verdict=ok || { verdict=FAILED; failed=$((failed + 1)); }
         echo "$verdict: $number ${scenario_name[$number]} ($((SECONDS - started)) s)"
     done

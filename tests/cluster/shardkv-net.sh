@@ -84,6 +84,7 @@ S10() {
     history_progress 100
     history_stop
     check "the network was bad" net_was_bad
+    check "node 8 was cut off" test "$(net_stat cut)" -gt 0
     check_linearizable
 }
 
