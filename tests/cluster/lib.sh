@@ -63,13 +63,15 @@ all_up() { [ "$(grep -c 'state=up' "$work/a/.ctrl/nodes")" = "$1" ]; }
 
 # ---- a load: appends of one number after another, each its own command ----
 
-# appends_start FILE N [NAME]: echo 1 … N >> FILE in the background. What succeeded is counted in $work/NAME.done.
+# appends_start FILE N [NAME]: echo 1 … N >> FILE in the background, or until appends_stop. What succeeded is counted in $work/NAME.done.
 appends_start() {
     local file=$1 n=$2 name=${3:-appends}
     : >"$work/$name.done"
     : >"$work/$name.failed"
+    rm -f "$work/$name.stop"
     (
-        for i in $(seq "$n"); do
+        for ((i = 1; i <= n; i++)); do
+            [ ! -e "$work/$name.stop" ] || break
             echo "$i" >>"$file" || echo "$i" >>"$work/$name.failed"
             echo "$i" >>"$work/$name.done"
         done 2>"$work/$name.stderr"
@@ -81,6 +83,10 @@ declare -A load_pid
 
 appends_done() { wc -l <"$work/${1:-appends}.done"; }
 appends_ended() { [ -e "$work/${1:-appends}.end" ]; }
+appends_stop() {
+    : >"$work/${1:-appends}.stop"
+    wait_until 30 appends_ended "${1:-appends}" || fail "the ${1:-appends} do not end"
+}
 has_progressed() { appends_ended "$1" || [ "$(appends_done "$1")" -ge "$2" ]; }
 
 # progress N [NAME]: waits until N more of them are done (or all are).
