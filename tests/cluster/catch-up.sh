@@ -36,8 +36,9 @@ near() { b=$(behind); [ "$(installs)" -gt 0 ] && [ -n "$b" ] && [ "$b" -lt 30 ];
 check "it catches up while somebody writes" wait_until 60 near
 echo "installed $(installs) snapshots, behind=$(behind) of group 101"
 check "one table was enough, or two" test "$(installs)" -le 2
+check "somebody writes still" kill -0 "$writer"
 : >"$work/stop"
-wait "$writer"
+wait "$writer" || fail "a write failed"
 cat "$work/write.out"
 # The log's files are of 64 KiB at least, and one more is begun whenever some are deleted.
 log_bytes() { du -sb "$work"/node*/replicas/101-*/wal | sort -n | tail -n 1 | cut -f 1; }
