@@ -9,6 +9,8 @@ full=${RGKVFS_FULL:-}
 sizes_mb=(1 30)
 [ -z "$full" ] || sizes_mb=(1 100 1024)
 [ $# = 0 ] || sizes_mb=("$@")
+# A machine that runs all tests at once is slow now and then; the long form has it for itself.
+bound_ms=$([ -n "$full" ] && echo 100 || echo 250)
 pause() { python3 "$top_srcdir/tests/cluster/pause.py" "$@"; }
 
 nodes_start 6 3
@@ -40,6 +42,9 @@ move_once() {
     check_same "the holder" "$(holder)" "$to"
 }
 
+# all_write: each writer has its log, and begins now.
+all_write() { [ "$(find "$work" -maxdepth 1 -name "still.$mb.*" -o -name "moving.$mb.*" | wc -l)" = $((2 + ${#others[@]})) ]; }
+
 # What others feel is mostly the machine's own noise where it is small and busy: the long form is for looking at.
 p99_of() { sed 's/^p99_us=\([0-9]*\) .*/\1/' <<<"$1"; }
 
@@ -51,6 +56,7 @@ for mb in "${sizes_mb[@]}"; do
     writers=$!
     pause write "$work/stop" "$work/still.$mb" "${others[@]}" &
     bystanders=$!
+    wait_until 20 all_write || fail "the writers do not begin"
     quiet=$(now_us)
     sleep 4 # this much of quiet is compared with
     busy=$(now_us)
@@ -63,7 +69,11 @@ for mb in "${sizes_mb[@]}"; do
     meanwhile=$(pause p99 "$busy" "$end" "$work/still.$mb".*)
     echo "$mb MB: a move takes $(((end - busy) / i / 1000)) ms; pauses: $(pause pauses "$work/ends.$mb" "$work/moving.$mb".*)"
     echo "$mb MB: others: quiet $before; meanwhile $meanwhile"
-    check "half of the pauses are at most 100 ms" pause below 100 "$work/ends.$mb" "$work/moving.$mb".*
-    check "others are not held up" [ "$(p99_of "$meanwhile")" -le $(($(p99_of "$before") * 3 + 50000)) ]
+    check "half of the pauses are at most $bound_ms ms" pause below "$bound_ms" "$work/ends.$mb" "$work/moving.$mb".*
+    if [ -n "$before" ] && [ -n "$meanwhile" ]; then
+        check "others are not held up" test "$(p99_of "$meanwhile")" -le $(($(p99_of "$before") * 3 + 50000))
+    else
+        fail "others wrote nothing"
+    fi
 done
 done_testing
