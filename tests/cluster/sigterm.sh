@@ -3,7 +3,9 @@
 # election; the process ends by itself with status 0 (rgkvd(8), SIGNALS).
 . "${top_srcdir:-.}/tests/cluster/lib.sh" || exit 1
 limit 120
-node_options=(--election-ms 1000) # an election would be seen: the hand-over has to be much shorter
+# A machine that runs all tests at once stands still now and then; the long form has it for itself.
+election_ms=$([ -n "${RGKVFS_FULL:-}" ] && echo 1000 || echo 3000)
+node_options=(--election-ms "$election_ms") # an election would be seen: the hand-over has to be much shorter
 nodes_start 3
 mount_start a || exit 1
 join_all 101 || exit 1
@@ -36,7 +38,7 @@ done
 wait "$writer" || fail "an append failed: $(cat "$work/writer.stderr")"
 read -r n longest <"$work/longest"
 check "every line once, in order" lines_are "$work/a/log" "$n"
-check "no append waited for an election (the longest took $longest ms)" test "$longest" -lt 1000
+check "no append waited for an election (the longest took $longest ms)" test "$longest" -lt "$election_ms"
 
 # Its exit status, and that all three at once end too when nobody is left to hand over to.
 "$rgkvd" --listen 127.0.0.1:0 --data "$work/lone" --controllers 127.0.0.1:1 >"$work/lone.out" 2>&1 &
