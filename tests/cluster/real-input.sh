@@ -37,6 +37,7 @@ start=$(date +%s%N)
 copier=$!
 some_arrived() { [ -d "$work/a/include" ] && [ "$(find "$work/a" -maxdepth 2 | wc -l)" -gt 50 ]; }
 wait_until 60 some_arrived || fail "nothing arrives"
+check "cp runs when the second group joins" kill -0 "$copier"
 join_group 102 4 5 6 || exit 1
 check_same "the second group joined" "$(shards_of 102)" 8
 
