@@ -62,16 +62,19 @@ import sys, threading
 a, b = sys.argv[1] + "/whole", sys.argv[2] + "/whole"
 def value(i): return bytes([97 + i % 26]) * (200000 + 1000 * (i % 7))
 open(a, "wb").write(value(0))
-stop = False
+written = 0
 def write():
+    global written
     for i in range(60):
         with open(a, "wb", buffering=1 << 20) as f: f.write(value(i))
+        written += 1
 w = threading.Thread(target=write); w.start()
 n = 0
 while w.is_alive() or not n:
     v = open(b, "rb").read(); n += 1
     assert len(v) >= 200000 and v == v[:1] * len(v), ("torn", len(v))
 w.join()
+assert written == 60, written
 PY
 
 # B46: unlinked while open
@@ -104,7 +107,13 @@ for end in (lambda: os.pwrite(t, b"n", 0), lambda: os.close(t)):
     try: end(); assert False, "nobody was told that a write was lost"
     except OSError as e: assert e.errno == errno.EFBIG, e
 # replaced by a rename
-open(a + "/old", "w").write("old" * 5000); open(a + "/new", "w")
+open(a + "/old", "w").write("old" * 5000); open(a + "/new", "w").write("new")
+f = open(a + "/old", "rb", buffering=0)
+assert f.read(3) == b"old"
+os.rename(a + "/new", a + "/old")
+assert f.read() == b"old" * 4999 and os.fstat(f.fileno()).st_nlink == 0
+f.close()
+assert open(b + "/old").read() == "new"
 PY
 
 # a close while the name goes: its Put must not come behind the removal

@@ -114,15 +114,15 @@ check "mv of a directory between shards copies" sh -c "mkdir '$a/tree' && echo 1
 
 # Two mounts that rename files onto each other's: nobody waits for ever, nothing is lost.
 check "renames against each other" python3 - "$a" "$b" <<'PY'
-import os, sys, threading
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
 a, b = sys.argv[1], sys.argv[2]
 def work(m, me, other):
     for i in range(30):
         open("%s/%s" % (m, me), "w").write("%s %d\n" % (me, i))
         try: os.rename("%s/%s" % (m, me), "%s/%s" % (m, other))
         except FileNotFoundError: pass
-t = [threading.Thread(target=work, args=x) for x in ((a, "p1", "q2"), (b, "q2", "p1"))]
-[x.start() for x in t]; [x.join() for x in t]
+with ThreadPoolExecutor(2) as pool: list(pool.map(work, (a, b), ("p1", "q2"), ("q2", "p1")))
 assert os.path.exists(a + "/p1") or os.path.exists(a + "/q2")
 PY
 
@@ -131,14 +131,16 @@ cat >"$work/replace.py" <<'PY'
 import os, sys, time
 m, tag, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
 end = time.time() + seconds
-i = 0
+i = done = 0
 while time.time() < end:
     value = ("%s %d " % (tag, i)) * 20000
     try:
         with open("%s/src-%s-%d" % (m, tag, i), "w") as f: f.write(value)
         os.rename("%s/src-%s-%d" % (m, tag, i), m + "/target")
+        done += 1
     except OSError as e: print("replace:", e)
     i += 1
+assert done, "nothing was replaced"
 PY
 cat >"$work/watch.py" <<'PY'
 import os, sys, time
@@ -151,6 +153,7 @@ while not os.path.exists(sys.argv[2]):
     words = v.split(" ")
     if v != (words[0] + " " + words[1] + " ") * 20000: raise SystemExit("the target is torn: %d bytes %r" % (len(v), v[:40]))
     n += 1
+assert n, "nothing was read"
 print("%d reads" % n)
 PY
 python3 -c 'import sys; open(sys.argv[1], "w").write("first 0 " * 20000)' "$a/target"
@@ -158,7 +161,7 @@ python3 "$work/watch.py" "$b" "$work/stop" &
 watcher=$!
 for ((round = 0; round < rounds; round++)); do
     mount_start "k$round" || exit 1
-    python3 "$work/replace.py" "$work/k$round" "r$round" 2 >>"$work/replace.log" 2>&1 &
+    python3 "$work/replace.py" "$work/k$round" "r$round" 2 >"$work/replace.log" 2>&1 &
     worker=$!
     sleep "0.$((RANDOM % 9))" # any moment of its work
     if [ $((round % 2)) = 0 ]; then
@@ -171,7 +174,11 @@ for ((round = 0; round < rounds; round++)); do
         node_start "$victim"
     fi
     wait "$worker"
-    [ $((round % 2)) = 0 ] || mount_stop "k$round"
+    status=$?
+    [ $((round % 2)) = 0 ] && continue
+    # a mount outlives a node: what it had under way there, it asks the others
+    check_same "round $round: every replacement succeeds beside a node that is killed" "$status $(sort -u "$work/replace.log" | head -n 3)" "0 "
+    mount_stop "k$round"
 done
 touch "$work/stop"
 check "the target was never missing or torn" wait "$watcher"
