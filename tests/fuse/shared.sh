@@ -11,8 +11,9 @@ mount_start c cache=2 || exit 1
 join_all 101 || exit 1
 a=$work/a b=$work/b c=$work/c
 
-check "the order of what two do" python3 - "$a" "$b" <<'PY'
+check "the order of what two do" env PYTHONPATH="${top_srcdir:-.}/tests/fuse" PYTHONDONTWRITEBYTECODE=1 python3 - "$a" "$b" <<'PY'
 import os, sys
+from quickly import quickly
 a, b = sys.argv[1], sys.argv[2]
 def there(name): return open(b + "/" + name, "rb").read()
 
@@ -52,31 +53,38 @@ for begin in (lambda fd: os.ftruncate(fd, 0), lambda fd: os.close(os.open(a + "/
     assert open(a + "/f", "rb").read() == b""
     os.close(fd)
     assert there("f") == b""
-for later in (lambda: os.truncate(a + "/f", 3), lambda: open(a + "/f", "r+b").truncate(3)):
+def begun_anew():
     open(a + "/f", "wb").write(b"1" * 24576)
-    with open(a + "/f", "wb", buffering=0) as f:
-        f.write(b"2" * 4096)
-        assert there("f") == b"1" * 24576 # others see the old value, or the new one
-        assert open(a + "/f", "rb").read() == b"2" * 4096
-        f.write(b"3" * 4096)
-        later()
+    fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, b"2" * 4096)
+    return fd, there("f")
+for later in (lambda: os.truncate(a + "/f", 3), lambda: open(a + "/f", "r+b").truncate(3)):
+    fd, seen = quickly(begun_anew)
+    assert seen == b"1" * 24576 # others see the old value, or the new one
+    assert open(a + "/f", "rb").read() == b"2" * 4096
+    os.write(fd, b"3" * 4096)
+    later()
+    os.close(fd)
     assert there("f") == b"222", there("f")[:10]
 
 # another thread of the process sees the old value or the new one, as everybody does
 import threading
-seen = []
-def in_a_thread(todo):
-    t = threading.Thread(target=todo)
+def in_a_thread():
+    seen = []
+    t = threading.Thread(target=lambda: seen.append(open(a + "/f", "rb").read()))
     t.start()
     t.join()
-open(a + "/f", "wb").write(b"1" * 8192)
-fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
-in_a_thread(lambda: seen.append(open(a + "/f", "rb").read()))
-os.write(fd, b"2" * 4096)
-in_a_thread(lambda: seen.append(open(a + "/f", "rb").read()))
+    return seen[0]
+def half_written():
+    open(a + "/f", "wb").write(b"1" * 8192)
+    fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
+    opened = in_a_thread()
+    os.write(fd, b"2" * 4096)
+    return fd, opened, in_a_thread()
+fd, *seen = quickly(half_written)
 os.write(fd, b"2" * 4096)
 os.close(fd)
-in_a_thread(lambda: seen.append(open(a + "/f", "rb").read()))
+seen.append(in_a_thread())
 assert seen == [b"1" * 8192, b"1" * 8192, b"2" * 8192], [s[:9] for s in seen]
 
 # small values, too, that are replaced by others which begin like them: what came with the open goes on to its own end

@@ -8,8 +8,9 @@ mount_start b || exit 1
 join_all 101 || exit 1
 a=$work/a b=$work/b
 
-check "staging" python3 - "$a" "$b" <<'PY'
+check "staging" env PYTHONPATH="${top_srcdir:-.}/tests/fuse" PYTHONDONTWRITEBYTECODE=1 python3 - "$a" "$b" <<'PY'
 import os, sys, time
+from quickly import quickly
 a, b = sys.argv[1], sys.argv[2]
 def there(name): return open(b + "/" + name, "rb").read()
 def until(f, what, seconds=10):
@@ -19,11 +20,18 @@ def until(f, what, seconds=10):
         time.sleep(0.01)
 
 # O_TRUNC is staged: the old value stays for others until there is a new one
-open(a + "/f", "w").write("old\n")
-fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
-assert there("f") == b"old\n", "a truncation was sent at open"
-d = os.dup(fd); os.close(d)                        # a flush
-assert there("f") == b"old\n", "a truncation was sent by a flush"
+def begun_anew(old, new=b""):
+    open(a + "/f", "wb").write(old)
+    fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, new)
+    return fd, there("f")
+def flushed():
+    fd, opened = begun_anew(b"old\n")
+    os.close(os.dup(fd))
+    return fd, opened, there("f")
+fd, opened, flushed = quickly(flushed)
+assert opened == b"old\n", "a truncation was sent at open"
+assert flushed == b"old\n", "a truncation was sent by a flush"
 assert os.fstat(fd).st_size == 0, "the writer sees its staged size"
 os.write(fd, b"new\n")
 assert there("f") == b"new\n", "a short write is sent in the write"
@@ -32,9 +40,8 @@ assert there("f") == b"new\nmore\n"
 os.close(fd)
 
 # blocks are staged until the close
-fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
-os.write(fd, b"x" * 8192)
-assert there("f") == b"new\nmore\n", "a block was sent at once"
+fd, seen = quickly(begun_anew, b"new\nmore\n", b"x" * 8192)
+assert seen == b"new\nmore\n", "a block was sent at once"
 assert os.fstat(fd).st_size == 8192
 os.write(fd, b"y" * 4096)
 os.close(fd)
@@ -47,17 +54,20 @@ assert there("f") == b"z" * 4096
 os.close(fd)
 
 # … or a second of silence
-fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
-os.write(fd, b"q" * 4096)
-assert there("f") == b"z" * 4096
+fd, seen = quickly(begun_anew, b"z" * 4096, b"q" * 4096)
+assert seen == b"z" * 4096
 until(lambda: there("f") == b"q" * 4096, "silence does not commit")
 os.write(fd, b"r" * 4096); os.close(fd)
 assert there("f") == b"q" * 4096 + b"r" * 4096
 
 # ftruncate(0) on the handle is staged (sort -o, vim), ftruncate(n) is sent
-fd = os.open(a + "/f", os.O_RDWR)
-os.ftruncate(fd, 0)
-assert len(there("f")) == 8192, "ftruncate(0) was sent"
+def emptied():
+    open(a + "/f", "wb").write(b"q" * 8192)
+    fd = os.open(a + "/f", os.O_RDWR)
+    os.ftruncate(fd, 0)
+    return fd, len(there("f"))
+fd, seen = quickly(emptied)
+assert seen == 8192, "ftruncate(0) was sent"
 os.write(fd, b"short")
 assert there("f") == b"short"
 os.ftruncate(fd, 3); assert there("f") == b"sho"
@@ -71,9 +81,12 @@ fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC); os.close(fd)
 until(lambda: there("f") == b"", "the truncation never came")
 
 # a creation without O_EXCL: staged, but this mount sees it
-fd = os.open(a + "/c", os.O_WRONLY | os.O_CREAT, 0o640)
-assert os.stat(a + "/c").st_mode & 0o777 == 0o640 and os.path.exists(a + "/c")
-assert not os.path.exists(b + "/c")
+def created():
+    if os.path.exists(a + "/c"): os.unlink(a + "/c")
+    fd = os.open(a + "/c", os.O_WRONLY | os.O_CREAT, 0o640)
+    return fd, os.stat(a + "/c").st_mode & 0o777, os.path.exists(b + "/c")
+fd, mode, seen = quickly(created)
+assert mode == 0o640 and not seen
 os.fchmod(fd, 0o600); assert os.fstat(fd).st_mode & 0o777 == 0o600
 os.close(fd)
 until(lambda: os.path.exists(b + "/c"), "the creation never came")
@@ -83,14 +96,17 @@ fd = os.open(a + "/c2", os.O_WRONLY | os.O_CREAT)
 assert open(a + "/c2").read() == "" and os.path.exists(b + "/c2")
 os.close(fd)
 # … and so does who lists the directory; the value that begins then is one Put all the same
-for flags in (0, os.O_TRUNC):
+def listed(flags):
+    if os.path.exists(a + "/listed"): os.unlink(a + "/listed")
     fd = os.open(a + "/listed", os.O_WRONLY | os.O_CREAT | flags)
     assert "listed" in os.listdir(a) and there("listed") == b""
     os.write(fd, b"1" * (1 << 20)); os.listdir(a); os.write(fd, b"2" * (1 << 20))
-    assert there("listed") == b"", "a part of it is seen"
+    return fd, there("listed")
+for flags in (0, os.O_TRUNC):
+    fd, seen = quickly(listed, flags)
+    assert seen == b"", "a part of it is seen"
     os.close(fd)
     assert there("listed") == b"1" * (1 << 20) + b"2" * (1 << 20)
-    os.unlink(a + "/listed")
 # … a rename too
 fd = os.open(a + "/c3", os.O_WRONLY | os.O_CREAT)
 os.mkdir(a + "/dir"); 
@@ -125,13 +141,14 @@ os.truncate(a + "/suid", 1)
 assert os.stat(a + "/suid").st_mode & 0o7777 == 0o4755
 
 # a value has a limit: beyond it EFBIG, and the old value stays
-fd = os.open(a + "/f", os.O_WRONLY | os.O_TRUNC)
-os.write(fd, b"1" * 4096)
-try: os.pwrite(fd, b"2" * 4096, 4 << 30); raise SystemExit("over the limit")
-except OSError as e: assert e.errno == 27, e
-try: os.close(fd)
-except OSError as e: assert e.errno == 27, e
-assert there("f") == b"t" * 4096, "a truncated value was published"
+def too_large():
+    fd, _ = begun_anew(b"t" * 4096, b"1" * 4096)
+    try: os.pwrite(fd, b"2" * 4096, 4 << 30); raise SystemExit("over the limit")
+    except OSError as e: assert e.errno == 27, e
+    try: os.close(fd)
+    except OSError as e: assert e.errno == 27, e
+    return fd, there("f")
+assert quickly(too_large)[1] == b"t" * 4096, "a truncated value was published"
 # more than one request carries
 fd = os.open(a + "/grow", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 for i in range(5): assert os.write(fd, bytes([i]) * (1 << 20)) == 1 << 20
@@ -142,8 +159,9 @@ PY
 
 # a process that exits without closing: committed at release
 python3 -c 'import os, sys; fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC); os.write(fd, b"e" * 4096); os._exit(0)' "$a/exit"
-check "committed at release" wait_until 10 test "$(stat -c %s "$b/exit" 2>/dev/null || echo 4096)" = 4096
-check "and it arrives" wait_until 10 test -s "$b/exit"
+exit_is_there() { [ "$(stat -c %s "$b/exit" 2>/dev/null)" = 4096 ]; }
+check "committed at release" wait_until 10 exit_is_there
+check_same "and whole" "$(tr -d e <"$b/exit" | wc -c) $(wc -c <"$b/exit")" "0 4096"
 
 # commit=write sends every write
 mount_start c commit=write
