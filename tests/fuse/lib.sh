@@ -206,7 +206,7 @@ check_same() { checks=$((checks + 1)); same "$2" "$3" || fail "$1"; }
 check_fails() { local what=$1; shift; checks=$((checks + 1)); if "$@" >/dev/null 2>&1; then fail "$what: succeeded ($*)"; fi; }
 
 # errno_says[NAME]: what strerror says of it. Asked once, for a process takes its time to start.
-declare -A errno_says
+declare -A errno_says=()
 errnos_ask() {
     local name says
     while read -r name says; do errno_says[$name]=$says; done < \
