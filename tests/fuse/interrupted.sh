@@ -19,11 +19,18 @@ def call(name, *args):
     return 0 if r >= 0 else ctypes.get_errno()
 def under_way(what):
     return any(what in line for line in open(mount + "/.ctrl/mount/inflight"))
+def until_under_way(what):
+    end = time.monotonic() + 10
+    while not under_way(what):
+        assert time.monotonic() < end, "not seen under way: " + what
+        time.sleep(0.001)
 def hang(): os.kill(node, signal.SIGSTOP)
 def go_on(): os.kill(node, signal.SIGCONT)
+def failed(*error): go_on(); sys.__excepthook__(*error)
+sys.excepthook = failed  # the tests behind it want a node that goes on
 def interrupt_when(what, also=lambda: None):
     def run():
-        while not under_way(what): time.sleep(0.001)
+        until_under_way(what)
         also()
         time.sleep(0.2) # it has begun, and now it waits
         signal.pthread_kill(main, signal.SIGUSR1)
@@ -72,7 +79,7 @@ os.write(fd, b"x" * 8192)
 hang()
 flusher = threading.Thread(target=call, args=("close", os.dup(fd)))
 flusher.start()
-while not under_way("op=flush"): time.sleep(0.001)
+until_under_way("op=flush")
 t = interrupt_when("op=write")
 assert call("write", fd, b"tail\\n", 5) == errno.EINTR
 t.join()
@@ -106,7 +113,7 @@ os.close(closed)
 def waits(op, *args):
     t = threading.Thread(target=call, args=args)
     t.start()
-    while not under_way(op): time.sleep(0.001)
+    until_under_way(op)
     return t
 looks = waits("op=lookup", "access", path.encode(), 0)
 sets = waits("op=setattr", "futimens", fd, (ctypes.c_long * 4)(5, 0, 5, 0))
