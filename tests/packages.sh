@@ -3,7 +3,7 @@
 set -eu
 packages="gcc make autoconf automake pkg-config libc6-dev libfuse3-dev fuse3 libuv1-dev libtpl-dev librocksdb-dev
  uthash-dev libxxhash-dev libcmocka-dev"
-test_packages="python3 procps man-db xz-utils iproute2 git rsync vim sqlite3 patch perl nftables"
+test_packages="python3 procps man-db xz-utils iproute2 git rsync vim sqlite3 patch perl nftables systemd"
 want=$packages
 [ "${1:-}" != --build-only ] && want="$packages $test_packages"
 missing=

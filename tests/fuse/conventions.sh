@@ -22,15 +22,13 @@ check_same "the helper is the program" "$(readlink "$dest$helperdir/mount.rgkvfs
 # ---- units ----
 mkdir "$work/units"
 for unit in rgkvd.service rgkvfs@.service; do sed "s|=$sbindir/|=$dest$sbindir/|" "$dest$units/$unit" >"$work/units/$unit"; done
-if command -v systemd-analyze >/dev/null; then
+if has systemd-analyze "the units"; then
     for unit in rgkvd.service rgkvfs@mnt-kv.service; do
         check_same "systemd-analyze verify $unit" \
             "$(SYSTEMD_UNIT_PATH="$work/units:" systemd-analyze --man=no verify "$work/units/$unit" 2>&1 | grep -F "$work/units")" ""
     done
     echo 'Nonsense=1' >>"$work/units/rgkvd.service"
     check "and it would find a mistake" bash -c "systemd-analyze --man=no verify '$work/units/rgkvd.service' 2>&1 | grep -q Nonsense"
-else
-    echo "SKIPPED: units are not verified: no systemd-analyze"
 fi
 
 # ---- completion ----
@@ -88,7 +86,7 @@ if [ -n "$layered" ] && [ "$(readlink -f /sbin)" = /usr/sbin ]; then
     check_same "no mount point" "$?" 32
     unset "mounted[m]"
 else
-    echo "SKIPPED: mount(8) is not tried: /usr/sbin cannot have a layer here ($(cat "$work/overlay.err"))"
+    not_tried "mount(8): /usr/sbin cannot have a layer here ($(cat "$work/overlay.err"))"
 fi
 
 # ---- a directory of the cluster by itself ----

@@ -82,6 +82,17 @@ limit() {
     disown "$watchdog"
 }
 
+# not_tried WHAT, WHY: a part of a test that this machine cannot have, as of a kernel without a feature.
+not_tried() { echo "not tried: $*"; }
+
+# has PROGRAM WHAT: is it installed? If not, what wants it is not tried. With CI=true that has failed: tests/packages.sh installs it.
+has() {
+    command -v "$1" >/dev/null && return
+    not_tried "$2: no $1"
+    [ "${CI:-}" != true ] || fail "$2: $1 is not installed"
+    return 1
+}
+
 # wait_until SECONDS COMMAND…: asks again until it succeeds. Fails when the time is over.
 wait_until() {
     local end=$((SECONDS + $1))
