@@ -126,6 +126,7 @@ node_start 2; node_start 3
 alive() { timeout 3 touch "$work/b/alive"; }
 wait_until 30 alive || fail "the cluster does not come back"
 surely_not_applied quorum
+check "some say EHOSTDOWN" grep -qx EHOSTDOWN "$work"/quorum.*.errno
 
 # ---- every node hangs: what was sent may have been applied ----
 cat >"$work/held.py" <<'PY'
@@ -249,6 +250,7 @@ assert len(numbers) == len(set(numbers)), "a line twice"
 back = [(x, y) for x, y in zip(numbers, numbers[1:]) if x > y]
 assert not back, f"out of order: {back} {sorted(done)[:3]}"
 assert done <= set(numbers), "an acknowledged line is missing"
+assert unknown, "no write was interrupted"
 print(f"{len(done)} written, {unknown} interrupted, {len(numbers) - len(done)} of those are there")
 PY
 

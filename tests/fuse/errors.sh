@@ -18,7 +18,7 @@ refused() {
 }
 check "no words" refused 1 "mount point" "$rgkvfs"
 check "unknown option" refused 1 "nonsense" "$rgkvfs" "$controllers" "$work/m" -o nonsense
-check "bad controllers" refused 1 "" "$rgkvfs" "host:port" "$work/m"
+check "bad controllers" refused 1 "'host:port' is not an address" "$rgkvfs" "host:port" "$work/m"
 check "a forgotten port" refused 1 "'10.0.0.1' names no controllers" "$rgkvfs" 10.0.0.1 "$work/m"
 check "controllers that are empty, as of a misspelt variable" refused 1 "'' names no controllers" "$rgkvfs" "" "$work/m"
 check "missing mount point" refused 32 "No such file" "$rgkvfs" "$controllers" "$work/none"
@@ -85,7 +85,7 @@ chmod 755 "$work"
 mounted[other]=1
 mount_pids+=("$(pgrep -f -x -- "$rgkvfs $controllers $work/other .*" | head -n 1)")
 echo secret >"$work/other/s"; chmod 600 "$work/other/s"
-if command -v setpriv >/dev/null; then
+if has setpriv "modes and owners, as another user"; then
     as="setpriv --reuid 65534 --regid 65534 --clear-groups"
     check_errno EACCES "modes count" $as cat "$work/other/s"
     chmod 777 "$work/other"; 

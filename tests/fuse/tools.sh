@@ -336,4 +336,7 @@ wait "$beside"
 echo "$((SECONDS - begin)) s, $(wc -l <"$work/results.local") lines"
 check "every tool ends alike" diff "$work/results.local" "$work/results.mount"
 check "none of them failed to run" test "$(grep -c '^== ' "$work/results.local")" -ge 20
+check_same "nor to end" "$(grep -E 'command not found|over its time limit' "$work/results.local")" ""
+check_same "only these are meant to end with another status than 0" \
+    "$(awk '/^== / { tool = $2 } /^-- status / && $3 { print tool, $3 }' "$work/results.local" | tr '\n' ';')" "cat 1;shell 1;"
 done_testing
