@@ -45,13 +45,12 @@ sampler() {
     done
 }
 sampler_start() { rm -f "$work/sampled"; sampler "$1" & sampler_pid=$!; phase=$1; }
+all_sampled() { local what; for what in rss_kib stall_us work_us log_kib; do grep -q " $what=[0-9]" "$work/samples.$phase" || return 1; done; }
+# Who has just lost its controller's leader is told of stalls again only when there is another one.
 sampler_stop() {
-    local what
+    check "$phase: memory, stalls, work and log were sampled" wait_until 10 all_sampled
     : >"$work/sampled"
     wait "$sampler_pid"
-    for what in rss_kib stall_us work_us log_kib; do
-        check "$phase: $what was sampled" grep -q " $what=[0-9]" "$work/samples.$phase"
-    done
 }
 # most WHAT: 0 if it was never sampled, which sampler_stop tells.
 most() { local n; n=$(sed -n "s/.* $1=\([0-9][0-9]*\).*/\1/p" "$work/samples.$phase" | sort -n | tail -n 1); echo "${n:-0}"; }
